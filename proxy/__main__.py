@@ -1,0 +1,148 @@
+"""The command line: `python -m proxy serve` and `python -m proxy keys new NAME`."""
+
+import argparse
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+
+from yarl import URL
+
+from proxy import log
+from proxy.app import Settings
+from proxy.keys import new_key
+from proxy.keystore import KeyStore
+from proxy.server import serve
+
+# Below launchd's 5 seconds between SIGTERM and SIGKILL.
+DRAIN_SECONDS = 3.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; the exit code is 0, 1 if it could not be done, 2 for a wrong call."""
+    args = parser().parse_args(argv)
+    if args.command == "keys":
+        return keys_new(args.name)
+    return run_server(args)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    root = argparse.ArgumentParser(prog="python -m proxy", description="Auth proxy for llama-swap.")
+    commands = root.add_subparsers(dest="command", required=True)
+
+    defaults = argparse.ArgumentDefaultsHelpFormatter
+    server = commands.add_parser(
+        "serve",
+        formatter_class=defaults,
+        help="run the proxy until SIGTERM",
+        description="Runs the proxy until SIGTERM. Keys come from the file, else from "
+        "API_KEYS=a,b. A changed file counts from the next request on; SIGHUP reads it at once.",
+    )
+    server.add_argument(
+        "--config",
+        type=Path,
+        default=Path("config.json"),
+        metavar="PATH",
+        help="file with the keys",
+    )
+    server.add_argument(
+        "--listen", type=listen_address, default="0.0.0.0:3000", metavar="HOST:PORT", help="address"
+    )
+    server.add_argument(
+        "--upstream",
+        type=upstream_url,
+        default="http://127.0.0.1:8080",
+        metavar="URL",
+        help="where llama-swap listens",
+    )
+    server.add_argument(
+        "--drain",
+        type=seconds,
+        default=DRAIN_SECONDS,
+        metavar="SECONDS",
+        help="how long open streams may go on after SIGTERM",
+    )
+
+    keys = commands.add_parser("keys", help="make keys", description="Makes keys.")
+    keys_commands = keys.add_subparsers(dest="keys_command", required=True)
+    new = keys_commands.add_parser(
+        "new", help="print a fresh key", description="Prints a fresh key, which is stored nowhere."
+    )
+    new.add_argument("name", metavar="NAME", type=printable, help="who it is for")
+    return root
+
+
+def run_server(args: argparse.Namespace) -> int:
+    """Serves until told to stop."""
+    log.set_up()
+    try:
+        settings = Settings(
+            keys=KeyStore(args.config, os.environ.get("API_KEYS", "")), upstream=args.upstream
+        )
+    except ValueError as problem:
+        return fail(f"cannot start: {problem}")
+    host, port = args.listen
+    try:
+        asyncio.run(serve(settings, host, port, drain_seconds=args.drain))
+    except OSError as error:
+        unknown_host = isinstance(error, socket.gaierror)  # its numbers are not errno's
+        reason = error.strerror if unknown_host else os.strerror(error.errno or 0)
+        return fail(f"cannot listen on {host} port {port}: {reason}")
+    return 0
+
+
+def keys_new(name: str) -> int:
+    """Prints a key, once."""
+    key = new_key()
+    print(f"A new key for {name}. It is shown only now, and stored nowhere:\n")
+    print(f"  {key}\n")
+    print("To let it in, put it into config.json, beside the keys that are there:\n")
+    print(f'  {{"apiKeys": ["{key}"]}}')
+    return 0
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """HOST:PORT, or [HOST]:PORT for IPv6."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"not HOST:PORT: {text!r}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def upstream_url(text: str) -> str:
+    """http://HOST:PORT and nothing behind it, since paths pass unchanged."""
+    try:
+        url = URL(text)
+        good = url.scheme == "http" and url.host and url.user is None and url == url.origin()
+    except ValueError:
+        good = False
+    if not good:
+        raise argparse.ArgumentTypeError(f"not http://HOST:PORT: {text!r}")
+    return str(url.origin())
+
+
+def seconds(text: str) -> float:
+    """A number of seconds, 0 or more."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"not a number of seconds: {text!r}")
+    return value
+
+
+def printable(text: str) -> str:
+    """A name that a terminal shows as it is."""
+    if not text.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError("it must have letters, and nothing that is not shown")
+    return text
+
+
+def fail(message: str) -> int:
+    """One line on stderr, and the exit code for it."""
+    print(f"proxy: {message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The keys in force: from config.json, else from API_KEYS; read again when the file changes."""
+
+import logging
+import os
+from pathlib import Path
+
+from proxy.keys import Keys, parse_key_list, parse_keys
+
+_log = logging.getLogger("proxy.keys")
+
+_Stamp = tuple[int, int, int, int] | None
+
+
+class KeyStore:
+    """Holds the keys, and asks the file system at each request whether they are still current.
+
+    A stat takes about two microseconds; a changed file therefore counts from the next request on.
+    """
+
+    def __init__(self, config: Path, env: str = "") -> None:
+        """Reads the keys; ValueError says in one line why there are none to work with."""
+        self._config = config
+        self._env = env
+        self._stamp = _stamp(config)
+        self._keys, self._origin = self._read()
+
+    def current(self) -> Keys:
+        """The keys in force now."""
+        if _stamp(self._config) != self._stamp:
+            self.reload()
+        return self._keys
+
+    def reload(self) -> None:
+        """Reads the keys again; what cannot be used leaves the old keys in force."""
+        self._stamp = _stamp(self._config)  # before reading: a later change is then still noticed
+        try:
+            if self._stamp is None and self._origin != "API_KEYS":
+                raise ValueError(f"{self._config} is gone")
+            self._keys, self._origin = self._read()
+        except ValueError as problem:
+            _log.error("the old keys stay in force (%s): %s", self, problem)
+        else:
+            _log.info("keys read again: %s", self)
+
+    def __str__(self) -> str:
+        count = len(self._keys.entries)
+        return f"{count} key{'s' if count != 1 else ''} from {self._origin}"
+
+    def _read(self) -> tuple[Keys, str]:
+        try:
+            # utf-8-sig: editors on other systems put a byte order mark first
+            text = self._config.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            return self._read_env()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{self._config}: not UTF-8 at byte {error.start}") from None
+        except OSError as error:
+            raise ValueError(f"{self._config} cannot be read: {error.strerror}") from None
+        try:
+            return parse_keys(text), str(self._config)
+        except ValueError as problem:
+            raise ValueError(f"{self._config}: {problem}") from None
+
+    def _read_env(self) -> tuple[Keys, str]:
+        if not self._env.strip():
+            raise ValueError(f"no API key: {self._config} does not exist and API_KEYS is not set")
+        try:
+            return parse_key_list(self._env), "API_KEYS"
+        except ValueError as problem:
+            raise ValueError(f"API_KEYS: {problem}") from None
+
+
+def _stamp(path: Path) -> _Stamp:
+    """What changes when a file is edited, replaced or restored; None if it is not there."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
