@@ -1,0 +1,49 @@
+"""The programs of macOS that a workstation lacks or has differently, one function each.
+
+`run.py` calls `lab.commands.MODULE.FUNCTION(mac, args) -> exit code`.  Texts are macOS's own; a
+comment names their public source, or says that they are uncertain.
+"""
+
+from __future__ import annotations
+
+# folder on a Mac: module: its commands
+STAND_INS: dict[str, dict[str, str]] = {
+    "usr/bin": {
+        "system": "sw_vers uname arch memory_pressure vm_stat",
+        "settings": "pmset fdesetup defaults dscl softwareupdate xcode-select",
+        "users": "id whoami groups sudo chgrp",
+        "files": "stat sed mktemp",
+        "hashes": "shasum",
+        "plutil": "plutil",
+        "processes": "pgrep pkill",
+        "session": "open caffeinate",
+        "shims": "git python3 pip3",
+    },
+    "bin": {
+        "clock": "date",
+        "disk": "df",
+        "processes": "ps",
+        "session": "launchctl",
+        "system": "hostname",
+    },
+    "usr/sbin": {
+        "system": "sysctl",
+        "settings": "scutil systemsetup networksetup",
+        "users": "chown",
+        "lsof": "lsof",
+    },
+    "sbin": {"hashes": "md5"},
+    "usr/libexec/ApplicationFirewall": {"settings": "socketfilterfw"},
+}
+
+# The workstation's own, where it has them: close enough to what a stock Mac has.
+BORROWED: dict[str, str] = {
+    "bin": "sh bash dash zsh cat chmod cp dd echo ed expr kill ln ls mkdir mv pwd rm rmdir sleep"
+    " stty sync test [ realpath",
+    "usr/bin": "awk base64 basename bunzip2 bzip2 cal cmp comm crontab curl cut diff dirname du"
+    " egrep env expand false fgrep find file fold getopt grep gunzip gzip head iconv install join"
+    " jq less logger look mkfifo more nc nice nl nohup od openssl paste patch perl printenv printf"
+    " readlink renice rev rsync scp screen seq sftp sort split ssh ssh-add ssh-keygen ssh-keyscan"
+    " strings tail tar tee time touch tr true tty uniq unlink unzip uptime vi wc which who xargs"
+    " xxd yes zip zcat",
+}

@@ -1,0 +1,338 @@
+"""The lab's Python API: `Lab` makes Macs and runs their daemon, `Mac` is a handle on one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import asyncssh
+
+from lab import control, processes, tools
+from lab.daemon import INSTALLER
+from lab.mac import USER, Machine
+
+# Below Linux's and macOS's ephemeral ports, in blocks: one Mac's models can grow into its own.
+FIRST_PORT, LAST_PORT, BLOCK = 20000, 32000, 40
+OFFSETS = {"ssh": 0, "llama_swap": 1, "proxy": 2, "start": 10}
+PROJECT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A Terminal window, as it was when asked for."""
+
+    mac: Mac
+    number: int
+    file: str
+    pid: int
+    alive: bool
+    output: str
+
+    def write(self, text: str) -> None:
+        r"""Type into it; "\x03" is Ctrl+C."""
+        self.mac.control("terminal_write", number=self.number, text=text)
+
+    def close(self) -> None:
+        """Close the window: its session gets SIGHUP."""
+        self.mac.control("terminal_close", number=self.number)
+
+
+class Launchd:
+    """Looking at a Mac's launchd from a test."""
+
+    def __init__(self, mac: Mac) -> None:
+        self._mac = mac
+
+    def __call__(self, *args: str, session: str = "Background") -> dict[str, Any]:
+        """Any launchctl command: {"code", "out", "err"}."""
+        reply: dict[str, Any] = self._mac.control("launchctl", argv=list(args), session=session)
+        return reply
+
+    def print(self, target: str) -> str:
+        """`launchctl print TARGET`, empty if there is no such thing."""
+        return str(self("print", target)["out"])
+
+    def job(self, label: str, domain: str = "gui/501") -> dict[str, str] | None:
+        """The `key = value` lines of a job with exactly one leading tab; None if not loaded."""
+        shown = self.print(f"{domain}/{label}")
+        if not shown:
+            return None
+        return dict(re.findall(r"^\t(\S[^=\n]*?) = ([^{\n].*)$", shown, re.MULTILINE))
+
+    def labels(self, domain: str = "gui/501") -> list[str]:
+        """What is loaded in a domain."""
+        return re.findall(r"^\t\t +\d+ +-?\d* ?-? *\t(\S+)$", self.print(domain), re.MULTILINE)
+
+
+class Mac(Machine):
+    """A simulated Mac: `set` and `facts` from Machine, and everything a test does with one."""
+
+    def __init__(self, lab: Lab, name: str, ports: dict[str, int]) -> None:
+        super().__init__(lab.directory / name)
+        self._lab = lab
+        self.ssh_port = ports["ssh"]
+        self.ports = {key: port for key, port in ports.items() if key != "ssh"}
+        self.launchd = Launchd(self)
+
+    def control(self, op: str, **arguments: Any) -> Any:
+        """Ask the daemon about this Mac."""
+        return control.request(self._lab.directory, self.name, op, **arguments)
+
+    def set(self, **facts: Any) -> None:
+        """Change facts; `console` also logs in or out, `homebrew` and `macos` change the tools."""
+        super().set(**facts)
+        tools.sync(self)
+        if "console" in facts and self._lab.running:
+            self.control("login" if facts["console"] else "logout")
+
+    def run(
+        self, command: str, *, check: bool = False, timeout: float = 60, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """A command as over SSH, without SSH."""
+        return subprocess.run(
+            [str(self.root / "bin/sh"), "-c", command],
+            cwd=self.home,
+            env=self.environment() | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=timeout,
+        )
+
+    # -- what happened
+
+    @property
+    def log(self) -> list[tuple[str, str]]:
+        """Every ("exec", command) and ("sftp", path written), in order."""
+        with contextlib.suppress(FileNotFoundError):
+            lines = (self.root / "remote.log").read_text().splitlines()
+            return [(kind, text) for kind, text in map(json.loads, lines)]
+        return []
+
+    def clear_log(self) -> None:
+        (self.root / "remote.log").write_text("")
+
+    @property
+    def opened(self) -> list[str]:
+        """What `open` was asked to open."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.root / "opened.log").read_text().splitlines()
+        return []
+
+    @property
+    def terminals(self) -> list[Terminal]:
+        """The Terminal windows, oldest first."""
+        return [Terminal(mac=self, **window) for window in self.control("terminals")]
+
+    def processes(self) -> list[int]:
+        """The living processes of this Mac."""
+        return processes.of_mac(str(self.root))
+
+    # -- what a person does
+
+    def login(self) -> None:
+        self.control("login")
+
+    def logout(self) -> None:
+        self.control("logout")
+
+    def reboot(self) -> None:
+        """As after a power cut; the console session returns if the fact `console` says so."""
+        self.control("reboot")
+
+    def kill_all(self) -> int:
+        """SIGKILL every process of this Mac, and nothing else."""
+        return processes.kill_all([str(self.root)])
+
+
+class Lab:
+    """N Macs in a folder, and the daemon that runs them.  A context manager."""
+
+    def __init__(self, directory: str | Path, names: Iterable[str] = ("mac1",), **facts: Any):
+        self.directory = Path(directory).resolve()
+        self._daemon: subprocess.Popen[bytes] | None = None
+        self.directory.mkdir(parents=True, exist_ok=True)
+        settings = self.directory / "lab.json"
+        if not settings.exists():
+            self._make_keys()
+            settings.write_text(json.dumps(_choose_ports(list(names)), indent=2))
+        self._settings = json.loads(settings.read_text())
+        self.macs = {name: Mac(self, name, ports) for name, ports in self._settings["macs"].items()}
+        for mac in self.macs.values():
+            if facts:
+                Machine.set(mac, **{k: None if v == "absent" else v for k, v in facts.items()})
+            tools.create(mac)
+        self.inventory = self.directory / "inventory.py"
+        self._write_inventory()
+
+    def __getitem__(self, name: str) -> Mac:
+        return self.macs[name]
+
+    def __enter__(self) -> Lab:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def hub_url(self) -> str:
+        return f"http://127.0.0.1:{self._settings['hub_port']}"
+
+    @property
+    def hub_root(self) -> Path:
+        """Where the Hub's repositories are: hub_root/ORG/REPO/..."""
+        return self.directory / "hub"
+
+    # -- the daemon
+
+    @property
+    def running(self) -> bool:
+        try:
+            os.kill(int(control.read_state(self.directory)["pid"]), 0)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def start(self, *, detached: bool = False) -> None:
+        """Start the daemon and wait until everything listens; detached, it outlives us."""
+        if self.running:
+            raise RuntimeError(f"the lab in {self.directory} is running already")
+        (self.directory / control.STATE).unlink(missing_ok=True)
+        leash = [] if detached else ["--leash"]
+        log = self.directory / "daemon.log"
+        with log.open("ab") as output:
+            daemon = subprocess.Popen(
+                [sys.executable, "-m", "lab.daemon", str(self.directory), *leash],
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 30
+        while not (self.directory / control.STATE).exists():
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                daemon.kill()
+                raise RuntimeError(f"the lab did not start:\n{log.read_text()[-3000:]}")
+            time.sleep(0.02)
+        self._daemon = None if detached else daemon
+
+    def stop(self) -> int:
+        """Stop the daemon and everything it started; returns how many strays it had left."""
+        state: dict[str, Any] = {}
+        with contextlib.suppress(OSError, RuntimeError):
+            state = control.read_state(self.directory)
+            control.request(self.directory, "", "stop")
+        if self._daemon:
+            assert self._daemon.stdin
+            self._daemon.stdin.close()
+            try:
+                self._daemon.wait(20)
+            except subprocess.TimeoutExpired:
+                self._daemon.kill()
+                self._daemon.wait()
+            self._daemon = None
+        elif state:
+            _await_end(int(state["pid"]))
+        (self.directory / control.STATE).unlink(missing_ok=True)
+        return processes.kill_all([str(mac.root) for mac in self.macs.values()])
+
+    # -- files of the lab
+
+    def _make_keys(self) -> None:
+        for name in ("client_key", "host_key"):
+            key = asyncssh.generate_private_key("ssh-ed25519", comment="llama-herd-lab")
+            path = self.directory / name
+            path.touch(mode=0o600)
+            key.write_private_key(str(path))
+            key.write_public_key(f"{path}.pub")
+        shutil.copyfile(self.directory / "client_key.pub", self.directory / "authorized_keys")
+
+    def _write_inventory(self) -> None:
+        host_key = (self.directory / "host_key.pub").read_text().rsplit(" ", 1)[0]
+        known_hosts = self.directory / "known_hosts"
+        lines = [f"[127.0.0.1]:{mac.ssh_port} {host_key}\n" for mac in self.macs.values()]
+        known_hosts.write_text("".join(lines))
+        (self.directory / "ssh_config").write_text("")  # in place of the workstation's ~/.ssh
+        hosts = [(mac.name, self._host_data(mac)) for mac in self.macs.values()]
+        rows = "".join(f"    {host!r},\n" for host in hosts)
+        text = '"""The simulated Macs, for pyinfra.  Written by the lab."""\n\nmacs = [\n'
+        self.inventory.write_text(f"{text}{rows}]\n")
+
+    def _host_data(self, mac: Mac) -> dict[str, Any]:
+        return {
+            "ssh_hostname": "127.0.0.1",
+            "ssh_port": mac.ssh_port,
+            "ssh_user": USER,
+            "ssh_key": str(self.directory / "client_key"),
+            "ssh_config_file": str(self.directory / "ssh_config"),
+            "ssh_known_hosts_file": str(self.directory / "known_hosts"),
+            "ssh_strict_host_key_checking": "yes",
+            "homebrew_prefix": str(mac.prefix),
+            "homebrew_installer": f"{self.hub_url}{INSTALLER}",
+            "llama_swap_port": mac.ports["llama_swap"],
+            "proxy_port": mac.ports["proxy"],
+            "llama_server_start_port": mac.ports["start"],
+            # Deep-merged over group_data: None takes a model away.
+            "models": {
+                "gpt-oss-120b": None,
+                "recite": {
+                    "repo": "lab/recite-GGUF",
+                    "ctx_size": 512,
+                    "include": ["*.gguf"],
+                },
+            },
+        }
+
+
+def _choose_ports(names: list[str]) -> dict[str, Any]:
+    """A free block of ports for each Mac, and one for the Hub, at random so that labs can coexist."""
+    blocks = list(range(FIRST_PORT, LAST_PORT, BLOCK))
+    random.shuffle(blocks)
+    free = (base for base in blocks if all(map(_is_free, (base, base + 1, base + 2, base + 10))))
+    macs = {
+        name: {key: base + offset for key, offset in OFFSETS.items()}
+        for name, base in zip(names, free, strict=False)
+    }
+    return {"macs": macs, "hub_port": next(free)}
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _await_end(pid: int) -> None:
+    """Wait for a daemon that is not our child; it gets 20 seconds before SIGKILL."""
+    deadline = time.monotonic() + 20
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(0.02)
+        os.kill(pid, signal.SIGKILL)

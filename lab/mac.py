@@ -1,0 +1,157 @@
+"""One simulated Mac: its folder, its facts (`mac.json`, read anew at each use), its environment.
+
+Standard library only, because every stand-in command imports it and must start fast.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lab.processes import MARKER
+
+USER = "tester"
+UID = 501  # the first user of a Mac, in group staff
+GID = 20
+
+SYSTEM_DIRS = ("usr/bin", "bin", "usr/sbin", "sbin")  # sshd's USER_PATH on macOS, in its order
+
+DEFAULTS: dict[str, Any] = {
+    "macos": "26.1",
+    "arch": "arm64",
+    "chip": "Apple M4 Max",
+    "memsize": 137438953472,
+    "cores": 16,
+    "performance_cores": 12,
+    "clt": True,  # Command Line Tools
+    "console": True,  # somebody is logged in at the screen: the domain gui/501 exists
+    "sudo": "password",  # or "passwordless"
+    "disk_total_kb": 1942700360,
+    "disk_free_kb": 900000000,
+    "homebrew": "6.0.18",  # or None: not installed
+    "formulae": {},  # name: current version, over lab.brew's own table
+    "brew_fail": {},  # formula or sub-command: text of the error
+    "brew_hang": [],  # formulae or sub-commands that never come back
+    "llama_server": "current",  # the variant lab.llama_server writes
+    "firewall": 0,  # socketfilterfw's State
+    "filevault": False,
+    "wired_limit_mb": 0,
+    "sysctl": {},  # further oids
+    "power": {
+        "sleep": "1",
+        "displaysleep": "10",
+        "disksleep": "10",
+        "womp": "1",
+        "autorestart": "0",
+    },
+    "boottime": 0,
+    "no_gui_print": 112,  # `launchctl print gui/501` with nobody logged in: 112 and 125 both seen
+}
+
+# "The lab's network": what the workstation's own clients need to get out, a Mac's would too.
+NETWORK_PREFIXES = ("UV_", "PIP_")
+NETWORK_NAMES = frozenset(
+    "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO"
+    " HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY".split()
+)
+
+
+def network_environment() -> dict[str, str]:
+    """The workstation's certificate, proxy and package index settings, with its uv cache."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.upper() in NETWORK_NAMES or name.startswith(NETWORK_PREFIXES)
+    }
+    home = Path(os.path.expanduser("~"))
+    kept.setdefault("UV_CACHE_DIR", str(home / ".cache/uv"))
+    config = home / ".config/uv/uv.toml"
+    if config.is_file():
+        kept.setdefault("UV_CONFIG_FILE", str(config))
+    return kept
+
+
+class Machine:
+    """The folder of one Mac, as its stand-ins, its daemon and its tests see it."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.name = self.root.name
+        self.home = self.root / "Users" / USER
+        self.prefix = self.root / "opt/homebrew"
+        self.tmp = self.root / "private/var/folders/T"
+
+    # -- facts
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Everything that varies, with defaults filled in."""
+        with contextlib.suppress(FileNotFoundError):
+            return DEFAULTS | json.loads((self.root / "mac.json").read_text())
+        return dict(DEFAULTS)
+
+    def set(self, **facts: Any) -> None:
+        """Change facts; the next command sees them."""
+        with self._locked():
+            path = self.root / "mac.json"
+            merged = (json.loads(path.read_text()) if path.exists() else {}) | facts
+            draft = path.with_suffix(".new")
+            draft.write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n")
+            draft.replace(path)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.root.mkdir(parents=True, exist_ok=True)
+        with open(self.root / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    @property
+    def macos_major(self) -> int:
+        return int(str(self.facts["macos"]).split(".")[0])
+
+    # -- what happened
+
+    def record(self, kind: str, text: str) -> None:
+        """Note a remote action; one line each, appended whole."""
+        with open(self.root / "remote.log", "a") as file:
+            file.write(json.dumps([kind, text]) + "\n")
+
+    # -- environment
+
+    @property
+    def path(self) -> str:
+        return ":".join(str(self.root / folder) for folder in SYSTEM_DIRS)
+
+    def environment(self, session: str = "Background") -> dict[str, str]:
+        """What sshd and launchd give a program; `session` is its launchctl managername."""
+        return network_environment() | {
+            MARKER: str(self.root),
+            "LAB_SESSION": session,
+            "HOME": str(self.home),
+            "USER": USER,
+            "LOGNAME": USER,
+            "SHELL": "/bin/zsh",
+            "TMPDIR": f"{self.tmp}/",
+            "PATH": self.path,
+        }
+
+    def own(self, program: str) -> str:
+        """Where this Mac keeps a program that macOS has at an absolute path.
+
+        A path of a system folder that this Mac has not got stays inside the Mac, so that it
+        fails as on macOS even when the workstation has such a program.
+        """
+        inside = str(self.root) + program
+        system = any(program.startswith(f"/{folder}/") for folder in SYSTEM_DIRS)
+        return inside if system or os.path.lexists(inside) else program
+
+    def booted(self) -> None:
+        """What a start of the machine resets: its clock of uptime and the volatile sysctls."""
+        self.set(boottime=int(time.time()), wired_limit_mb=0)

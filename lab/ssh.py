@@ -1,0 +1,211 @@
+"""sshd of one Mac: key login, commands in the user's home, SFTP; every action is recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import socket
+from pathlib import Path
+
+import asyncssh
+
+from lab.launchd import system_path
+from lab.mac import USER, Machine
+
+CHUNK = 65536
+
+# A PATH set inside a command names macOS's folders, which here must be this Mac's.
+PATH_ASSIGNMENT = re.compile(r"""(?<=\bPATH=)(["']?)([^\s"';&|]+)""")
+
+
+class Sshd:
+    """Accepts connections until closed; `disconnect` is what a reboot does to them."""
+
+    def __init__(self, machine: Machine, port: int) -> None:
+        self.machine = machine
+        self.port = port
+        self.connections: set[asyncssh.SSHServerConnection] = set()
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+
+    async def start(self, host_key: Path, authorized_keys: Path) -> None:
+        self._acceptor = await asyncssh.listen(
+            "127.0.0.1",
+            self.port,
+            server_factory=lambda: _Server(self),
+            server_host_keys=[str(host_key)],
+            authorized_client_keys=str(authorized_keys),
+            process_factory=self._process,
+            sftp_factory=lambda channel: _Sftp(channel, self.machine),
+            allow_scp=True,
+            encoding=None,
+            reuse_address=True,
+        )
+
+    def disconnect(self) -> None:
+        for connection in list(self.connections):
+            connection.abort()
+
+    async def stop(self) -> None:
+        if self._acceptor:
+            self._acceptor.close()
+        self.disconnect()
+
+    # -- commands
+
+    async def _process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        command = process.command
+        if command is not None:
+            self.machine.record("exec", command)
+        child = await asyncio.create_subprocess_exec(
+            *self._argv(command),
+            cwd=self.machine.home,
+            env=self._environment(process),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        await _attend(process, child)
+
+    def _argv(self, command: str | None) -> list[str]:
+        """`zsh -c COMMAND`, which on macOS reads ~/.zshenv and nothing else (zsh(1))."""
+        shell = str(self.machine.root / "bin/sh")
+        if command is None:
+            return [shell]
+        translated = PATH_ASSIGNMENT.sub(
+            lambda match: match[1] + system_path(match[2], self.machine), command
+        )
+        if (self.machine.home / ".zshenv").is_file():
+            translated = f'. "$HOME/.zshenv"\n{translated}'
+        return [shell, "-c", translated]
+
+    def _environment(self, process: asyncssh.SSHServerProcess[bytes]) -> dict[str, str]:
+        peer = process.get_extra_info("peername")
+        here = process.get_extra_info("sockname")
+        # Apple's sshd_config: AcceptEnv LANG LC_*
+        accepted = {
+            name: value
+            for name, value in process.env.items()
+            if name == "LANG" or name.startswith("LC_")
+        }
+        return self.machine.environment() | {
+            **accepted,
+            "SSH_CLIENT": f"{peer[0]} {peer[1]} {here[1]}",
+            "SSH_CONNECTION": f"{peer[0]} {peer[1]} {here[0]} {here[1]}",
+        }
+
+
+async def _attend(
+    process: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process
+) -> None:
+    """Carry the three streams until the child is done or the client is gone.
+
+    As with OpenSSH, the exit status follows the last byte of output, and a lost client does not
+    kill the child: its stdin ends, and writing gives it EPIPE.
+    """
+    assert child.stdin and child.stdout and child.stderr
+    feeding = asyncio.create_task(_feed(process.stdin, child.stdin))
+    output = asyncio.gather(
+        _pump(child.stdout, process.stdout),
+        _pump(child.stderr, process.stderr),
+    )
+    lost = asyncio.create_task(process.channel.wait_closed())
+    await asyncio.wait([output, lost], return_when=asyncio.FIRST_COMPLETED)
+    if not output.done():
+        output.cancel()
+        _close_pipes(child)
+    with contextlib.suppress(asyncio.CancelledError):
+        await output
+    status = await child.wait()
+    for task in (feeding, lost):
+        task.cancel()
+    with contextlib.suppress(OSError, asyncssh.Error):
+        if status < 0:
+            process.exit_with_signal(_signal_name(-status))
+        else:
+            process.exit(status)
+
+
+async def _feed(source: asyncssh.SSHReader[bytes], sink: asyncio.StreamWriter) -> None:
+    try:
+        while data := await source.read(CHUNK):
+            sink.write(data)
+            await sink.drain()
+    except (OSError, asyncssh.Error):  # the child closed its stdin, or the client is gone
+        pass
+    finally:
+        with contextlib.suppress(OSError):
+            sink.close()
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncssh.SSHWriter[bytes]) -> None:
+    while data := await source.read(CHUNK):
+        try:
+            sink.write(data)
+            await sink.drain()
+        except (OSError, asyncssh.Error):  # the client is gone; _attend notices too
+            return
+
+
+def _close_pipes(child: asyncio.subprocess.Process) -> None:
+    transport = child._transport  # type: ignore[attr-defined]  # asyncio offers no other way
+    for descriptor in (0, 1, 2):
+        pipe = transport.get_pipe_transport(descriptor)
+        if pipe:
+            pipe.close()
+
+
+def _signal_name(number: int) -> str:
+    import signal
+
+    return signal.Signals(number).name.removeprefix("SIG")
+
+
+class _Server(asyncssh.SSHServer):
+    def __init__(self, sshd: Sshd) -> None:
+        self._sshd = sshd
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+        self._sshd.connections.add(conn)
+        # Nagle's algorithm would add 40 ms to every command.
+        peer = conn.get_extra_info("socket")
+        if peer is not None:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._connection:
+            self._sshd.connections.discard(self._connection)
+
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        return False  # only the keys of authorized_client_keys
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+
+class _Sftp(asyncssh.SFTPServer):
+    """Absolute paths are the workstation's; relative ones start at the user's home."""
+
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], machine: Machine) -> None:
+        super().__init__(channel)
+        self._machine = machine
+
+    def map_path(self, path: bytes) -> bytes:
+        return os.path.join(os.fsencode(self._machine.home), path)
+
+    def open(
+        self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs
+    ) -> object | asyncio.Future[object]:
+        if pflags & (asyncssh.FXF_WRITE | asyncssh.FXF_APPEND):
+            self._machine.record("sftp", os.fsdecode(self.map_path(path)))
+        return super().open(path, pflags, attrs)
+
+
+__all__ = ["USER", "Sshd"]

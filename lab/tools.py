@@ -1,0 +1,80 @@
+"""Builds a Mac's folders: the tools a stock Mac has, and Homebrew's prefix when it is installed."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from lab.commands import BORROWED, STAND_INS
+from lab.commands.base import workstation
+from lab.mac import SYSTEM_DIRS, Machine
+
+RUNNER = Path(__file__).with_name("commands") / "run.py"
+
+
+def create(mac: Machine) -> None:
+    """A stock Mac's folders and tools; leaves what a user has put there."""
+    for folder in (
+        *SYSTEM_DIRS,
+        "usr/libexec/ApplicationFirewall",
+        "private/etc/paths.d",
+        "private/tmp",
+        "Library/LaunchAgents",
+        "Library/LaunchDaemons",
+    ):
+        (mac.root / folder).mkdir(parents=True, exist_ok=True)
+    (mac.home / "Library").mkdir(parents=True, exist_ok=True)
+    mac.tmp.mkdir(parents=True, exist_ok=True, mode=0o700)
+    mac.tmp.chmod(0o700)  # Apple's sshd gives every user one of his own
+    for folder in ("etc", "tmp", "var"):
+        link = mac.root / folder
+        if not link.is_symlink():
+            link.symlink_to(f"private/{folder}")
+    for folder, names in BORROWED.items():
+        for name in names.split():
+            own = mac.root / folder / name
+            found = workstation(name)
+            if found and not own.is_symlink():
+                own.symlink_to(found)
+    for folder, modules in STAND_INS.items():
+        for module, names in modules.items():
+            for name in names.split():
+                write_stand_in(mac, mac.root / folder / name, module, name)
+    sync(mac)
+
+
+def sync(mac: Machine) -> None:
+    """What depends on facts: the sums that came with macOS 15, Homebrew itself."""
+    for name in ("sha256sum", "md5sum"):
+        own = mac.root / "sbin" / name
+        if mac.macos_major < 15:
+            own.unlink(missing_ok=True)
+        elif not own.exists():
+            write_stand_in(mac, own, "hashes", name)
+    brew = mac.prefix / "bin/brew"
+    if mac.facts["homebrew"]:
+        if not brew.exists():
+            install_homebrew(mac)
+    elif mac.prefix.exists():
+        shutil.rmtree(mac.prefix)
+
+
+def install_homebrew(mac: Machine) -> None:
+    """An empty prefix, owned by the user."""
+    for folder in ("bin", "sbin", "etc", "opt", "Cellar", "var/homebrew/pinned", "Library/Taps"):
+        (mac.prefix / folder).mkdir(parents=True, exist_ok=True)
+    write_stand_in(mac, mac.prefix / "bin/brew", "brew", "brew")
+
+
+def write_stand_in(mac: Machine, path: Path, module: str, name: str) -> None:
+    """A script at `path` that runs the stand-in.
+
+    sh in between, because the line after #! may be too long for an interpreter deep in a folder.
+    """
+    function = name.replace("-", "_")
+    words = [sys.executable, "-I", "-S", str(RUNNER), str(mac.root), module, function]
+    path.unlink(missing_ok=True)
+    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+    path.chmod(0o755)
