@@ -1,0 +1,12 @@
+"""pyinfra runs this file first: what holds for every run of this project."""
+
+import click
+from pyinfra import config, state
+
+from herd import hooks
+
+config.REQUIRE_PYINFRA_VERSION = ">=3.10,<3.11"
+
+# Ad-hoc commands (`pyinfra inventory.py exec -- uptime`) need no settings, so none are checked.
+_operations = click.get_current_context().params["operations"]
+hooks.install(state, check=any(name.endswith(".py") for name in _operations))

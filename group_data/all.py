@@ -1,0 +1,84 @@
+"""Every setting with its default. Override per group in group_data/GROUP.py, per host in
+inventory.py, for one run with --data; `models`, `model_defaults` and `llama_swap_groups` are
+merged entry by entry there, and an entry set to None is removed.
+"""
+
+# -- The stack ---------------------------------------------------------------------------------
+# Where it lives on the Mac: configuration, keys, models, logs. "~" is the SSH user's home.
+stack_root = "~/llama-swap"
+
+# -- Homebrew ----------------------------------------------------------------------------------
+# Where Homebrew is, or is to be installed.
+homebrew_prefix = "/opt/homebrew"
+# Its installer, run only when it is missing and sudo asks for no password.
+homebrew_installer = "https://raw.githubusercontent.com/Homebrew/install/HEAD/install.sh"
+
+# -- Models ------------------------------------------------------------------------------------
+# By the name that clients use. Each needs a repo; what else it leaves out is in model_defaults.
+models = {
+    "gpt-oss-120b": {"repo": "ggml-org/gpt-oss-120b-GGUF"},
+}
+model_defaults = {
+    # Branch, tag or commit of the repository.
+    "revision": "main",
+    # Which of its files, as for `hf download --include`; together they must be one model.
+    "include": ["*.gguf"],
+    # Tokens that one request may use; 0 is what the model was trained for.
+    "ctx_size": 8192,
+    # Requests at a time; llama-server gets parallel x ctx_size.
+    "parallel": 1,
+    # Types of the KV cache: f32, f16, bf16, q8_0, q5_1, q5_0, q4_1, q4_0, iq4_nl.
+    "cache_type_k": "f16",
+    "cache_type_v": "f16",
+    # "on", "off" or "auto"; a quantised cache_type_v needs it.
+    "flash_attention": "auto",
+    # Keep the weights in physical memory.
+    "mlock": True,
+    # Seconds without a request until the model is unloaded; 0 is never.
+    "ttl": 0,
+    # Further names that clients may use.
+    "aliases": [],
+    # Load it when llama-swap starts.
+    "preload": False,
+    # Further arguments of llama-server, a string each.
+    "extra_args": [],
+}
+
+# -- llama-server ------------------------------------------------------------------------------
+# The first port; each model has one, in the order of their names.
+llama_server_start_port = 10001
+
+# -- llama-swap --------------------------------------------------------------------------------
+# Its port, on 127.0.0.1 only.
+llama_swap_port = 8080
+# Whether it applies a changed config.yaml by itself; if not, the deploy restarts it.
+llama_swap_watch_config = True
+# Seconds that a model may take to load; 63 GB from a cold disk take a while.
+llama_swap_health_timeout = 900
+# Which models may be loaded together: {"name": {"members": [...], "swap": True,
+# "exclusive": True, "persistent": False}}. A model in no group runs alone.
+llama_swap_groups = {}
+
+# -- Auth proxy --------------------------------------------------------------------------------
+# The address and port that clients use.
+proxy_host = "0.0.0.0"
+proxy_port = 3000
+# Homebrew's Python for it.
+proxy_python = "python@3.13"
+
+# -- launchd -----------------------------------------------------------------------------------
+# Labels are PREFIX.llama-swap and PREFIX.proxy.
+launchd_label_prefix = "com.moonspirit"
+# "background": at login, and kept running. "terminal": at login in a Terminal window, where
+# Ctrl+C stops both. "off": installed, and running only while started by hand.
+launchd_autostart = "background"
+
+# -- Preflight ---------------------------------------------------------------------------------
+# GiB of memory that a model's weights must leave: context, prompt cache, macOS.
+preflight_memory_reserve_gb = 8
+# GiB that must stay free on the disk.
+preflight_disk_reserve_gb = 10
+
+# -- Verify ------------------------------------------------------------------------------------
+# Seconds until the services must answer; loading a model has llama_swap_health_timeout.
+verify_timeout = 60

@@ -1,0 +1,1 @@
+"""What is known without asking anybody: no I/O beyond our own templates and scripts, no pyinfra."""

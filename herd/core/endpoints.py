@@ -1,0 +1,38 @@
+"""How a stack is reached, on its Mac and from elsewhere, and what a client sends."""
+
+import json
+
+from herd.core.settings import Settings
+
+
+def local_proxy(settings: Settings) -> str:
+    """The proxy's URL on its Mac."""
+    wildcard = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+    return _url(wildcard.get(settings.proxy_host, settings.proxy_host), settings.proxy_port)
+
+
+def public_proxy(settings: Settings, address: str) -> str:
+    """The proxy's URL for clients that know the Mac by this address."""
+    listens_everywhere = settings.proxy_host in {"0.0.0.0", "::"}
+    return _url(address if listens_everywhere else settings.proxy_host, settings.proxy_port)
+
+
+def _url(host: str, port: int) -> str:
+    bare = ":" in host and not host.startswith("[")
+    return f"http://{f'[{host}]' if bare else host}:{port}"
+
+
+def key_options(keys: list[str]) -> list[str]:
+    """Lines for `curl --config -` with the first key; a line must be there, as stdin."""
+    return [f'header = "Authorization: Bearer {keys[0]}"'] if keys else [""]
+
+
+def completion(model: str, prompt: str, *, max_tokens: int | None = None, stream: bool) -> str:
+    """The body of a chat completion request."""
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": prompt}],
+        "stream": stream,
+        **({} if max_tokens is None else {"max_tokens": max_tokens}),
+    }
+    return json.dumps(body)

@@ -1,0 +1,92 @@
+"""The launchd jobs of a stack, as property lists in plain data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from herd.core.bundle import Bundle
+from herd.core.launchd import with_digest
+from herd.core.layout import Layout
+
+LLAMA_SWAP = "llama-swap"
+PROXY = "proxy"
+JOBS = (LLAMA_SWAP, PROXY)
+
+# launchd's exit timeout is 5 s unless set, too short for llama-swap to stop a large model (its
+# own limit is 30 s) and for the proxy to let streams finish.
+_EXIT_TIMEOUT = {LLAMA_SWAP: 40, PROXY: 10}
+
+
+def llama_swap_command(layout: Layout) -> list[str]:
+    """The command line of llama-swap, which only this Mac can reach."""
+    settings = layout.settings
+    watch = ["--watch-config"] if settings.llama_swap_watch_config else []
+    listen = f"127.0.0.1:{settings.llama_swap_port}"
+    return [layout.brew("llama-swap"), "--config", layout.config, "--listen", listen, *watch]
+
+
+def proxy_command(layout: Layout, python: str) -> list[str]:
+    """The command line of the proxy, on the interpreter of its environment."""
+    settings = layout.settings
+    host = f"[{settings.proxy_host}]" if ":" in settings.proxy_host else settings.proxy_host
+    return [
+        *(python, "-m", "proxy", "serve"),
+        *("--config", layout.keys),
+        *("--listen", f"{host}:{settings.proxy_port}"),
+        *("--upstream", f"http://127.0.0.1:{settings.llama_swap_port}"),
+    ]
+
+
+def programs(layout: Layout) -> dict[str, list[str]]:
+    """What Homebrew links that each job runs: another version of it restarts the job."""
+    python = layout.settings.proxy_python.replace("@", "")
+    return {LLAMA_SWAP: ["llama-swap", "llama-server"], PROXY: [python]}
+
+
+def definition(
+    layout: Layout, job: str, *, bundle: Bundle, depends_on: Mapping[str, str]
+) -> dict[str, Any]:
+    """The property list of one job (launchd.plist(5)).
+
+    `bundle` is the proxy's code; a change in `depends_on` (versions, contents) restarts the job.
+    """
+    always = layout.settings.launchd_autostart == "background"
+    commands = {
+        LLAMA_SWAP: llama_swap_command(layout),
+        PROXY: proxy_command(layout, layout.proxy_python(bundle)),
+    }
+    environment = {"PATH": layout.path}
+    if job == PROXY:
+        environment |= {"PYTHONPATH": layout.proxy_release(bundle), "PYTHONUNBUFFERED": "1"}
+    return with_digest(
+        {
+            "Label": layout.label(job),
+            "ProgramArguments": commands[job],
+            "WorkingDirectory": layout.root,
+            "EnvironmentVariables": environment,
+            "StandardOutPath": layout.log(job),
+            "StandardErrorPath": layout.log(job),
+            "RunAtLoad": always,
+            "KeepAlive": always,
+            "ExitTimeOut": _EXIT_TIMEOUT[job],
+            # Background would cost Metal most of its speed; unset is throttled, too.
+            "ProcessType": "Interactive",
+            # launchd's soft limit is 256 files; a stream takes two.
+            "SoftResourceLimits": {"NumberOfFiles": 16384},
+            # Logs can hold what people ask: for the owner only. launchd wants decimal.
+            "Umask": 0o077,
+        },
+        depends_on,
+    )
+
+
+def window(layout: Layout, *, depends_on: Mapping[str, str]) -> dict[str, Any]:
+    """The job that opens the stack in a Terminal window at login; Ctrl+C there stops it."""
+    return with_digest(
+        {
+            "Label": layout.label(LLAMA_SWAP),
+            "ProgramArguments": ["/usr/bin/open", "-a", "Terminal", layout.start_command],
+            "EnvironmentVariables": {"PATH": layout.path},
+            "RunAtLoad": True,
+        },
+        depends_on,
+    )

@@ -1,0 +1,131 @@
+"""What a stack asks of a Mac, and which of it a Mac lacks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from herd.core.mac import Identity
+from herd.core.problems import Problem
+from herd.core.units import gib
+
+MIN_MACOS = 14
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """A model's files: name, and bytes by path below the directory of all models."""
+
+    model: str
+    files: Mapping[str, int]
+    parts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Reserves are in bytes: of memory beside a model's weights, of disk beside all files.
+
+    `packages_missing` is unknown before Homebrew is asked, so Homebrew itself is all that is
+    looked at. `console`: somebody must be logged in there, as LaunchAgents live in that session.
+    """
+
+    models: Sequence[Fetch]
+    memory_reserve: int
+    disk_reserve: int
+    console: bool
+
+
+def problems(
+    mac: Identity, needs: Needs, sizes: Mapping[str, int], foreign: Mapping[str, str]
+) -> list[Problem]:
+    """Everything that stands in the way.
+
+    `sizes`: bytes of the files below the directory of all models. `foreign`: who holds which of
+    the stack's ports without belonging to it.
+    """
+    found: list[Problem] = []
+
+    def add(where: str, what: str, fix: str) -> None:
+        found.append(Problem(where, what, fix))
+
+    if mac.system != "Darwin" or mac.arch != "arm64":
+        add(
+            "machine",
+            f"It is {mac.system} on {mac.arch}.",
+            "use an Apple Silicon Mac (a terminal under Rosetta says x86_64, too).",
+        )
+    elif mac.macos[:1] < (MIN_MACOS,):
+        add(
+            "macOS",
+            f"It runs macOS {'.'.join(map(str, mac.macos)) or 'of an unknown version'}.",
+            f"upgrade to macOS {MIN_MACOS} or later.",
+        )
+    if mac.uid == 0:
+        add(
+            "user", "SSH logs in as root, which Homebrew refuses.", "set ssh_user to an admin user."
+        )
+    if not mac.writable:
+        add("stack_root", f"{mac.user} may not write there.", "choose a directory of the SSH user.")
+    found += _tools(mac)
+    if needs.console and not mac.console:
+        add(
+            "console",
+            f"{mac.user} is not logged in at the console, where LaunchAgents live.",
+            "log in on the Mac's screen (or by Screen Sharing), and turn on automatic login for "
+            'restarts; or set launchd_autostart = "off".',
+        )
+    found += _room(mac, needs, sizes)
+    for port, holder in foreign.items():
+        add(f"port {port}", f"It is held by {holder}.", "stop that, or choose another port.")
+    return found
+
+
+def _tools(mac: Identity) -> list[Problem]:
+    if not mac.brew and not mac.sudo:
+        return [
+            Problem(
+                "Homebrew",
+                "It is missing, and cannot be installed unattended: sudo asks for a password.",
+                "install it once on the Mac as brew.sh says (the .pkg there needs no terminal).",
+            )
+        ]
+    # Homebrew's installer brings the tools along, where it may use sudo.
+    if not mac.command_line_tools and (mac.brew or mac.sudo is None):
+        return [
+            Problem(
+                "Command Line Tools",
+                "They are missing, and Homebrew needs them.",
+                "run `xcode-select --install` on the Mac, and follow its window.",
+            )
+        ]
+    return []
+
+
+def _room(mac: Identity, needs: Needs, sizes: Mapping[str, int]) -> list[Problem]:
+    found = []
+    for model in needs.models:
+        weights = sum(model.files.values())
+        if weights + needs.memory_reserve > mac.memory:
+            found.append(
+                Problem(
+                    f"memory for {model.model}",
+                    f"{gib(weights)} of weights and {gib(needs.memory_reserve)} in reserve do not "
+                    f"fit into {gib(mac.memory)}.",
+                    "choose a smaller quantisation or another model for this host.",
+                )
+            )
+    files = {path: size for model in needs.models for path, size in model.files.items()}
+    parts = {path: part for model in needs.models for path, part in model.parts.items()}
+    missing = sum(
+        size - min(size, sizes.get(parts[path], 0))
+        for path, size in files.items()
+        if sizes.get(path) != size
+    )
+    if missing and missing + needs.disk_reserve > mac.disk_free:
+        found.append(
+            Problem(
+                "disk",
+                f"{gib(missing)} are still to be fetched and {gib(needs.disk_reserve)} stay in "
+                f"reserve, but {gib(mac.disk_free)} are free.",
+                "free some space, or set stack_root to a larger volume.",
+            )
+        )
+    return found

@@ -1,0 +1,40 @@
+"""A problem is found in some place, and says how to mend it; a report shows all of them at once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that a person has to mend.
+
+    `where` names the place ("mac1: proxy_port, from group_data/all.py"), `what` the problem,
+    `fix` what to do about it, as a sentence or a command.
+    """
+
+    where: str
+    what: str
+    fix: str
+
+
+class SettingsError(Exception):
+    """Settings that cannot be deployed; the text is the whole report."""
+
+
+def report(title: str, problems: Iterable[Problem]) -> str:
+    """All problems as text; the same problem in several places is shown once, with each place."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        wheres = places.setdefault((problem.what, problem.fix), [])
+        if problem.where not in wheres:
+            wheres.append(problem.where)
+    lines = [title]
+    for (what, fix), wheres in places.items():
+        lines += ["", *(f"  {where}" for where in wheres), f"    {what}", f"    Fix: {fix}"]
+    return "\n".join(lines)
+
+
+def count(problems: Iterable[Problem], noun: str = "problem") -> str:
+    """`1 problem`, `3 problems`: distinct ones."""
+    number = len({(p.where, p.what) for p in problems})
+    return f"{number} {noun}{'' if number == 1 else 's'}"

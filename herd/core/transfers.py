@@ -1,0 +1,70 @@
+"""Which files of a model are to be fetched, and what earlier transfers left behind."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a repository: its path there, and its size in bytes."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a model's repository holds at one commit, of what the model includes."""
+
+    name: str
+    repo: str
+    commit: str
+    directory: str
+    first: str
+    files: tuple[File, ...]
+    endpoint: str
+
+    def part(self, file: File) -> str:
+        """Where the bytes of an unfinished transfer are: their commit is in the name."""
+        return f"{file.path}.{self.commit[:12]}.part"
+
+    def url(self, file: File) -> str:
+        """Where the Hub serves this file at this commit."""
+        return f"{self.endpoint}/{self.repo}/resolve/{self.commit}/{quote(file.path)}"
+
+    def missing(self, sizes: Mapping[str, int]) -> list[File]:
+        """Files that are not there with their size; `sizes` are below all models' directory."""
+        return [f for f in self.files if sizes.get(f"{self.directory}/{f.path}") != f.size]
+
+    def leftovers(self, sizes: Mapping[str, int]) -> list[str]:
+        """What dead transfers of these files left, relative to all models' directory.
+
+        Ours end in .part (or .part.pid and .part.status); `hf download` keeps its own under
+        .cache/huggingface/download, and never looks at an old one again.
+        """
+        current = {self.part(file) for file in self.missing(sizes)}
+        found = []
+        for path in sizes:
+            directory, _, below = path.partition("/")
+            if directory != self.directory:
+                continue
+            transfer = below.removesuffix(".pid").removesuffix(".status")
+            ours = transfer.endswith(".part") and self._is_ours(transfer)
+            theirs = below.startswith(".cache/huggingface/download/")
+            if (ours and transfer not in current) or (theirs and below.endswith(".incomplete")):
+                found.append(path)
+        return sorted(found)
+
+    def _is_ours(self, transfer: str) -> bool:
+        return any(transfer.startswith(f"{file.path}.") for file in self.files)
+
+
+def curl_options(token: str | None) -> list[str]:
+    """Lines for `curl --config -`: the token is in no command line."""
+    return [f'header = "Authorization: Bearer {token}"'] if token else []
+
+
+def total(files: Iterable[File]) -> int:
+    """Bytes of all files."""
+    return sum(file.size for file in files)

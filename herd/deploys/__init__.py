@@ -1,0 +1,1 @@
+"""The steps of a deploy, a file each, in the order of deploy.py; only they read host.data."""

@@ -1,0 +1,54 @@
+"""What is wanted of the host at hand, with its paths: the same in every step of a run."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import HiddenValue, Host
+
+from herd.core.bundle import Bundle, bundle
+from herd.core.layout import Layout
+from herd.core.settings import Settings
+from herd.core.transfers import Resolved
+from herd.facts.mac import Mac
+from herd.hooks import Checked
+
+FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
+
+
+@dataclass(frozen=True)
+class Desired:
+    """One host: its settings, its paths, its models' files; the keys print as *MASKED*."""
+
+    settings: Settings
+    layout: Layout
+    uid: int
+    models: list[Resolved]
+    keys: Any
+    bundle: Bundle
+
+    @property
+    def formulae(self) -> list[str]:
+        """Everything that Homebrew shall bring."""
+        return [*FORMULAE, self.settings.proxy_python]
+
+
+def desired() -> Desired:
+    """Of the current host. The Mac is asked once: a home directory does not change in a run."""
+    return _desired(host._get_module() if hasattr(host, "_get_module") else host)
+
+
+@cache
+def _desired(current: Host) -> Desired:
+    plan = Checked.plan()
+    settings = plan.settings[current.name]
+    mac = current.get_fact(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
+    return Desired(
+        settings=settings,
+        layout=Layout(settings, mac.home),
+        uid=mac.uid,
+        models=plan.models[current.name],
+        keys=HiddenValue(plan.keys),
+        bundle=bundle(),
+    )

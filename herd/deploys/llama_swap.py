@@ -1,0 +1,17 @@
+"""llama-swap's configuration."""
+
+from pyinfra.api import deploy
+
+from herd.deploys.desired import desired
+from herd.operations import llama_swap
+
+
+@deploy("llama-swap")
+def configure() -> None:
+    """After the packages and the models, as it names their programs and files."""
+    want = desired()
+    llama_swap.config(
+        name="Write config.yaml",
+        layout=want.layout,
+        files={model.name: model.first for model in want.models},
+    )

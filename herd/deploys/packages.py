@@ -1,0 +1,23 @@
+"""Homebrew, and what it brings."""
+
+from pyinfra.api import deploy
+
+from herd.deploys.desired import desired
+from herd.operations import brew
+
+
+@deploy("Packages")
+def install() -> None:
+    """Missing ones are installed; the others stay in the version that they have."""
+    want = desired()
+    settings = want.settings
+    brew.homebrew(
+        name="Install Homebrew",
+        prefix=settings.homebrew_prefix,
+        installer=settings.homebrew_installer,
+    )
+    brew.formulae(
+        name="Install llama.cpp, llama-swap, hf, uv and Python",
+        names=want.formulae,
+        prefix=settings.homebrew_prefix,
+    )

@@ -1,0 +1,43 @@
+"""Refuses a Mac that cannot become what is wanted."""
+
+from pyinfra.api import deploy
+
+from herd.core.preflight import Fetch, Needs
+from herd.core.units import GIB
+from herd.deploys.desired import desired
+from herd.operations import preflight
+
+
+@deploy("Preflight")
+def check() -> None:
+    """Comes first: a host with problems drops out unchanged, and the others go on."""
+    want = desired()
+    settings, layout = want.settings, want.layout
+    fetches = [
+        Fetch(
+            model.name,
+            {f"{model.directory}/{file.path}": file.size for file in model.files},
+            {
+                f"{model.directory}/{file.path}": f"{model.directory}/{model.part(file)}"
+                for file in model.files
+            },
+        )
+        for model in want.models
+    ]
+    preflight.check(
+        name="Check that this Mac can serve the models",
+        needs=Needs(
+            models=fetches,
+            memory_reserve=settings.preflight_memory_reserve_gb * GIB,
+            disk_reserve=settings.preflight_disk_reserve_gb * GIB,
+            console=settings.launchd_autostart != "off",
+        ),
+        root=layout.root,
+        homebrew_prefix=settings.homebrew_prefix,
+        models=layout.models,
+        ports={
+            settings.proxy_port: "proxy_port",
+            settings.llama_swap_port: "llama_swap_port",
+            **dict.fromkeys(settings.llama_server_ports, "llama_server_start_port"),
+        },
+    )

@@ -1,0 +1,39 @@
+"""The launchd jobs, in the way that launchd_autostart asks for."""
+
+from pyinfra.api import deploy
+
+from herd.core import render
+from herd.core.jobs import LLAMA_SWAP, PROXY
+from herd.deploys.desired import desired
+from herd.operations import files, launchd, proxy, stack
+
+
+@deploy("Services")
+def run() -> None:
+    """After everything that they run; then what no job uses any more can go."""
+    want = desired()
+    layout, bundle, uid = want.layout, want.bundle, want.uid
+    autostart = want.settings.launchd_autostart
+    files.text(
+        name="Write the foreground start",
+        path=layout.start_command,
+        content=render.start_command(layout, bundle, uid),
+        mode="755",
+    )
+    if autostart != "off":
+        stack.without_strays(
+            name="Stop what runs outside launchd", layout=layout, bundle=bundle, uid=uid
+        )
+    if autostart == "terminal":
+        launchd.absent(
+            name="Remove the proxy's own job",
+            label=layout.label(PROXY),
+            uid=uid,
+            path=layout.plist(PROXY),
+        )
+        stack.window(name="Open in Terminal at login", layout=layout, bundle=bundle, uid=uid)
+        stack.window_opened(name="Open in Terminal now", layout=layout, uid=uid)
+    else:
+        stack.job(name="Run llama-swap", layout=layout, bundle=bundle, job_name=LLAMA_SWAP, uid=uid)
+        stack.job(name="Run the proxy", layout=layout, bundle=bundle, job_name=PROXY, uid=uid)
+    proxy.only(name="Remove old releases of the proxy", layout=layout, bundle=bundle)

@@ -1,0 +1,81 @@
+"""What the stack answers on its Mac: whether it serves, and what."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyinfra.api import FactBase, StringCommand
+
+from herd.facts.script import script
+
+
+@dataclass(frozen=True)
+class Served:
+    """HTTP codes, 0 where nothing answers; `with_key` None when no key was given.
+
+    `states` maps the running models to llama-swap's word ("starting", "ready", "stopping").
+    """
+
+    llama_swap: int = 0
+    anonymous: int = 0
+    with_key: int | None = None
+    listed: frozenset[str] = frozenset()
+    states: Mapping[str, str] = field(default_factory=dict)
+
+    def complaint(self, models: Collection[str], preload: Iterable[str]) -> str | None:
+        """What is not as it should be: health, closed to strangers, open to a key, the models."""
+        if self.llama_swap != 200:
+            return f"llama-swap's /health answers HTTP {self.llama_swap}"
+        if self.anonymous != 401:
+            return f"the proxy answers HTTP {self.anonymous} without a key, not 401"
+        if self.with_key != 200:
+            return f"the proxy answers HTTP {self.with_key or 0} with a key, not 200"
+        if self.listed != set(models):
+            listed, wanted = ", ".join(sorted(self.listed)), ", ".join(sorted(models))
+            return f"llama-swap lists {listed or 'no model'}, not {wanted}"
+        if waiting := [name for name in preload if self.states.get(name) != "ready"]:
+            return f"not loaded: {', '.join(waiting)}"
+        return None
+
+
+def parse(lines: Iterable[str]) -> Served:
+    """The answer of scripts/answers.sh: sections of a body and, last, its HTTP code."""
+    sections: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in lines:
+        if line.startswith("--- "):
+            current = sections.setdefault(line.removeprefix("--- "), [])
+        elif line:
+            current.append(line)
+    listed = _json(sections.get("models")).get("data") or []
+    running = _json(sections.get("running")).get("running") or []
+    return Served(
+        llama_swap=_code(sections.get("health")),
+        anonymous=_code(sections.get("anonymous")),
+        with_key=_code(sections["models"]) if "models" in sections else None,
+        listed=frozenset(str(model.get("id")) for model in listed),
+        states={str(model.get("model")): str(model.get("state")) for model in running},
+    )
+
+
+def _code(section: list[str] | None) -> int:
+    return int(section[-1]) if section and section[-1].isdigit() else 0
+
+
+def _json(section: list[str] | None) -> dict[str, Any]:
+    try:
+        value = json.loads("\n".join((section or [])[:-1]))
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+class Answers(FactBase[Served]):
+    """Asked on the Mac itself; a key goes along as `_stdin`."""
+
+    def command(self, llama_swap_port: int, proxy_url: str) -> StringCommand:
+        return script("answers", llama_swap_port, proxy_url)
+
+    def process(self, output: Iterable[str]) -> Served:
+        return parse(output)

@@ -1,0 +1,69 @@
+"""What Homebrew has installed, and what it trusts."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pyinfra.api import FactBase, FactProcessError, StringCommand
+
+from herd.facts.script import script
+
+
+@dataclass(frozen=True)
+class Packages:
+    """Homebrew's state. `formulae` maps short names to their newest installed version.
+
+    `trusted` holds taps and full formula names in lower case; None when this Homebrew, older
+    than 6, knows no trust. The whole is None when there is no Homebrew.
+    """
+
+    version: tuple[int, ...]
+    formulae: Mapping[str, str]
+    trusted: frozenset[str] | None
+
+    def trusts(self, full_name: str) -> bool:
+        """Whether a formula of a tap ("user/tap/name") may be loaded."""
+        tap = full_name.rpartition("/")[0]
+        return self.trusted is None or bool({tap, full_name} & self.trusted)
+
+
+def parse(lines: Iterable[str]) -> Packages | None:
+    """The answer of scripts/packages.sh."""
+    sections: dict[str, list[str]] = {"version": []}
+    section = "version"
+    for line in lines:
+        if line.startswith("--- "):
+            section = line.removeprefix("--- ")
+            sections[section] = []
+        else:
+            sections[section].append(line)
+    if "formulae" not in sections:
+        return None
+    version = re.search(r"\d+(?:\.\d+)*", "\n".join(sections["version"]))
+    words = [line.split() for line in sections["formulae"]]
+    return Packages(
+        version=tuple(map(int, version[0].split("."))) if version else (),
+        formulae={name: versions[-1] for name, *versions in words if versions},
+        trusted=_trusted("\n".join(sections.get("trust", []))),
+    )
+
+
+def _trusted(text: str) -> frozenset[str] | None:
+    if not text.strip():
+        return None
+    try:
+        trust = json.loads(text)
+        return frozenset(trust.get("taps", [])) | frozenset(trust.get("formulae", []))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise FactProcessError(f"`brew trust --json=v1` gave no list: {error}") from error
+
+
+class Brew(FactBase[Packages | None]):
+    """Formulae and trust, in one question."""
+
+    def command(self, homebrew_prefix: str) -> StringCommand:
+        return script("packages", homebrew_prefix)
+
+    def process(self, output: Iterable[str]) -> Packages | None:
+        return parse(output)

@@ -1,0 +1,57 @@
+"""What is at some paths: enough to tell whether it is what we want there."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pyinfra.api import FactBase, FactProcessError, StringCommand
+
+from herd.facts.script import script
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`kind` is file, directory, link or absent; mode is octal text ("600"), sha256 hex."""
+
+    kind: str
+    mode: str = ""
+    sha256: str = ""
+
+
+def parse(lines: Iterable[str]) -> list[Entry]:
+    """The answer of scripts/state.sh, an entry for each path."""
+    entries = []
+    for line in lines:
+        kind, mode, sha256 = ([*line.split(), "", ""])[:3]
+        if kind not in {"file", "directory", "link", "absent"}:
+            raise FactProcessError(f"not the state of a path: {line!r}")
+        entries.append(Entry(kind, mode, sha256))
+    return entries
+
+
+class State(FactBase[list[Entry]]):
+    """The entries of the paths, in their order."""
+
+    def command(self, paths: list[str]) -> StringCommand:
+        return script("state", *paths)
+
+    def process(self, output: Iterable[str]) -> list[Entry]:
+        return parse(output)
+
+
+class Sizes(FactBase[Mapping[str, int]]):
+    """Bytes of the files below a directory, by their paths relative to it; {} if it is absent.
+
+    An unfinished file of `hf download` is left out while it may still be written.
+    """
+
+    def command(self, directory: str) -> StringCommand:
+        self.directory = directory
+        return script("sizes", directory)
+
+    def process(self, output: Iterable[str]) -> Mapping[str, int]:
+        sizes = {}
+        for line in output:
+            size, _, path = line.strip().partition(" ")
+            if path.startswith(self.directory + "/"):  # else wc's total
+                sizes[path.removeprefix(self.directory + "/")] = int(size)
+        return sizes

@@ -1,0 +1,19 @@
+"""Which flags the installed llama-server takes."""
+
+from collections.abc import Iterable
+
+from pyinfra.api import FactBase, QuoteString, StringCommand
+
+from herd.core.llama_server import Flags
+
+
+class KnownFlags(FactBase[Flags | None]):
+    """From the binary's own --help; None when it is not installed yet."""
+
+    def command(self, program: str) -> StringCommand:
+        quoted = QuoteString(program)
+        return StringCommand("! [ -x", quoted, "] ||", quoted, "--help", "2>/dev/null")
+
+    def process(self, output: Iterable[str]) -> Flags | None:
+        text = "\n".join(output)
+        return Flags.parse(text) if text else None

@@ -1,0 +1,45 @@
+"""What kind of Mac it is, and who is logged in on it."""
+
+import re
+from collections.abc import Iterable
+
+from pyinfra.api import FactBase, FactProcessError, StringCommand
+
+from herd.core.mac import Identity
+from herd.facts.script import script
+
+
+def parse(lines: Iterable[str]) -> Identity:
+    """The answer of scripts/mac.sh. Raises FactProcessError when it is no answer."""
+    values = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    try:
+        # df -P: Filesystem 1024-blocks Used Available Capacity Mounted-on
+        disk = re.search(r"\s(\d+)\s+(\d+)\s+(-?\d+)\s+\d+%", values["disk"])
+        return Identity(
+            uid=int(values["uid"]),
+            user=values["user"],
+            home=values["home"].rstrip("/"),
+            system=values["system"],
+            arch=values["arch"],
+            macos=tuple(int(part) for part in re.findall(r"\d+", values["macos"])),
+            chip=values["chip"],
+            memory=int(values["memory"] or 0),
+            command_line_tools="tools" in values,
+            console="console" in values,
+            brew="brew" in values,
+            sudo=None if "brew" in values else "sudo" in values,
+            writable="writable" in values,
+            disk_free=int(disk[3]) * 1024 if disk else 0,
+        )
+    except (KeyError, ValueError) as error:
+        raise FactProcessError(f"the Mac did not say what it is: {error!r}") from error
+
+
+class Mac(FactBase[Identity]):
+    """One compound question, as each remote command costs a round trip."""
+
+    def command(self, root: str, homebrew_prefix: str) -> StringCommand:
+        return script("mac", root, homebrew_prefix)
+
+    def process(self, output: Iterable[str]) -> Identity:
+        return parse(output)

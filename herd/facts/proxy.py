@@ -1,0 +1,31 @@
+"""Which releases and environments of the proxy are on the Mac."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pyinfra.api import FactBase, StringCommand
+
+from herd.facts.script import script
+
+
+@dataclass(frozen=True)
+class Installed:
+    """Absolute paths: `whole` can be used, `junk` was left by a run that was killed."""
+
+    whole: frozenset[str]
+    junk: frozenset[str]
+
+
+class Releases(FactBase[Installed]):
+    """What is in the proxy's directory."""
+
+    def command(self, directory: str) -> StringCommand:
+        self.directory = directory
+        return script("proxy-state", directory)
+
+    def process(self, output: Iterable[str]) -> Installed:
+        paths: dict[str, set[str]] = {"whole": set(), "junk": set()}
+        for line in output:
+            kind, _, name = line.partition(" ")
+            paths[kind].add(f"{self.directory}/{name}")
+        return Installed(frozenset(paths["whole"]), frozenset(paths["junk"]))

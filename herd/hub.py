@@ -1,0 +1,72 @@
+"""Asks Hugging Face, from the workstation, what a model's repository holds.
+
+The endpoint and the token are the workstation's own: HF_ENDPOINT, and HF_TOKEN or `hf auth login`.
+"""
+
+import os
+from functools import cache
+
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import (
+    GatedRepoError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import filter_repo_objects
+
+from herd.core.settings import Model
+from herd.core.splits import first_file
+from herd.core.transfers import File, Resolved
+
+
+def endpoint() -> str:
+    """The Hub to ask and to fetch from."""
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+
+
+def token() -> str | None:
+    """The workstation's token; it goes to a Mac on a command's stdin only."""
+    return get_token()
+
+
+def resolve(model: Model) -> Resolved:
+    """The files that the model includes, with sizes and commit.
+
+    Raises ValueError with what is wrong, in words: nothing there, no access, no match.
+    """
+    commit, files = _repository(model.repo, model.revision)
+    paths = sorted(filter_repo_objects(files, allow_patterns=list(model.include)))
+    if not paths:
+        there = ", ".join(sorted(files)[:20])
+        raise ValueError(f"include={list(model.include)} matches nothing; {model.repo} has {there}")
+    try:
+        first = first_file(paths)
+    except ValueError as error:
+        raise ValueError(f"include={list(model.include)} {error}") from None
+    return Resolved(
+        name=model.name,
+        repo=model.repo,
+        commit=commit,
+        directory=model.directory,
+        first=first,
+        files=tuple(File(path, files[path]) for path in paths),
+        endpoint=endpoint(),
+    )
+
+
+@cache
+def _repository(repo: str, revision: str) -> tuple[str, dict[str, int]]:
+    """The commit of a revision, and its files with their sizes: asked once in a run."""
+    try:
+        info = HfApi(endpoint=endpoint(), token=token()).model_info(
+            repo, revision=revision, files_metadata=True, timeout=30
+        )
+    except GatedRepoError:
+        raise ValueError(f"{repo} is gated: HF_TOKEN on this workstation has no access") from None
+    except RepositoryNotFoundError:
+        raise ValueError(f"{repo} is not on {endpoint()}, or wants a token (HF_TOKEN)") from None
+    except RevisionNotFoundError:
+        raise ValueError(f"{repo} has no revision {revision!r}") from None
+    except Exception as error:  # of whichever HTTP client huggingface_hub uses
+        raise ValueError(f"{endpoint()} does not answer for {repo}: {error}") from None
+    return info.sha or revision, {file.rfilename: file.size or 0 for file in info.siblings or []}

@@ -1,0 +1,61 @@
+"""Homebrew and its formulae: installed when missing, trusted when from a tap, never upgraded here.
+
+pyinfra's own brew.packages never finds names with an @ or a tap in them, and installs them again
+on each run (facts: `python@3.13`, `user/tap/name`), so it does not converge for us.
+"""
+
+from collections.abc import Sequence
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from herd.facts.brew import Brew, Packages
+from herd.operations.commands import Commands, shown
+
+
+@operation()
+def homebrew(*, prefix: str, installer: str) -> Commands:
+    """
+    Install Homebrew itself when it is missing.
+
+    + prefix: where it is, or is to be
+    + installer: URL of its install script
+    """
+    if host.get_fact(Brew, homebrew_prefix=prefix) is not None:
+        host.noop("Homebrew is installed")
+        return
+    yield shown("install-homebrew", prefix, installer)
+
+
+@operation()
+def formulae(names: Sequence[str], *, prefix: str) -> Commands:
+    """
+    Have formulae installed, in any version.
+
+    + names: as for `brew install`; those of a tap by full name ("user/tap/name")
+    + prefix: Homebrew's
+    """
+    state = host.get_fact(Brew, homebrew_prefix=prefix) or Packages((), {}, frozenset())
+    missing = [name for name in names if name.rpartition("/")[2] not in state.formulae]
+    untrusted = [name for name in names if "/" in name and not state.trusts(name)]
+    if not missing and not untrusted:
+        host.noop("all formulae are installed")
+        return
+    for name in untrusted:
+        # Since Homebrew 6, formulae of a tap that nobody trusts are refused. In a dry run before
+        # Homebrew is there, its version is unknown; a fresh one is 6 or later.
+        yield shown("brew", prefix, "trust", "--formula", name)
+    if missing:
+        yield shown("brew", prefix, "install", *missing)
+
+
+@operation()
+def upgraded(names: Sequence[str], *, prefix: str) -> Commands:
+    """
+    Upgrade formulae to what Homebrew has now.
+
+    + names: as for `formulae`
+    + prefix: Homebrew's
+    """
+    yield shown("brew", prefix, "update")
+    yield shown("brew", prefix, "upgrade", *names)

@@ -1,0 +1,91 @@
+"""Files with exactly some content and mode, replaced at once or not at all."""
+
+import hashlib
+import io
+from typing import Any
+
+from pyinfra import config, host, logger
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
+from pyinfra.facts.files import FileContents
+from pyinfra.operations.util.files import generate_color_diff
+
+from herd.facts.files import Entry, State
+from herd.operations.commands import Commands
+
+
+def is_as_wanted(entry: Entry, content: str | bytes, mode: str) -> bool:
+    """Whether a file holds this content under this mode ("600")."""
+    raw = content.encode() if isinstance(content, str) else content
+    wanted = Entry("file", mode, hashlib.sha256(raw).hexdigest())
+    return entry == wanted
+
+
+def write(path: str, content: str | bytes, mode: str) -> Commands:
+    """Commands that put a file in place by a rename, never readable by more than `mode` says."""
+    new = f"{path}.new"
+    raw = content.encode() if isinstance(content, str) else content
+    parent = QuoteString(path.rpartition("/")[0])
+    # The file is there with its mode before its content is: SFTP keeps the mode of what it finds.
+    yield StringCommand(
+        *("mkdir -p", parent, "&& rm -f", QuoteString(new), "&& (umask 077 && :"),
+        *(">", QuoteString(new), ")"),
+    )
+    yield FileUploadCommand(io.BytesIO(raw), new)
+    yield StringCommand(
+        *("chmod", mode, QuoteString(new), "&& mv -f", QuoteString(new), QuoteString(path))
+    )
+
+
+def show_diff(path: str, content: str) -> None:
+    """With --diff, what a write would change."""
+    if config.DIFF:
+        present = host.get_fact(FileContents, path=path) or []
+        host.log(f"Will modify {path}")
+        for line in generate_color_diff(list(present), content.splitlines()):
+            logger.info("  %s", line)
+
+
+@operation()
+def text(path: str, content: str, *, mode: str = "644") -> Commands:
+    """
+    Keep a text file.
+
+    + path: absolute path; its directory is made when missing
+    + content: the whole text
+    + mode: octal permissions
+    """
+    (entry,) = host.get_fact(State, paths=[path])
+    if is_as_wanted(entry, content, mode):
+        host.noop(f"{path} is as wanted")
+        return
+    show_diff(path, content)
+    yield from write(path, content, mode)
+
+
+@operation()
+def secret(path: str, content: Any) -> Commands:
+    """
+    Keep a file that only its owner reads, and whose content is never shown.
+
+    + path: absolute path; its directory is made when missing
+    + content: the whole text in a HiddenValue, as pyinfra prints arguments
+    """
+    (entry,) = host.get_fact(State, paths=[path])
+    if is_as_wanted(entry, content.unmask(), "600"):
+        host.noop(f"{path} is as wanted")
+        return
+    yield from write(path, content.unmask(), "600")
+
+
+@operation()
+def absent(path: str) -> Commands:
+    """
+    Keep a file away.
+
+    + path: absolute path of the file
+    """
+    (entry,) = host.get_fact(State, paths=[path])
+    if entry.kind == "absent":
+        host.noop(f"{path} is not there")
+        return
+    yield StringCommand("rm", "-f", QuoteString(path))

@@ -1,0 +1,74 @@
+"""Jobs of the logged-in user: launchd has loaded exactly the wanted definition, and runs it.
+
+What counts is what launchd has loaded, not what a file says or whether it just changed: the job
+is unloaded before its file is replaced, so an interruption leaves a job that is not loaded or not
+right, and the next run repairs either.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import QuoteString, StringCommand, operation
+
+from herd.core import render
+from herd.facts.files import State
+from herd.facts.launchd import Loaded
+from herd.facts.script import script
+from herd.operations.commands import Commands
+from herd.operations.files import is_as_wanted, show_diff, write
+
+# Beyond a job's own exit timeout, after which launchd kills it.
+_GRACE = 15
+
+
+def converge(
+    definition: Mapping[str, Any], *, uid: int, path: str, running: bool, console: bool = True
+) -> Commands:
+    """Commands that keep a job loaded with this definition, for use in an operation.
+
+    `path` is that of its property list. With `running` it must have a process; if not, one that
+    runs goes on. Without `console` nobody is logged in, and the job will be loaded at login.
+    """
+    label = definition["Label"]
+    target = f"gui/{uid}/{label}"
+    text = render.plist(definition)
+    loaded = host.get_fact(Loaded, uid=uid, label=label)
+    (entry,) = host.get_fact(State, paths=[path])
+    right_file = is_as_wanted(entry, text, "644")
+    right_job = loaded is not None and loaded.runs_definition(definition, path)
+    alive = loaded is not None and loaded.pid is not None
+    if right_file and (right_job or not console) and (alive or not running):
+        host.noop(f"{label} is as wanted")
+        return
+    if not right_file:
+        show_diff(path, text)
+    if loaded is not None and not right_job:
+        wait = definition.get("ExitTimeOut", 5) + _GRACE
+        yield script("job-unload", target, wait)
+    if not right_file:
+        yield from write(path, text, "644")
+    if not right_job and console:
+        yield script("job-load", f"gui/{uid}", label, path)
+    if running or (alive and not right_job and console):
+        yield script("job-start", target, definition.get("StandardOutPath", "/dev/null"))
+
+
+@operation()
+def absent(label: str, *, uid: int, path: str) -> Commands:
+    """
+    Keep a job neither loaded nor installed.
+
+    + label: its label
+    + uid: the user in whose session it would be
+    + path: absolute path of its property list
+    """
+    loaded = host.get_fact(Loaded, uid=uid, label=label)
+    (entry,) = host.get_fact(State, paths=[path])
+    if loaded is None and entry.kind == "absent":
+        host.noop(f"{label} is not there")
+        return
+    if loaded is not None:
+        yield script("job-unload", f"gui/{uid}/{label}", 40 + _GRACE)
+    if entry.kind != "absent":
+        yield StringCommand("rm -f", QuoteString(path))

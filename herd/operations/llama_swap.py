@@ -1,0 +1,51 @@
+"""llama-swap's config.yaml: written only when it changes, and only if llama-swap accepts it.
+
+llama-swap reloads when the file's time changes, and a reload stops every running model.
+"""
+
+from collections.abc import Mapping
+
+from pyinfra import host, logger
+from pyinfra.api import operation
+
+from herd.core import llama_server, render
+from herd.core.layout import Layout
+from herd.core.llama_server import Flags
+from herd.facts.files import State
+from herd.facts.llama_server import KnownFlags
+from herd.facts.script import script
+from herd.operations.commands import Commands
+from herd.operations.files import is_as_wanted, show_diff, write
+
+
+@operation()
+def config(layout: Layout, files: Mapping[str, str]) -> Commands:
+    """
+    Keep llama-swap's configuration, in flags that the installed llama-server knows.
+
+    + layout: where the stack lives, and its settings
+    + files: each model's first file, relative to its repository
+    """
+    flags = host.get_fact(KnownFlags, program=layout.brew("llama-server"))
+    (entry,) = host.get_fact(State, paths=[layout.config])
+    _say_what_is_dropped(layout, flags)
+    flags = flags or llama_server.CURRENT
+    text = render.config(layout, files, flags, preload=layout.settings.preload)
+    if is_as_wanted(entry, text, "644"):
+        host.noop("config.yaml is as wanted")
+        return
+    show_diff(layout.config, text)
+    trial = layout.under("config.trial.yaml")
+    yield from write(trial, render.config(layout, files, flags, preload=[]), "644")
+    yield script("accept-config", layout.brew("llama-swap"), trial)
+    yield from write(layout.config, text, "644")
+    if layout.settings.llama_swap_watch_config:
+        yield script("await-reload", layout.settings.llama_swap_port)
+
+
+def _say_what_is_dropped(layout: Layout, flags: Flags | None) -> None:
+    wanted = [model.name for model in layout.settings.models.values() if model.mlock]
+    if wanted and flags and llama_server.mlock_arguments(flags) is None:
+        host.log(
+            f"mlock is left out for {', '.join(wanted)}: this llama-server cannot", logger.warning
+        )

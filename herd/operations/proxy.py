@@ -1,0 +1,57 @@
+"""The proxy's code and environment: each in a directory named by its content, so that a new one
+stands beside the old until the job is switched over, and a half-made one is never used."""
+
+import io
+
+from pyinfra import host
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
+
+from herd.core.bundle import Bundle
+from herd.core.layout import Layout
+from herd.facts.proxy import Releases
+from herd.facts.script import script
+from herd.operations.commands import Commands, shown
+from herd.operations.files import write
+
+
+@operation()
+def installed(layout: Layout, bundle: Bundle) -> Commands:
+    """
+    Have the proxy's code and its environment.
+
+    + layout: where the stack lives, and its settings
+    + bundle: code and locked dependencies
+    """
+    state = host.get_fact(Releases, directory=layout.proxy)
+    release, environment = layout.proxy_release(bundle), layout.proxy_environment(bundle)
+    if {release, environment} <= state.whole:
+        host.noop("the proxy is installed")
+        return
+    if release not in state.whole:
+        archive = f"{release}.tar.gz"
+        yield StringCommand("mkdir -p", QuoteString(layout.proxy))
+        yield FileUploadCommand(io.BytesIO(bundle.archive), archive)
+        yield script("proxy-release", archive, release)
+    if environment not in state.whole:
+        requirements = f"{layout.proxy}/requirements.lock"
+        yield from write(requirements, bundle.requirements, "644")
+        python = layout.brew(layout.settings.proxy_python.replace("@", ""))
+        prefix = layout.settings.homebrew_prefix
+        yield shown("proxy-environment", prefix, python, environment, requirements)
+
+
+@operation()
+def only(layout: Layout, bundle: Bundle) -> Commands:
+    """
+    Remove releases and environments that no job uses any more.
+
+    + layout: where the stack lives, and its settings
+    + bundle: the code and dependencies that stay
+    """
+    state = host.get_fact(Releases, directory=layout.proxy)
+    keep = {layout.proxy_release(bundle), layout.proxy_environment(bundle)}
+    old = sorted((state.whole | state.junk) - keep)
+    if not old:
+        host.noop("there are no old releases")
+        return
+    yield StringCommand("rm -rf", *(QuoteString(path) for path in old))

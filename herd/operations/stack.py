@@ -1,0 +1,179 @@
+"""The stack as a whole: nothing else of it runs, and it serves."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import QuoteString, StringCommand, operation
+
+from herd.core import jobs
+from herd.core.bundle import Bundle
+from herd.core.endpoints import completion, key_options, local_proxy
+from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
+from herd.core.launchd import Job
+from herd.core.layout import Layout
+from herd.facts.answers import Answers
+from herd.facts.files import State
+from herd.facts.launchd import Loaded
+from herd.facts.listeners import Listeners
+from herd.facts.mac import Mac
+from herd.facts.programs import Linked
+from herd.facts.script import script
+from herd.operations import launchd
+from herd.operations.commands import Commands, shown
+
+
+@operation()
+def without_strays(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
+    """
+    Stop what runs of this stack outside launchd: a hand-run start, an old Terminal window.
+
+    + layout: where the stack lives, and its settings
+    + bundle: the proxy's code
+    + uid: whose jobs they are
+    """
+    settings = layout.settings
+    listeners = host.get_fact(Listeners, ports=[settings.proxy_port, settings.llama_swap_port])
+    pids = {
+        pid: command
+        for listener in listeners.values()
+        if listener.belongs_to(layout.root)
+        for pid, command in listener.processes.items()
+    }
+    loaded = [host.get_fact(Loaded, uid=uid, label=layout.label(n)) for n in JOBS] if pids else []
+    strays = sorted(set(pids) - {job.pid for job in loaded if job and job.pid})
+    if not strays or _is_window(loaded[0], layout, bundle):
+        host.noop("nothing of the stack runs outside launchd")
+        return
+    host.log(f"stopping what runs outside launchd: {', '.join(pids[pid][:60] for pid in strays)}")
+    yield script("stop-processes", *strays)
+
+
+@operation()
+def job(layout: Layout, bundle: Bundle, job_name: str, *, uid: int) -> Commands:
+    """
+    Keep one of the stack's launchd jobs exactly as it should be.
+
+    + layout: where the stack lives, and its settings
+    + bundle: the proxy's code
+    + job_name: which job, "llama-swap" or "proxy"
+    + uid: the user at the console
+    """
+    autostart = layout.settings.launchd_autostart
+    definition = jobs.definition(
+        layout, job_name, bundle=bundle, depends_on=_depends_on(layout, bundle, job_name)
+    )
+    yield from launchd.converge(
+        definition,
+        uid=uid,
+        path=layout.plist(job_name),
+        running=autostart == "background",
+        console=autostart != "off" or _console(layout),
+    )
+
+
+@operation()
+def window(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
+    """
+    Keep the launchd job that opens the stack in a Terminal window at login.
+
+    + layout: where the stack lives, and its settings
+    + bundle: the proxy's code
+    + uid: the user at the console
+    """
+    yield from launchd.converge(
+        _window(layout, bundle), uid=uid, path=layout.plist(LLAMA_SWAP), running=False
+    )
+
+
+def _is_window(main: Job | None, layout: Layout, bundle: Bundle) -> bool:
+    """Whether a Terminal window shall run the stack, and the job that opened it is right: then
+    so is what it runs."""
+    return (
+        layout.settings.launchd_autostart == "terminal"
+        and main is not None
+        and main.runs_definition(_window(layout, bundle), layout.plist(LLAMA_SWAP))
+    )
+
+
+def _window(layout: Layout, bundle: Bundle) -> dict[str, Any]:
+    everything = {
+        f"{name}: {key}": value
+        for name in JOBS
+        for key, value in _depends_on(layout, bundle, name).items()
+    }
+    return jobs.window(layout, depends_on=everything)
+
+
+def _depends_on(layout: Layout, bundle: Bundle, name: str) -> dict[str, str]:
+    """What a job runs and reads at its start, beyond its definition."""
+    settings = layout.settings
+    linked = host.get_fact(
+        Linked,
+        homebrew_prefix=settings.homebrew_prefix,
+        programs=jobs.programs(layout)[name],
+    )
+    if name == PROXY:
+        return {**linked, "release": bundle.release, "lock": bundle.lock}
+    if settings.llama_swap_watch_config:
+        return dict(linked)
+    (config,) = host.get_fact(State, paths=[layout.config])
+    return {**linked, "config.yaml": config.sha256}
+
+
+def _console(layout: Layout) -> bool:
+    prefix = layout.settings.homebrew_prefix
+    return bool(host.get_fact(Mac, root=layout.root, homebrew_prefix=prefix).console)
+
+
+@operation()
+def window_opened(layout: Layout, *, uid: int) -> Commands:
+    """
+    Open the stack in a Terminal window, unless it runs already.
+
+    + layout: where the stack lives
+    + uid: the user at the console
+    """
+    settings = layout.settings
+    listeners = host.get_fact(Listeners, ports=[settings.proxy_port, settings.llama_swap_port])
+    if len(listeners) == 2:
+        host.noop("the stack runs")
+        return
+    yield StringCommand("launchctl", "kickstart", f"gui/{uid}/{layout.label(LLAMA_SWAP)}")
+
+
+@operation()
+def serving(layout: Layout, keys: Any) -> Commands:
+    """
+    Wait, within a limit, until the stack serves its models to those with a key only.
+
+    + layout: where the stack lives, and its settings
+    + keys: the clear keys in a HiddenValue; the first is used, on stdin
+    """
+    settings = layout.settings
+    proxy = local_proxy(settings)
+    stdin = key_options(keys.unmask())
+
+    def complaint() -> str | None:
+        served = host.get_fact(
+            Answers, llama_swap_port=settings.llama_swap_port, proxy_url=proxy, _stdin=stdin
+        )
+        return served.complaint(settings.models, settings.preload)
+
+    if not complaint():
+        host.noop("the stack serves")
+        return
+    yield shown(
+        "verify",
+        *(settings.verify_timeout, settings.llama_swap_health_timeout + 30),
+        *(settings.llama_swap_port, proxy, layout.log(LLAMA_SWAP), layout.log(PROXY)),
+        *_completions(settings.preload),
+        _stdin=stdin,
+    )
+    # The wait cannot read JSON; what came of it can be seen as before.
+    if wrong := complaint():
+        yield StringCommand("printf '%s\\n'", QuoteString(wrong), ">&2; exit 1")
+
+
+def _completions(models: Sequence[str]) -> list[str]:
+    return [word for m in models for word in (m, completion(m, "Hi", max_tokens=1, stream=False))]

@@ -1,0 +1,69 @@
+"""Says at the end what a person wants to know of a host; it changes nothing."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pyinfra import host, logger
+from pyinfra.api import operation
+
+from herd.core.endpoints import completion, public_proxy
+from herd.core.layout import Layout
+from herd.core.text import shell_quote
+from herd.core.units import gib
+from herd.facts.programs import Linked
+from herd.operations.commands import Commands
+
+
+@operation()
+def show(layout: Layout, *, address: str, models: Sequence[Any]) -> Commands:
+    """
+    Print endpoint, models, versions and changes, once the run is over.
+
+    + layout: where the stack lives, and its settings
+    + address: how clients reach the Mac
+    + models: what their repositories hold
+    """
+    if host.state.is_executing:
+        settings = layout.settings
+        url = public_proxy(settings, address)
+        versions = host.get_fact(
+            Linked,
+            homebrew_prefix=settings.homebrew_prefix,
+            programs=["llama-server", "llama-swap"],
+        )
+        body = completion(next(iter(settings.models)), "Hello!", stream=True)
+        curl = (
+            f'curl -N {url}/v1/chat/completions -H "Authorization: Bearer $API_KEY" '
+            f"-H 'Content-Type: application/json' -d {shell_quote(body)}"
+        )
+        rows = [
+            ("endpoint", f"{url}/v1"),
+            *(("model", _model(layout, model)) for model in models),
+            ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+            ("changed", ", ".join(_changed()) or "nothing"),
+            ("try", curl),
+        ]
+        logger.info("")
+        for name, value in rows:
+            host.log(f"{name + ':':<10}{value}")
+        logger.info("")
+    host.noop("nothing to do")
+    yield from ()
+
+
+def _model(layout: Layout, model: Any) -> str:
+    settings = layout.settings.models[model.name]
+    size = gib(sum(file.size for file in model.files))
+    context = f"context {settings.ctx_size or 'as trained'}"
+    names = f" (also {', '.join(settings.aliases)})" if settings.aliases else ""
+    return f"{model.name}{names}: {size}, {context}, {model.repo} at {model.commit[:12]}"
+
+
+def _changed() -> Iterator[str]:
+    """Names of this run's operations that did something on this host."""
+    state = host.state
+    for op_hash in state.get_op_order():
+        if op_hash in state.ops[host]:
+            meta = state.get_op_data_for_host(host, op_hash).operation_meta
+            if meta.is_complete() and meta.did_change():
+                yield from sorted(state.get_op_meta(op_hash).names)

@@ -1,0 +1,29 @@
+# Asks llama-swap whether it accepts a configuration, by starting it on a free port of this Mac.
+# usage: accept-config.sh LLAMA_SWAP CONFIG     (one that preloads nothing; it is removed)
+said=$(mktemp -t herd-accept.XXXXXX)
+trap 'rm -f "$said" "$2"' EXIT
+free() { curl -s -o /dev/null --connect-timeout 2 "http://127.0.0.1:$1/health"; [ $? -eq 7 ]; }
+attempt=0
+while [ $attempt -lt 5 ]; do
+  attempt=$((attempt + 1))
+  port=$((20000 + ($$ * 7 + attempt * 1009) % 20000))
+  free $port || continue
+  "$1" --config "$2" --listen "127.0.0.1:$port" >"$said" 2>&1 &
+  child=$!
+  polls=0
+  while kill -0 $child 2>/dev/null && [ $polls -lt 150 ]; do
+    if curl -s -f -o /dev/null --max-time 2 "http://127.0.0.1:$port/health"; then
+      kill $child
+      wait $child 2>/dev/null
+      exit 0
+    fi
+    polls=$((polls + 1))
+    sleep 0.1
+  done
+  kill $child 2>/dev/null
+  wait $child 2>/dev/null
+  grep -q 'address already in use' "$said" || break
+done
+echo "llama-swap does not accept the new config.yaml; the old one stays. It says:" >&2
+cat "$said" >&2
+exit 1

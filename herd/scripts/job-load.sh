@@ -1,0 +1,11 @@
+# Loads a launchd job from its property list. usage: job-load.sh DOMAIN LABEL PLIST
+plutil -lint "$3" >/dev/null || { plutil -lint "$3" >&2; exit 1; }
+launchctl enable "$1/$2"
+tries=0
+until said=$(launchctl bootstrap "$1" "$3" 2>&1); do
+  # It can be loaded all the same.
+  launchctl print "$1/$2" >/dev/null 2>&1 && break
+  tries=$((tries + 1))
+  [ $tries -lt 15 ] || { printf '%s\n' "$said" >&2; exit 1; }
+  sleep 1
+done

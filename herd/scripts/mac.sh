@@ -1,0 +1,27 @@
+# What kind of Mac this is. usage: mac.sh ROOT HOMEBREW_PREFIX
+root=$1 prefix=$2
+say() { printf '%s\t%s\n' "$1" "$2"; }
+uid=$(id -u)
+say uid "$uid"
+say user "$(id -un)"
+say home "$HOME"
+say system "$(uname -s)"
+say arch "$(uname -m)"
+say macos "$(sw_vers -productVersion 2>/dev/null)"
+say chip "$(sysctl -n machdep.cpu.brand_string 2>/dev/null)"
+say memory "$(sysctl -n hw.memsize 2>/dev/null)"
+# /usr/bin/git and python3 are shims that open a dialog without the tools: ask xcode-select.
+xcode-select -p >/dev/null 2>&1 && say tools yes
+launchctl print "gui/$uid" >/dev/null 2>&1 && say console yes
+if [ -x "$prefix/bin/brew" ]; then
+  say brew yes
+elif [ -d "$prefix" ] && [ -w "$prefix" ]; then
+  say sudo unneeded
+elif sudo -n true 2>/dev/null; then
+  say sudo yes
+fi
+# The nearest directory that exists tells where the stack will be, and whether it can be.
+case $root in '~'/*) root=$HOME/${root#'~/'} ;; esac
+while [ ! -d "$root" ]; do root=$(dirname "$root"); done
+[ -w "$root" ] && say writable yes
+say disk "$(df -P -k "$root" | tail -n 1)"

@@ -1,0 +1,12 @@
+# An environment for the proxy, from a lock with hashes. The marker comes last: without it the
+# environment is unfinished, and made again.
+# usage: proxy-environment.sh HOMEBREW_PREFIX PYTHON DIRECTORY REQUIREMENTS
+set -e
+PATH="$1/bin:$1/sbin:$PATH" UV_PYTHON_DOWNLOADS=never
+export PATH UV_PYTHON_DOWNLOADS
+rm -rf "$3"
+"$1/bin/uv" venv --quiet --python "$2" "$3"
+echo "Installing the proxy's dependencies"
+"$1/bin/uv" pip install --quiet --python "$3/bin/python" --require-hashes --requirement "$4"
+"$3/bin/python" -c 'import aiohttp'
+touch "$3/.complete"

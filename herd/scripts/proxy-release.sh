@@ -1,0 +1,8 @@
+# Unpacks a release of the proxy; it appears whole or not at all.
+# usage: proxy-release.sh ARCHIVE DIRECTORY
+set -e
+rm -rf "$2.new" "$2"
+mkdir -p "$2.new"
+tar -xzf "$1" -C "$2.new"
+mv "$2.new" "$2"
+rm -f "$1"

@@ -1,0 +1,54 @@
+# Waits until the stack serves, within a limit, or says why it does not.
+# usage: verify.sh SECONDS LOAD_SECONDS LLAMA_SWAP_PORT PROXY_URL LLAMA_SWAP_LOG PROXY_LOG \
+#          [MODEL BODY]...
+# Each BODY is a one-token completion of a model that is to be loaded.
+# stdin: a curl option with a key's header
+limit=$1 load=$2 swap=http://127.0.0.1:$3 proxy=$4 swap_log=$5 proxy_log=$6
+shift 6
+header=$(cat)
+answer=$(mktemp -t herd-verify.XXXXXX)
+trap 'rm -f "$answer"' EXIT
+get() { curl -s --max-time 10 -o "$answer" -w '%{http_code}' "$@"; }
+with_key() { printf '%s\n' "$header" | get --config - "$@"; }
+
+# One line per check that fails; silence is success.
+wrong() {
+  : >"$answer"
+  code=$(get "$swap/health")
+  [ "$code" = 200 ] || { echo "llama-swap does not answer on $swap (HTTP $code)"; return; }
+  code=$(get "$proxy/v1/models")
+  [ "$code" = 401 ] || { echo "the proxy on $proxy answers HTTP $code without a key, not 401"; return; }
+  code=$(with_key "$proxy/v1/models")
+  [ "$code" = 200 ] || { echo "the proxy on $proxy answers HTTP $code with a key, not 200"; return; }
+}
+
+began=$(date +%s) last=
+while reason=$(wrong) && [ -n "$reason" ]; do
+  now=$(($(date +%s) - began))
+  if [ $now -ge "$limit" ]; then
+    echo "After $limit s: $reason." >&2
+    for log in "$swap_log" "$proxy_log"; do
+      echo "The last lines of $log:" >&2
+      tail -n 12 "$log" >&2
+    done
+    exit 1
+  fi
+  [ "$reason" = "$last" ] || [ $now -lt 3 ] || echo "waiting: $reason"
+  last=$reason
+  sleep 0.5
+done
+
+while [ $# -ge 2 ]; do
+  echo "loading $1"
+  began=$(date +%s)
+  code=$(printf '%s\n' "$header" | curl -s --config - --max-time "$load" -o "$answer" \
+    -w '%{http_code}' -H 'Content-Type: application/json' --data-raw "$2" "$proxy/v1/chat/completions")
+  if [ "$code" != 200 ]; then
+    echo "$1 does not complete (HTTP $code): $(head -c 500 "$answer")" >&2
+    echo "The last lines of $swap_log:" >&2
+    tail -n 20 "$swap_log" >&2
+    exit 1
+  fi
+  echo "$1 completes, after $(($(date +%s) - began)) s"
+  shift 2
+done
