@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from aiohttp import web
+from yarl import URL
 
 from proxy import auth, drain, errors, forward, log
 from proxy.keystore import KeyStore
@@ -28,10 +29,10 @@ def create_app(settings: Settings) -> web.Application:
         ]
     )
     app[auth.KEYSTORE] = settings.keys
-    app[forward.UPSTREAM] = settings.upstream
+    app[forward.UPSTREAM] = URL(settings.upstream)
     app[drain.DRAIN] = drain.Drain()
     app.cleanup_ctx.append(_upstream_session)
-    app.on_response_prepare.append(log.mark_response)
+    app.on_response_prepare.append(_last_touch)
     app.router.add_route("*", "/{path:.*}", _dispatch, expect_handler=_say_nothing_yet)
     return app
 
@@ -45,6 +46,14 @@ async def _dispatch(request: web.Request) -> web.StreamResponse:
 
 async def _say_nothing_yet(request: web.Request) -> None:
     """aiohttp would send `100 Continue` here, before the key check; `forward` does it after."""
+
+
+async def _last_touch(request: web.Request, response: web.StreamResponse) -> None:
+    """Undoes what aiohttp adds to a head, and adds the id to be named when asking about it."""
+    response.headers["X-Request-Id"] = request.get(log.REQUEST_ID, "-")
+    response.headers.popall("Server", None)
+    if request.get(forward.UNTYPED):
+        response.headers.popall("Content-Type", None)
 
 
 async def _upstream_session(app: web.Application) -> AsyncIterator[None]:

@@ -4,6 +4,7 @@ Nothing is buffered, decoded or waited for: a chunk is passed on when it comes, 
 goes away takes the other with it.
 """
 
+import asyncio
 import logging
 import socket
 import struct
@@ -20,8 +21,9 @@ from proxy.log import NOTE, REQUEST_ID, RESPONSE
 
 _log = logging.getLogger("proxy.upstream")
 
-UPSTREAM = web.AppKey("UPSTREAM", str)
+UPSTREAM = web.AppKey("UPSTREAM", URL)
 SESSION = web.AppKey("SESSION", aiohttp.ClientSession)
+UNTYPED = web.RequestKey("UNTYPED", bool)
 
 CONNECT_SECONDS = 5.0
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
@@ -42,6 +44,7 @@ async def forward(request: web.Request) -> web.StreamResponse:
     """Answers a request with llama-swap's answer to it."""
     refuse_what_cannot_pass(request)
     async with open_upstream(request) as upstream:
+        request[UNTYPED] = "Content-Type" not in upstream.headers
         response = web.StreamResponse(
             status=upstream.status,
             reason=upstream.reason,
@@ -84,7 +87,7 @@ async def open_upstream(request: web.Request) -> AsyncIterator[aiohttp.ClientRes
     try:
         upstream = await request.app[SESSION].request(
             request.method,
-            URL(request.app[UPSTREAM] + request.raw_path, encoded=True),
+            target(request),
             headers=headers.to_upstream(
                 request.headers, client=request.remote or "unknown", scheme=request.scheme
             ),
@@ -95,16 +98,49 @@ async def open_upstream(request: web.Request) -> AsyncIterator[aiohttp.ClientRes
         _log.warning("%s cannot connect: %s", request[REQUEST_ID], type(error).__name__)
         raise errors.upstream_down() from None
     except (aiohttp.ClientError, OSError) as error:
-        if request.content.exception() is not None:
-            raise errors.bad_request("The body of the request is malformed.") from None
         _log.warning("%s no answer: %s", request[REQUEST_ID], type(error).__name__)
         raise errors.upstream_broken() from None
     try:
         if upstream.status == HTTPStatus.SWITCHING_PROTOCOLS:  # nobody asked for that
             raise errors.upstream_broken()
+        end_with_connection(upstream)
         yield upstream
     finally:
         upstream.close()
+
+
+def target(request: web.Request) -> URL:
+    """The request's target at llama-swap, byte for byte.
+
+    All of it is given as the path, query included: yarl would drop an empty query and a fragment.
+    """
+    upstream = request.app[UPSTREAM]
+    return URL.build(
+        scheme="http",
+        host=upstream.host or "",
+        port=upstream.port,
+        path=request.raw_path,
+        encoded=True,
+    )
+
+
+def end_with_connection(upstream: aiohttp.ClientResponse) -> None:
+    """Makes an answer fail when its connection ends early, also after chunks that are none.
+
+    aiohttp 3.14 closes a connection on a malformed chunk and leaves the reader waiting for ever.
+    """
+    if upstream.connection is None or upstream.connection.protocol is None:  # read to its end
+        return
+    if (closed := upstream.connection.protocol.closed) is None:
+        return
+
+    def fail(ended: asyncio.Future[None]) -> None:
+        if not ended.cancelled():
+            ended.exception()  # seen; what it says is said better by the content's own
+        if not upstream.content.is_eof() and upstream.content.exception() is None:
+            upstream.content.set_exception(aiohttp.ClientPayloadError("connection ended"))
+
+    closed.add_done_callback(fail)
 
 
 async def request_body(request: web.Request) -> AsyncIterator[bytes]:

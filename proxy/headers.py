@@ -99,6 +99,11 @@ def _named_by_connection(headers: MultiMapping[str]) -> frozenset[str]:
 
 
 def _without(headers: MultiMapping[str], names: frozenset[str]) -> Headers:
-    return CIMultiDict(
-        (name, value) for name, value in headers.items() if name.lower() not in names
-    )
+    """The other headers. A repeated one is spelled as at first, or aiohttp would keep only one."""
+    passed: Headers = CIMultiDict()
+    spelling: dict[str, str] = {}
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower not in names:
+            passed.add(spelling.setdefault(lower, name), value)
+    return passed

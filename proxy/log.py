@@ -54,12 +54,6 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
     return response
 
 
-async def mark_response(request: web.Request, response: web.StreamResponse) -> None:
-    """The id for whoever asks us about a request; no name and version for whoever does not."""
-    response.headers["X-Request-Id"] = request.get(REQUEST_ID, "-")
-    response.headers.popall("Server", None)
-
-
 def _write(
     request: web.Request,
     status: int,

@@ -106,8 +106,8 @@ class Upstream:
                 if self.reads_body:
                     request.body = await read_body(reader, request)
                 await self.script(request, Wire(reader, writer))
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the other side is gone, or the test is over
         finally:
             writer.close()
 
@@ -187,12 +187,17 @@ class Proxy:
         return reader, writer
 
 
+def config_file(directory: str | Path, *keys: str) -> Path:
+    path = Path(directory, "config.json")
+    path.write_text(json.dumps({"apiKeys": list(keys)}))
+    return path
+
+
 @asynccontextmanager
 async def proxy_to(port: int, keys: tuple[str, ...] = (KEY,)) -> AsyncIterator[Proxy]:
     """The proxy, in this process, in front of whatever listens on a port."""
     with tempfile.TemporaryDirectory() as directory:
-        config = Path(directory, "config.json")
-        config.write_text(json.dumps({"apiKeys": list(keys)}))
+        config = config_file(directory, *keys)
         settings = Settings(keys=KeyStore(config), upstream=f"http://127.0.0.1:{port}")
         runner = new_runner(settings)
         await runner.setup()
@@ -239,7 +244,7 @@ def error(response: bytes) -> dict[str, Any]:
 async def until(condition: Callable[[], object], seconds: float = 5) -> None:
     """Waits until something is so."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for is outside of our hands
             await asyncio.sleep(0.01)
 
 

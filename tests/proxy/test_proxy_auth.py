@@ -6,6 +6,7 @@ import json
 import pytest
 from proxy_support import (
     KEY,
+    Upstream,
     answer,
     body,
     error,
@@ -16,7 +17,6 @@ from proxy_support import (
     read_head,
     run,
     status,
-    Upstream,
 )
 
 BAD_HEADS = {
