@@ -12,6 +12,8 @@ stack_root = "~/llama-swap"
 homebrew_prefix = "/opt/homebrew"
 # Its installer, run only when it is missing and sudo asks for no password.
 homebrew_installer = "https://raw.githubusercontent.com/Homebrew/install/HEAD/install.sh"
+# Whether a deploy upgrades what it installed; `make upgrade` sets this for one run.
+homebrew_upgrade = False
 
 # -- Models ------------------------------------------------------------------------------------
 # By the name that clients use. Each needs a repo; what else it leaves out is in model_defaults.

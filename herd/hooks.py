@@ -1,16 +1,15 @@
-"""What pyinfra calls around a connection; config.py registers it.
+"""What happens around a connection; config.py installs it.
 
 Before the first connection, the settings of all hosts are checked together: deploy code runs
 host by host, so the first bad host would hide the problems of the others.
 """
 
 import socket
-from threading import Lock
 from typing import Any
 
-import click
 from pyinfra.api import Host, State
 from pyinfra.api.state import BaseStateCallback
+from pyinfra_cli.exceptions import CliError
 
 from herd import plan
 from herd.core.problems import SettingsError
@@ -32,36 +31,21 @@ class Connected(BaseStateCallback):
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-class Checked(BaseStateCallback):
-    """The plan of the run, made once, before the first host is connected to."""
-
-    _lock = Lock()
-    _plan: plan.Plan | None = None
-    _refused = False
-
-    @classmethod
-    def host_before_connect(cls, state: State, host: Host) -> None:
-        """End the run with one report of everything that is wrong, for all hosts."""
-        with cls._lock:  # hosts connect side by side
-            if cls._plan or cls._refused:
-                return
-            try:
-                cls._plan = plan.make(state.inventory)
-            except SettingsError as error:
-                cls._refused = True
-                click.echo(f"\n{error}\n", err=True)
-                raise SystemExit(1) from None
-
-    @classmethod
-    def plan(cls) -> plan.Plan:
-        """The plan that was made."""
-        if cls._plan is None:
-            raise RuntimeError("run pyinfra in the directory of config.py, which makes the plan")
-        return cls._plan
-
-
 def install(state: Any, *, check: bool) -> None:
-    """Have pyinfra call us; with `check`, refuse to connect before the settings are right."""
-    state.add_callback_handler(Connected())
-    if check:
-        state.add_callback_handler(Checked())
+    """Act once pyinfra has its inventory, and before it connects; `check` makes the plan then.
+
+    pyinfra runs config.py before it reads the inventory, and takes callbacks only after, so the
+    one moment in between is the end of State.init.
+    """
+    initialise = state.init
+
+    def init(*arguments: Any, **options: Any) -> None:
+        initialise(*arguments, **options)
+        state.add_callback_handler(Connected())
+        if check:
+            try:
+                plan.make(state.inventory)
+            except SettingsError as error:
+                raise CliError(str(error)) from None
+
+    state.init = init

@@ -27,7 +27,7 @@ def read() -> list[str]:
     except (ValueError, OSError) as error:
         origin = CONFIG if CONFIG.exists() else "API_KEYS"
         raise ValueError(f"{origin}: {error}") from None
-    raise ValueError("there is no API key, neither in config.json nor in API_KEYS")
+    raise ValueError("There is no API key, neither in config.json nor in API_KEYS")
 
 
 def document(keys: list[str]) -> str:

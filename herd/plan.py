@@ -43,8 +43,19 @@ def settings_of(hosts: Iterable[Host]) -> dict[str, Settings]:
     return settings
 
 
+_of_this_run: Plan | None = None
+
+
+def of_this_run() -> Plan:
+    """The plan that `make` made before the first connection."""
+    if _of_this_run is None:
+        raise RuntimeError("no plan: run pyinfra in the directory of config.py, which makes it")
+    return _of_this_run
+
+
 def make(hosts: Iterable[Host]) -> Plan:
-    """The plan for hosts. Raises SettingsError with one report of all problems."""
+    """The plan of this run. Raises SettingsError with one report of all problems."""
+    global _of_this_run
     settings, problems = fleet.check(declared(host) for host in hosts)
     api_keys: list[str] = []
     try:
@@ -58,7 +69,8 @@ def make(hosts: Iterable[Host]) -> Plan:
         models[name], wrong = _resolve(name, wanted)
         problems += wrong
     _refuse(problems)
-    return Plan(settings, models, api_keys)
+    _of_this_run = Plan(settings, models, api_keys)
+    return _of_this_run
 
 
 def _resolve(host: str, settings: Settings) -> tuple[list[Resolved], list[Problem]]:

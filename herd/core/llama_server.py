@@ -50,11 +50,9 @@ def mlock_arguments(flags: Flags) -> list[str] | None:
 def arguments(model: Model, path: str, flags: Flags) -> list[list[str]]:
     """The arguments of one model, in groups that belong on a line each.
 
-    `path` is the absolute path of its first split. `${PORT}` is llama-swap's to fill in.
+    `path` is the absolute path of its first split. Host and port are llama-swap's matter.
     """
     lines = [
-        ["--host", "127.0.0.1"],
-        ["--port", "${PORT}"],
         ["--alias", model.name],
         ["--model", path],
         ["--ctx-size", str(model.total_ctx_size)],

@@ -120,6 +120,7 @@ class Settings(_Strict):
 
     homebrew_prefix: Path
     homebrew_installer: Annotated[Text, Field(pattern=r"^https?://")]
+    homebrew_upgrade: bool
 
     models: dict[Text, Model]
 

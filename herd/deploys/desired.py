@@ -7,12 +7,12 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import HiddenValue, Host
 
+from herd import plan
 from herd.core.bundle import Bundle, bundle
 from herd.core.layout import Layout
 from herd.core.settings import Settings
 from herd.core.transfers import Resolved
 from herd.facts.mac import Mac
-from herd.hooks import Checked
 
 FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
 
@@ -36,19 +36,19 @@ class Desired:
 
 def desired() -> Desired:
     """Of the current host. The Mac is asked once: a home directory does not change in a run."""
-    return _desired(host._get_module() if hasattr(host, "_get_module") else host)
+    return _desired(host.inventory.get_host(host.name))
 
 
 @cache
 def _desired(current: Host) -> Desired:
-    plan = Checked.plan()
-    settings = plan.settings[current.name]
+    run = plan.of_this_run()
+    settings = run.settings[current.name]
     mac = current.get_fact(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
     return Desired(
         settings=settings,
         layout=Layout(settings, mac.home),
         uid=mac.uid,
-        models=plan.models[current.name],
-        keys=HiddenValue(plan.keys),
+        models=run.models[current.name],
+        keys=HiddenValue(run.keys),
         bundle=bundle(),
     )

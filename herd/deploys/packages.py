@@ -21,3 +21,7 @@ def install() -> None:
         names=want.formulae,
         prefix=settings.homebrew_prefix,
     )
+    if settings.homebrew_upgrade:
+        brew.current(
+            name="Upgrade what is outdated", names=want.formulae, prefix=settings.homebrew_prefix
+        )

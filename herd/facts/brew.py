@@ -67,3 +67,24 @@ class Brew(FactBase[Packages | None]):
 
     def process(self, output: Iterable[str]) -> Packages | None:
         return parse(output)
+
+
+class Outdated(FactBase[list[str]]):
+    """Those of the formulae that Homebrew, after a look at what is new, would upgrade."""
+
+    @staticmethod
+    def default() -> list[str]:
+        return []
+
+    def command(self, homebrew_prefix: str, names: list[str]) -> StringCommand:
+        self.names = names
+        return script("outdated", homebrew_prefix, *names)
+
+    def process(self, output: Iterable[str]) -> list[str]:
+        try:
+            answer = json.loads("\n".join(output))
+            outdated = {str(formula["name"]) for formula in answer["formulae"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise FactProcessError(f"`brew outdated` gave no list: {error!r}") from error
+        short = {name.rpartition("/")[2] for name in outdated}
+        return [name for name in self.names if name.rpartition("/")[2] in short]

@@ -44,6 +44,8 @@ class Sizes(FactBase[Mapping[str, int]]):
     An unfinished file of `hf download` is left out while it may still be written.
     """
 
+    default = dict
+
     def command(self, directory: str) -> StringCommand:
         self.directory = directory
         return script("sizes", directory)

@@ -43,6 +43,8 @@ def parse(lines: Iterable[str]) -> dict[int, Listener]:
 class Listeners(FactBase[dict[int, Listener]]):
     """Those of the given ports that are taken, and by whom."""
 
+    default = dict
+
     def command(self, ports: list[int]) -> StringCommand:
         return script("listeners", *ports)
 

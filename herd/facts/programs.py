@@ -9,6 +9,8 @@ from pyinfra.api import FactBase, QuoteString, StringCommand
 class Linked(FactBase[Mapping[str, str]]):
     """Versions by formula ({"llama.cpp": "0.9.0"}), from where Homebrew's links point."""
 
+    default = dict
+
     def command(self, homebrew_prefix: str, programs: list[str]) -> StringCommand:
         paths = [QuoteString(f"{homebrew_prefix}/bin/{program}") for program in programs]
         return StringCommand("for link in", *paths, '; do readlink "$link"; done; true')

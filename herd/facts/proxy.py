@@ -19,6 +19,10 @@ class Installed:
 class Releases(FactBase[Installed]):
     """What is in the proxy's directory."""
 
+    @staticmethod
+    def default() -> Installed:
+        return Installed(frozenset(), frozenset())
+
     def command(self, directory: str) -> StringCommand:
         self.directory = directory
         return script("proxy-state", directory)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pyinfra import host
 from pyinfra.api import operation
 
-from herd.facts.brew import Brew, Packages
+from herd.facts.brew import Brew, Outdated, Packages
 from herd.operations.commands import Commands, shown
 
 
@@ -50,12 +50,15 @@ def formulae(names: Sequence[str], *, prefix: str) -> Commands:
 
 
 @operation()
-def upgraded(names: Sequence[str], *, prefix: str) -> Commands:
+def current(names: Sequence[str], *, prefix: str) -> Commands:
     """
-    Upgrade formulae to what Homebrew has now.
+    Upgrade formulae that Homebrew has a newer version of.
 
     + names: as for `formulae`
     + prefix: Homebrew's
     """
-    yield shown("brew", prefix, "update")
-    yield shown("brew", prefix, "upgrade", *names)
+    outdated = host.get_fact(Outdated, homebrew_prefix=prefix, names=list(names))
+    if not outdated:
+        host.noop("all formulae are current")
+        return
+    yield shown("brew", prefix, "upgrade", *outdated)

@@ -4,7 +4,7 @@ import hashlib
 import io
 from typing import Any
 
-from pyinfra import config, host, logger
+from pyinfra import host, logger
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
 from pyinfra.facts.files import FileContents
 from pyinfra.operations.util.files import generate_color_diff
@@ -38,7 +38,7 @@ def write(path: str, content: str | bytes, mode: str) -> Commands:
 
 def show_diff(path: str, content: str) -> None:
     """With --diff, what a write would change."""
-    if config.DIFF:
+    if host.state.config.DIFF:
         present = host.get_fact(FileContents, path=path) or []
         host.log(f"Will modify {path}")
         for line in generate_color_diff(list(present), content.splitlines()):

@@ -98,4 +98,4 @@ while [ $# -ge 4 ]; do
   fi
   shift 4
 done
-progress 0
+say "complete, $(human "$total")"
