@@ -89,7 +89,16 @@ class Host:
 
 
 OPERATIONS = frozenset(
-    "launchctl open_terminal terminals terminal_write terminal_close login logout reboot".split()
+    [
+        "launchctl",
+        "open_terminal",
+        "terminals",
+        "terminal_write",
+        "terminal_close",
+        "login",
+        "logout",
+        "reboot",
+    ]
 )
 
 
@@ -110,7 +119,7 @@ class Daemon:
         roots = [str(host.machine.root) for host in self.hosts.values()]
         await asyncio.to_thread(processes.kill_all, roots)  # of a daemon that was killed
         # Ends with us, however we end, and then clears up after us.
-        reaper = subprocess.Popen(
+        reaper = subprocess.Popen(  # noqa: ASYNC220  # quick, and it has to outlive the loop
             [sys.executable, "-I", "-S", processes.__file__, *roots],
             stdin=subprocess.PIPE,
             start_new_session=True,
@@ -141,7 +150,7 @@ class Daemon:
         await runner.cleanup()
         assert reaper.stdin
         reaper.stdin.close()
-        reaper.wait()
+        await asyncio.to_thread(reaper.wait)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.LimitOverrunError):

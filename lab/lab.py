@@ -1,4 +1,4 @@
-"""The lab's Python API: `Lab` makes Macs and runs their daemon, `Mac` is a handle on one of them."""
+"""The lab's Python API: `Lab` makes Macs and runs their daemon, `Mac` is a handle on one."""
 
 from __future__ import annotations
 
@@ -307,7 +307,7 @@ class Lab:
 
 
 def _choose_ports(names: list[str]) -> dict[str, Any]:
-    """A free block of ports for each Mac, and one for the Hub, at random so that labs can coexist."""
+    """A free block of ports for each Mac and one for the Hub, at random so that labs coexist."""
     blocks = list(range(FIRST_PORT, LAST_PORT, BLOCK))
     random.shuffle(blocks)
     free = (base for base in blocks if all(map(_is_free, (base, base + 1, base + 2, base + 10))))

@@ -6,7 +6,6 @@ the session type Background, one under a console login in Aqua.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import plistlib
 import signal
@@ -233,15 +232,15 @@ async def _kickstart(call: _Call) -> None:
         raise Reply(125, err=f'Could not kickstart service "{label}": 125: {ERRORS[125]}\n')
     job = call.job(domain, label)
     if "k" in flags:
-        before = job.pid
+        running = job.pid is not None
         job.restart()
-        while before is not None and job.pid == before:
-            await asyncio.sleep(0.005)
+        if running:
+            await job.ended.wait()
     else:
         job.demand()
     if "p" in flags:  # it has to wait for the spawn to know the answer
-        while job.pid is None and job.state == "spawn scheduled":
-            await asyncio.sleep(0.02)
+        if job.state == "spawn scheduled":
+            await job.spawned.wait()
         # A bare number into a pipe, a sentence on a terminal (Procursus kickstart.c).
         raise Reply(out=f"{job.pid or 0}\n")
 

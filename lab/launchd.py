@@ -62,6 +62,8 @@ class Job:
         self.last_exit: int | None = None
         self.last_signal: int | None = None
         self.gone = asyncio.Event()  # the label is free again
+        self.spawned = asyncio.Event()  # there is an instance
+        self.ended = asyncio.Event()  # there is none, or there is a new one
         self._spawned_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._removing: Callable[[], None] | None = None
@@ -138,6 +140,7 @@ class Job:
             self.demand()
             return
         self._wanted = True
+        self.ended.clear()
         self.state = "SIGKILLed"
         self.signal(signal.SIGKILL)
 
@@ -175,6 +178,7 @@ class Job:
         self._wanted = False
         self._spawned_at = time.monotonic()
         self.runs += 1
+        self.spawned.set()
         try:
             process = self._execute()
         except OSError:
@@ -241,10 +245,12 @@ class Job:
         self.last_exit = status if status >= 0 else None
         self.last_signal = -status if status < 0 else None
         self.state = "not running"
+        self.spawned.clear()
         if self._removing:
             self._left()
         elif self._wanted or self._stays_alive():
             self.demand()
+        self.ended.set()
 
 
 class Launchd:
@@ -285,7 +291,11 @@ class Launchd:
     def remove(self, job: Job) -> None:
         """Asynchronous, as bootout is: returns when the signal is sent."""
         jobs = self.domains[job.domain]
-        job.remove(lambda: jobs.pop(job.label, None) and None)
+
+        def unregister() -> None:
+            jobs.pop(job.label, None)
+
+        job.remove(unregister)
 
     # -- sessions
 

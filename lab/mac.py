@@ -56,9 +56,16 @@ DEFAULTS: dict[str, Any] = {
 
 # "The lab's network": what the workstation's own clients need to get out, a Mac's would too.
 NETWORK_PREFIXES = ("UV_", "PIP_")
-NETWORK_NAMES = frozenset(
-    "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE GIT_SSL_CAINFO"
-    " HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY".split()
+NETWORK_NAMES = (
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
 )
 
 
@@ -93,7 +100,8 @@ class Machine:
     def facts(self) -> dict[str, Any]:
         """Everything that varies, with defaults filled in."""
         with contextlib.suppress(FileNotFoundError):
-            return DEFAULTS | json.loads((self.root / "mac.json").read_text())
+            stored: dict[str, Any] = json.loads((self.root / "mac.json").read_text())
+            return DEFAULTS | stored
         return dict(DEFAULTS)
 
     def set(self, **facts: Any) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -24,6 +23,8 @@ def of_mac(root: str) -> list[int]:
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         return sorted(pid for pid in pids if wanted.encode() in _environ(pid) and _alive(pid))
     # macOS workstations: ps can show the environment of one's own processes.
+    import subprocess  # here, because every stand-in imports this module and must start fast
+
     listing = subprocess.run(
         ["/bin/ps", "-axwwE", "-o", "pid=,command="], capture_output=True, text=True, check=False
     )

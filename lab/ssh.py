@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import socket
 from pathlib import Path
 
@@ -105,14 +106,16 @@ async def _attend(
     As with OpenSSH, the exit status follows the last byte of output, and a lost client does not
     kill the child: its stdin ends, and writing gives it EPIPE.
     """
-    assert child.stdin and child.stdout and child.stderr
+    assert child.stdin
+    assert child.stdout
+    assert child.stderr
     feeding = asyncio.create_task(_feed(process.stdin, child.stdin))
     output = asyncio.gather(
         _pump(child.stdout, process.stdout),
         _pump(child.stderr, process.stderr),
     )
     lost = asyncio.create_task(process.channel.wait_closed())
-    await asyncio.wait([output, lost], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((output, lost), return_when=asyncio.FIRST_COMPLETED)
     if not output.done():
         output.cancel()
         _close_pipes(child)
@@ -158,8 +161,6 @@ def _close_pipes(child: asyncio.subprocess.Process) -> None:
 
 
 def _signal_name(number: int) -> str:
-    import signal
-
     return signal.Signals(number).name.removeprefix("SIG")
 
 

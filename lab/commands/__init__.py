@@ -33,6 +33,7 @@ STAND_INS: dict[str, dict[str, str]] = {
         "lsof": "lsof",
     },
     "sbin": {"hashes": "md5"},
+    "usr/libexec": {"shims": "lab-homebrew"},
     "usr/libexec/ApplicationFirewall": {"settings": "socketfilterfw"},
 }
 

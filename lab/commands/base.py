@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from typing import NoReturn
 
@@ -50,7 +49,10 @@ def getopt(args: list[str], options: str) -> tuple[list[tuple[str, str]], list[s
 
 def workstation(name: str) -> str | None:
     """The workstation's own program of that name, from its standard folders."""
-    return shutil.which(name, path="/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin")
+    for folder in ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin"):
+        if os.access(f"{folder}/{name}", os.X_OK):
+            return f"{folder}/{name}"
+    return None
 
 
 def hand_over(name: str, args: list[str], mac: Machine) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 from lab.brew import OFFICIAL_TAPS, TRUST_KEYS, BrewError, Homebrew
@@ -43,8 +44,6 @@ def tap(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
 
 
 def untap(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
-    import shutil
-
     for name in names:
         lower = name.lower()
         if lower not in homebrew.taps():

@@ -52,7 +52,7 @@ def groups(mac: Machine, args: list[str]) -> int:
 def chown(mac: Machine, args: list[str]) -> int:
     """chown(8): checks names and permission; every file here is the user's own already."""
     try:
-        flags, rest = getopt(args, "fhnvxHLPR")
+        _, rest = getopt(args, "fhnvxHLPR")
     except Illegal as error:
         return fail(f"chown: {error}\nusage: chown [-fhnvx] [-R [-H | -L | -P]] owner[:group] file")
     if len(rest) < 2:
@@ -66,7 +66,7 @@ def chown(mac: Machine, args: list[str]) -> int:
 
 def chgrp(mac: Machine, args: list[str]) -> int:
     try:
-        flags, rest = getopt(args, "fhnvxHLPR")
+        _, rest = getopt(args, "fhnvxHLPR")
     except Illegal as error:
         return fail(f"chgrp: {error}\nusage: chgrp [-fhnvx] [-R [-H | -L | -P]] group file ...")
     if len(rest) < 2:

@@ -1,0 +1,132 @@
+"""Simulated Macs to try the herd on: `python -m lab up`, deploy, look, `python -m lab down`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from pathlib import Path
+
+from lab.lab import Lab
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    directory = Path(arguments.dir)
+    if arguments.verb == "up":
+        return up(directory, arguments.macs, arguments.homebrew)
+    if not (directory / "lab.json").exists():
+        print(f"There is no lab in {directory}; `python -m lab up` makes one.", file=sys.stderr)
+        return 1
+    lab = Lab(directory)
+    if arguments.verb == "down":
+        return down(lab)
+    if arguments.verb == "status":
+        return status(lab)
+    return on_mac(lab, arguments.verb, arguments.name, getattr(arguments, "command", []))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
+    parser.add_argument("--dir", default=".lab", help="the lab's folder (default: .lab)")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    starting = verbs.add_parser("up", help="start the Macs, in the background")
+    starting.add_argument("--macs", type=int, default=2, help="how many (default: 2)")
+    starting.add_argument(
+        "--homebrew",
+        choices=("present", "absent"),
+        default="present",
+        help="whether new Macs have it; without, its installer needs passwordless sudo, so they"
+        " get that too",
+    )
+    verbs.add_parser("status", help="what runs")
+    verbs.add_parser("down", help="stop everything that was started")
+    for verb, words in (
+        ("login", "log somebody in at a Mac's screen"),
+        ("logout", "end that session"),
+        ("reboot", "switch a Mac off and on"),
+    ):
+        verbs.add_parser(verb, help=words).add_argument("name")
+    shell = verbs.add_parser("shell", help="run a command on a Mac, as over SSH")
+    shell.add_argument("name")
+    shell.add_argument("command", nargs=argparse.REMAINDER)
+    return parser
+
+
+def up(directory: Path, macs: int, homebrew: str) -> int:
+    facts = {} if homebrew == "present" else {"homebrew": None, "sudo": "passwordless"}
+    new = not (directory / "lab.json").exists()
+    lab = Lab(directory, [f"mac{number}" for number in range(1, macs + 1)], **facts if new else {})
+    if lab.running:
+        print(f"The lab in {directory} is running already.")
+    else:
+        lab.start(detached=True)
+        print(f"{len(lab.macs)} simulated Macs are running: {', '.join(lab.macs)}.")
+    print("\nDeploy to them:\n")
+    inventory = os.path.relpath(lab.inventory)
+    key = api_key(lab.directory)
+    print(f"  API_KEYS={key} HF_ENDPOINT={lab.hub_url} \\")
+    print(f"    .venv/bin/pyinfra {inventory} deploy.py\n")
+    for mac in lab.macs.values():
+        print(f"{mac.name} then answers on http://127.0.0.1:{mac.ports['proxy']}")
+    print(f"\nStop them:\n\n  {_command(directory)} down")
+    return 0
+
+
+def _command(directory: Path) -> str:
+    return "python -m lab" + ("" if str(directory) == ".lab" else f" --dir {directory}")
+
+
+def api_key(directory: Path) -> str:
+    """This lab's key for the proxy; made once, readable by us only."""
+    path = directory / "api_key"
+    if not path.exists():
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"sk-lab-{secrets.token_urlsafe(24)}")
+    return path.read_text()
+
+
+def down(lab: Lab) -> int:
+    was_running = lab.running
+    before = sum(len(mac.processes()) for mac in lab.macs.values())
+    lab.stop()
+    if was_running or before:
+        print(f"Stopped {len(lab.macs)} Macs and the {before} processes on them.")
+    else:
+        print("Nothing was running.")
+    return 0
+
+
+def status(lab: Lab) -> int:
+    if not lab.running:
+        print("The lab is not running.")
+        return 3
+    print(f"Hugging Face endpoint: {lab.hub_url}")
+    for mac in lab.macs.values():
+        console = "logged in" if mac.facts["console"] else "nobody at the screen"
+        print(f"{mac.name}: SSH on port {mac.ssh_port}, macOS {mac.facts['macos']}, {console}")
+        for label in mac.launchd.labels():
+            job = mac.launchd.job(label) or {}
+            print(f"  {label}: {job.get('state', 'gone')} {job.get('pid', '')}".rstrip())
+    return 0
+
+
+def on_mac(lab: Lab, verb: str, name: str, command: list[str]) -> int:
+    if name not in lab.macs:
+        print(f"There is no {name} here, only: {', '.join(lab.macs)}.", file=sys.stderr)
+        return 1
+    mac = lab[name]
+    if verb == "shell":
+        shell = str(mac.root / "bin/sh")
+        os.chdir(mac.home)
+        os.execve(shell, ["sh", *(["-c", " ".join(command)] if command else [])], mac.environment())
+    if not lab.running:
+        print("The lab is not running.", file=sys.stderr)
+        return 3
+    mac.control(verb)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

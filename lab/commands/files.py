@@ -1,0 +1,158 @@
+"""stat, sed and mktemp as BSD has them (Apple's file_cmds and text_cmds, man pages)."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat as modes
+import sys
+import time
+
+from lab.commands.base import Illegal, fail, getopt, hand_over
+from lab.mac import GID, UID, USER, Machine
+
+STAT_USAGE = "usage: stat [-FLnq] [-f format | -l | -r | -s | -x] [-t timefmt] [file ...]"
+FORMAT = re.compile(r"%([-+ #0]*)(\d*)(?:\.(\d+))?([DOUXFS]?)([HML]?)(.)")
+TYPES = {
+    modes.S_IFDIR: ("Directory", "/"),
+    modes.S_IFREG: ("Regular File", ""),
+    modes.S_IFLNK: ("Symbolic Link", "@"),
+    modes.S_IFSOCK: ("Socket", "="),
+    modes.S_IFIFO: ("Fifo File", "|"),
+    modes.S_IFCHR: ("Character Device", ""),
+    modes.S_IFBLK: ("Block Device", ""),
+}
+
+
+def stat(mac: Machine, args: list[str]) -> int:
+    """stat(1): no -c; without -f the line of all fields."""
+    try:
+        flags, files = getopt(args, "f:FlLnqrst:x")
+    except Illegal as error:
+        return fail(f"stat: {error}\n{STAT_USAGE}")
+    options = dict(flags)
+    template = options.get("f", '%d %i %Sp %l %Su %Sg %r %z "%Sa" "%Sm" "%Sc" "%SB" %k %b %Of %N')
+    when = options.get("t", "%b %e %T %Y")
+    code = 0
+    for file in files:
+        try:
+            info = os.stat(file) if "L" in options else os.lstat(file)
+        except OSError as error:
+            code = 1
+            if "q" not in options:
+                sys.stderr.write(f"stat: {file}: stat: {error.strerror}\n")
+            continue
+        sys.stdout.write(_format(template, file, info, when))
+        sys.stdout.write("" if "n" in options else "\n")
+    return code
+
+
+def _format(template: str, file: str, info: os.stat_result, when: str) -> str:
+    def field(match: re.Match[str]) -> str:
+        flags, width, _, form, part, letter = match.groups()
+        value = {"%": "%", "n": "\n", "t": "\t"}.get(letter)
+        if value is None:
+            value = _field(letter, form, part, file, info, when)
+        if not width:
+            return value
+        return value.ljust(int(width)) if "-" in flags else value.rjust(int(width))
+
+    return FORMAT.sub(field, template)
+
+
+def _field(letter: str, form: str, part: str, file: str, info: os.stat_result, when: str) -> str:
+    """One datum; `form` S asks for its text, H M L for a part of it."""
+    text = form == "S"
+    # Whatever the workstation calls us, on this Mac the files are the user's.
+    ours = info.st_uid == os.getuid()
+    if letter == "u":
+        user, uid = (USER, UID) if ours else ("root", 0)
+        return user if text else str(uid)
+    if letter == "g":
+        group, gid = ("staff", GID) if ours else ("wheel", 0)
+        return group if text else str(gid)
+    if letter == "p":
+        return _permissions(form, part, info.st_mode)
+    if letter in "amcB":
+        seconds = {"a": info.st_atime, "m": info.st_mtime, "c": info.st_ctime}.get(
+            letter, info.st_mtime
+        )
+        return time.strftime(when, time.localtime(seconds)) if text else str(int(seconds))
+    if letter == "N":
+        return file
+    if letter in "YR":
+        target = os.readlink(file) if modes.S_ISLNK(info.st_mode) else ""
+        return f" -> {target}" if text and target else target
+    if letter == "T":
+        word, sign = TYPES.get(modes.S_IFMT(info.st_mode), ("", ""))
+        return word if part == "H" else sign
+    numbers = {
+        "z": info.st_size,
+        "i": info.st_ino,
+        "l": info.st_nlink,
+        "d": info.st_dev,
+        "r": info.st_rdev,
+        "b": info.st_blocks,
+        "k": info.st_blksize,
+        "f": 0,
+        "v": 0,
+    }
+    if letter == "f" and text:
+        return "-"
+    number = numbers.get(letter, 0)
+    return f"{number:o}" if form == "O" else f"{number:x}" if form == "X" else str(number)
+
+
+def _permissions(form: str, part: str, mode: int) -> str:
+    """%p is octal unless told otherwise; %Lp its lower 9 bits, %Mp the next 3, %Hp the type."""
+    if form == "S":
+        text = modes.filemode(mode)
+        return {"H": text[1:4], "M": text[4:7], "L": text[7:10]}.get(part, text)
+    number = {"L": mode & 0o777, "M": (mode >> 9) & 7, "H": mode >> 12}.get(part, mode)
+    return str(number) if form in "DU" and form else f"{number:o}"
+
+
+def sed(mac: Machine, args: list[str]) -> int:
+    """sed(1): -i takes its suffix from the next argument; no long options."""
+    if sys.platform == "darwin":
+        hand_over("sed", args, mac)
+    try:
+        flags, rest = getopt(args, "Eae:f:i:I:lnru")
+    except Illegal as error:
+        return fail(
+            f"sed: {error}\nusage: sed script [-EHalnru] [-i extension] [file ...]\n"
+            "\tsed [-EHalnu] [-i extension] [-e script] ... [-f script_file] ... [file ...]"
+        )
+    real = [f"-{letter}{value}" for letter, value in flags if letter not in "aIl"]
+    hand_over("sed", [*real, "--", *rest], mac)
+
+
+def mktemp(mac: Machine, args: list[str]) -> int:
+    """mktemp(1): -t takes a prefix, and only X at the very end are replaced."""
+    if sys.platform == "darwin":
+        hand_over("mktemp", args, mac)
+    try:
+        flags, templates = getopt(args, "dp:qt:u")
+    except Illegal as error:
+        return fail(
+            f"mktemp: {error}\nusage: mktemp [-d] [-p tmpdir] [-q] [-t prefix] [-u] template ..."
+        )
+    options = dict(flags)
+    real = [f"-{letter}" for letter in "dqu" if letter in options]
+    folder = options.get("p") or os.environ.get("TMPDIR") or "/tmp"
+    if "t" in options or not templates:
+        prefix = options.get("t", "tmp")
+        templates = [os.path.join(folder, f"{prefix}.XXXXXXXX"), *templates]
+    elif "p" in options:
+        templates = [os.path.join(folder, template) for template in templates]
+    literal = [template for template in templates if not template.endswith("X")]
+    for template in literal:
+        try:
+            os.close(os.open(template, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError as error:
+            return fail(f"mktemp: mkstemp failed on {template}: {error.strerror}")
+        print(template)
+    templates = [template for template in templates if template not in literal]
+    if templates:
+        hand_over("mktemp", [*real, *templates], mac)
+    return 0
