@@ -8,7 +8,7 @@ repository, and nothing there needs it to run. Lower lines may import upper ones
 - `headers`   which headers pass, and what a request's credential is; pure
 - `errors`    refusals, and how they reach the client: in the shape of OpenAI's errors
 - `log`       one line per request, and no line that could hold a key or a prompt
-- `drain`     counts open requests, and refuses new ones when the program is about to end
+- `drain`     knows the open requests, and refuses new ones when the program is about to end
 - `auth`      the key check, before anything else is read or answered
 - `forward`   the pass-through: opens llama-swap, streams both ways
 - `app`       `create_app(settings)`: the routes, and the order in which a request meets the above

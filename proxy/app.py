@@ -25,7 +25,7 @@ def create_app(settings: Settings) -> web.Application:
             log.log_request,
             errors.answer_refusals,
             auth.require_key,
-            drain.count_open,
+            drain.keep_count,
         ]
     )
     app[auth.KEYSTORE] = settings.keys

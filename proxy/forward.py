@@ -17,7 +17,7 @@ from aiohttp import web
 from yarl import URL
 
 from proxy import errors, headers
-from proxy.log import NOTE, REQUEST_ID, RESPONSE
+from proxy.log import NOTE, REQUEST_ID, SENT, STATUS
 
 _log = logging.getLogger("proxy.upstream")
 
@@ -53,15 +53,13 @@ async def forward(request: web.Request) -> web.StreamResponse:
         try:
             # The head goes out now: the client sees the status long before the first token.
             await response.prepare(request)
-            request[RESPONSE] = response
+            request[STATUS], request[SENT] = response.status, 0
             async for chunk in upstream.content.iter_any():
                 await response.write(chunk)
-        except (aiohttp.ClientError, OSError) as error:
+                request[SENT] += len(chunk)
+        except Exception as error:  # whatever it is, the answer has begun and cannot be finished
             request[NOTE] = f"broken off: {type(error).__name__}"
             break_off(request)
-        except BaseException:
-            break_off(request)
-            raise
         return response
 
 

@@ -13,7 +13,8 @@ _log = logging.getLogger("proxy.access")
 
 REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 KEY_LABEL = web.RequestKey("KEY_LABEL", str)
-RESPONSE = web.RequestKey("RESPONSE", web.StreamResponse)  # once its head is sent
+STATUS = web.RequestKey("STATUS", int)  # of a streamed answer, once its head is sent
+SENT = web.RequestKey("SENT", int)  # bytes of its body so far
 NOTE = web.RequestKey("NOTE", str)  # what else the line should say
 
 LONGEST_PATH = 200
@@ -47,20 +48,14 @@ async def log_request(request: web.Request, handler: Handler) -> web.StreamRespo
         response = await handler(request)
     except asyncio.CancelledError:
         # The client is gone, or the drain is over. 499 is nginx's number for it.
-        sent = request.get(RESPONSE)
-        _write(request, 499 if sent is None else sent.status, "cancelled", sent, started)
+        _write(request, request.get(STATUS, 499), "cancelled", request.get(SENT, 0), started)
         raise
-    _write(request, response.status, request.get(NOTE, "-"), response, started)
+    sent = request.get(SENT, response.content_length or 0)
+    _write(request, response.status, request.get(NOTE, "-"), sent, started)
     return response
 
 
-def _write(
-    request: web.Request,
-    status: int,
-    note: str,
-    response: web.StreamResponse | None,
-    started: float,
-) -> None:
+def _write(request: web.Request, status: int, note: str, sent: int, started: float) -> None:
     path = request.raw_path.partition("?")[0][:LONGEST_PATH]
     _log.info(
         "%s %s key=%s %s %s %d %.3fs %dB %s",
@@ -71,6 +66,6 @@ def _write(
         path.encode("ascii", "backslashreplace").decode(),
         status,
         time.monotonic() - started,
-        response.body_length if response is not None and response.prepared else 0,
+        sent,
         note,
     )

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from proxy.app import Settings, create_app
 from proxy.drain import DRAIN
+from proxy.forward import break_off
 
 _log = logging.getLogger("proxy.server")
 
@@ -53,7 +54,9 @@ async def serve(settings: Settings, host: str, port: int, *, drain_seconds: floa
         await stop.wait()
         await site.stop()
         left = await runner.app[DRAIN].finish(drain_seconds)
-        _log.info("ending, %d requests broken off", left)
+        for request in left:
+            break_off(request)
+        _log.info("ending, %d requests broken off", len(left))
     finally:
         await runner.cleanup()
 

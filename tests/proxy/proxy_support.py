@@ -179,7 +179,9 @@ class Proxy:
         start = f"{request}\r\n{common}{length}{head}\r\n"
         return await self.raw(start.encode("latin-1") + body)
 
-    async def begin(self, request: str = "POST /v1/chat/completions HTTP/1.1", head: str = ""):
+    async def begin(
+        self, request: str = "POST /v1/chat/completions HTTP/1.1", head: str = ""
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Like `ask`, but leaves the answer to be read by the test."""
         reader, writer = await self.connect()
         start = f"{request}\r\nHost: mac.example\r\nAuthorization: Bearer {KEY}\r\n{head}\r\n"
@@ -194,11 +196,11 @@ def config_file(directory: str | Path, *keys: str) -> Path:
 
 
 @asynccontextmanager
-async def proxy_to(port: int, keys: tuple[str, ...] = (KEY,)) -> AsyncIterator[Proxy]:
+async def proxy_to(port: int, host: str = "127.0.0.1") -> AsyncIterator[Proxy]:
     """The proxy, in this process, in front of whatever listens on a port."""
     with tempfile.TemporaryDirectory() as directory:
-        config = config_file(directory, *keys)
-        settings = Settings(keys=KeyStore(config), upstream=f"http://127.0.0.1:{port}")
+        config = config_file(directory, KEY)
+        settings = Settings(keys=KeyStore(config), upstream=f"http://{host}:{port}")
         runner = new_runner(settings)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -6,7 +6,9 @@ import json
 import pytest
 from proxy_support import (
     KEY,
+    Seen,
     Upstream,
+    Wire,
     answer,
     body,
     error,
@@ -198,7 +200,7 @@ def test_changed_keys_count_on_open_connections_and_spare_a_running_stream() -> 
     """The next request is judged by the new file; the stream that runs is left alone."""
     go_on = asyncio.Event()
 
-    async def script(seen, wire) -> None:
+    async def script(seen: Seen, wire: Wire) -> None:
         await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
         if "/slow" in seen.line:
             await go_on.wait()

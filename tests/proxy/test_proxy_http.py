@@ -123,7 +123,10 @@ def test_cookies_of_one_client_are_not_sent_for_another() -> None:
     """The client towards llama-swap remembers nothing."""
 
     async def situation() -> None:
-        async with proxied(answer("Set-Cookie: session=1; Path=/\r\n")) as (proxy, upstream):
+        async with (
+            listening(Upstream(answer("Set-Cookie: session=1; Path=/\r\n"))) as upstream,
+            proxy_to(upstream.port, "localhost") as proxy,  # aiohttp keeps none for an address
+        ):
             await proxy.ask()
             await proxy.ask()
 
@@ -384,7 +387,7 @@ def test_small_writes_are_not_held_back_by_the_kernel() -> None:
             await read_head(reader)
             inside = [
                 transport.get_extra_info("socket")
-                for connection in proxy.runner.server.connections
+                for connection in proxy.runner.server.connections  # type: ignore[union-attr]
                 if (transport := connection.transport)
             ]
             assert [

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import httpx2
 import openai
@@ -19,7 +20,7 @@ from proxy_support import (
     run,
 )
 
-MESSAGES = [{"role": "user", "content": "Grüße"}]
+MESSAGES: Any = [{"role": "user", "content": "Grüße"}]
 
 
 def chunk(text: str | None, finish: str | None = None) -> bytes:
@@ -47,6 +48,10 @@ COMPLETION = json.dumps(
 
 def client(url: str, key: str = KEY, retries: int = 0) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=key, max_retries=retries)
+
+
+async def begin_stream(api: openai.AsyncOpenAI) -> Any:
+    return await api.chat.completions.create(model="m", messages=MESSAGES, stream=True)
 
 
 def test_completion() -> None:
@@ -80,7 +85,9 @@ def test_streamed_completion_comes_token_by_token() -> None:
 
     async def situation() -> None:
         async with proxied(script) as (proxy, _), client(proxy.url) as api:
-            stream = await api.chat.completions.create(model="m", messages=MESSAGES, stream=True)
+            stream: Any = await api.chat.completions.create(
+                model="m", messages=MESSAGES, stream=True
+            )
             got = []
             async for part in stream:
                 got.append(part.choices[0].delta.content)
@@ -135,7 +142,9 @@ def test_stream_that_breaks_off_raises() -> None:
 
     async def situation() -> None:
         async with proxied(script) as (proxy, _), client(proxy.url) as api:
-            stream = await api.chat.completions.create(model="m", messages=MESSAGES, stream=True)
+            stream: Any = await api.chat.completions.create(
+                model="m", messages=MESSAGES, stream=True
+            )
             with pytest.raises((openai.APIConnectionError, httpx2.HTTPError)):
                 async for _ in stream:
                     pass
@@ -155,7 +164,9 @@ def test_closed_stream_stops_the_upstream() -> None:
 
     async def situation() -> None:
         async with proxied(script) as (proxy, _), client(proxy.url) as api:
-            stream = await api.chat.completions.create(model="m", messages=MESSAGES, stream=True)
+            stream: Any = await api.chat.completions.create(
+                model="m", messages=MESSAGES, stream=True
+            )
             async for _ in stream:
                 break
             await stream.close()

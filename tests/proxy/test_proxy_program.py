@@ -59,9 +59,12 @@ def url(server: socket.socket) -> str:
     return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def send(port: int, target: str, head: str = f"Authorization: Bearer {KEY}\r\n") -> socket.socket:
+AUTHORIZED = f"Authorization: Bearer {KEY}\r\n"
+
+
+def send(port: int, target: str, head: str = AUTHORIZED, version: str = "1.1") -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), timeout=5)
-    connection.sendall(f"{target} HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode("latin-1"))
+    connection.sendall(f"{target} HTTP/{version}\r\nHost: x\r\n{head}\r\n".encode("latin-1"))
     return connection
 
 
@@ -207,9 +210,9 @@ def test_each_request_is_one_line_without_anything_secret(config: Path) -> None:
 
     request_id = re.search(r"X-Request-Id: (\w+)", got)
     assert request_id
-    pattern = rf"\S+Z INFO {request_id[1]} 127.0.0.1 key=1 POST /v1/x 201 \d\.\d+s \d+B -"
+    pattern = rf"\S+Z INFO {request_id[1]} 127.0.0.1 key=1 POST /v1/x 201 \d\.\d+s 6B -"
     assert re.fullmatch(pattern, lines[0])
-    assert re.search(r"key=- GET /v1/models 401 ", lines[1])
+    assert re.search(r"key=- GET /v1/models 401 \d\.\d+s \d\d\dB -", lines[1])
     assert "aiohttp.server: " in lines[2]
     assert re.search(r"key=- GET /healthz 200 ", lines[3])
     assert len(lines) == 5, lines
@@ -275,9 +278,7 @@ def test_open_stream_is_finished_before_the_end_and_new_requests_are_not_begun(
 
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
-        waiting.sendall(
-            f"GET /new HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
-        )
+        waiting.sendall(f"GET /new HTTP/1.1\r\nHost: x\r\n{AUTHORIZED}\r\n".encode())
         refused = rest(waiting)
         assert refused.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: " in refused
@@ -290,23 +291,30 @@ def test_open_stream_is_finished_before_the_end_and_new_requests_are_not_begun(
             connection.close()
 
 
-def test_stream_that_takes_too_long_is_broken_off_before_launchd_kills(config: Path) -> None:
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_stream_that_takes_too_long_is_broken_off_before_launchd_kills(
+    config: Path, version: str
+) -> None:
     """Unclean for the client, a stop for llama-swap, and still exit code 0."""
     with (
         upstream() as server,
         program("--upstream", url(server), "--drain", "0.5", config=config) as process,
     ):
-        client = send(port_of(line_with(process, "listening")), "GET /endless")
+        client = send(port_of(line_with(process, "listening")), "GET /endless", version=version)
         above, _ = server.accept()
         receive_until(above, b"\r\n\r\n")
-        above.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
-        receive_until(client, b"x")
+        above.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n")
+        receive_until(client, b"!")
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(5) == 0
         assert 0.5 <= time.monotonic() - started < 2
         assert above.recv(1) == b""
-        assert rest(client) in (b"\r\n", b""), "no last chunk"
+        if version == "1.1":
+            assert rest(client) in (b"\r\n", b""), "no last chunk"
+        else:
+            with pytest.raises(ConnectionResetError):
+                rest(client)
         above.close()
         client.close()

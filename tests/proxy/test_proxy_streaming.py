@@ -25,6 +25,8 @@ from proxy_support import (
     until,
 )
 
+from proxy.forward import new_session
+
 EVENTS = [
     b": ping\n\n",
     b'data: {"choices":[{"delta":{"content":"\xe2\x82\xac"}}]}\n\n',
@@ -226,7 +228,7 @@ def test_client_that_leaves_mid_stream_stops_the_upstream() -> None:
 
 def test_client_that_leaves_mid_upload_ends_the_request_above() -> None:
     """The upstream sees an unfinished body, never a shortened one that looks whole."""
-    ended: asyncio.Future[bytes] = asyncio.Future
+    ended: asyncio.Future[bytes]
 
     async def script(_: Seen, wire: Wire) -> None:
         ended.set_result(await wire.reader.read())
@@ -332,7 +334,8 @@ async def stream_that_dies(proxy: Proxy, request: str) -> bytes | None:
     """What the client read; None if the connection was reset."""
     reader, writer = await proxy.begin(request)
     try:
-        return await reader.read()
+        got: bytes = await reader.read()
+        return got
     except ConnectionResetError:
         return None
     finally:
@@ -406,11 +409,19 @@ def test_answer_that_comes_before_the_body_is_read_reaches_the_client() -> None:
     run(situation())
 
 
-def test_many_streams_at_once_do_not_mix() -> None:
-    """Each client gets its own events, all of them, in order."""
+def test_many_streams_at_once_neither_wait_for_each_other_nor_mix() -> None:
+    """All are open before any goes on; each client gets its own events, all of them, in order."""
+    streams = 150
+    opened = 0
+    all_open = asyncio.Event()
 
     async def script(seen: Seen, wire: Wire) -> None:
+        nonlocal opened
         await wire.send(STREAM_HEAD)
+        opened += 1
+        if opened == streams:
+            all_open.set()
+        await all_open.wait()
         for number in range(20):
             await wire.chunk(b"%s %d\n" % (seen.line.encode(), number))
             await asyncio.sleep(0.005)
@@ -427,6 +438,17 @@ def test_many_streams_at_once_do_not_mix() -> None:
                 line = f"GET /{name} HTTP/1.1".encode()
                 assert got == b"".join(b"%s %d\n" % (line, number) for number in range(20))
 
-            await asyncio.gather(*map(client, range(100)))
+            await asyncio.gather(*map(client, range(streams)))
+
+    run(situation())
+
+
+def test_no_answer_takes_too_long() -> None:
+    """A total limit of aiohttp's would end every long stream after five minutes."""
+
+    async def situation() -> None:
+        async with new_session() as session:
+            assert session.timeout.total is None
+            assert session.timeout.sock_read is None
 
     run(situation())
