@@ -1,0 +1,114 @@
+"""`python -m herd VERB`: what a person does with a herd between deploys."""
+
+import pyinfra_cli  # noqa: F401, I001 (gevent's patches must come before anything else)
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from herd import keys, verbs
+from herd.core.problems import SettingsError
+from herd.remote import Remote, RemoteError, connected
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every verb with its options; `make help` shows the same verbs as make targets."""
+    root = argparse.ArgumentParser(prog="python -m herd", description=__doc__)
+    verb = root.add_subparsers(dest="verb", required=True, metavar="VERB")
+    fleet = argparse.ArgumentParser(add_help=False)
+    fleet.add_argument(
+        "--inventory", default="inventory.py", metavar="FILE", help="default: inventory.py"
+    )
+    fleet.add_argument(
+        "--limit",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a host, a pattern or a group; may be repeated; default: every host",
+    )
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return verb.add_parser(name, help=text, description=f"{text}.", parents=[fleet])
+
+    add("status", "services, loaded models, versions, and whether all is served")
+    add("start", "start the services now, in the background, without a new login")
+    add("stop", "stop them until the next start, login or deploy")
+    add("restart", "stop and start them")
+    add("run", "run the stack of one Mac in this terminal; Ctrl+C stops it")
+    add("dashboard", "llama-swap's own pages of one Mac, through an SSH tunnel")
+
+    chat = add("chat", "a chat completion from here, through the whole chain")
+    chat.add_argument("prompt", nargs="?", default="Say hello.", metavar="PROMPT")
+    chat.add_argument("--model", metavar="NAME", help="default: the host's first")
+    chat.add_argument("--no-stream", action="store_true", help="wait for the whole answer")
+
+    unload = add("unload", "unload models from memory")
+    unload.add_argument("model", nargs="?", metavar="MODEL", help="default: every model")
+
+    logs = add("logs", "the last lines of the logs")
+    logs.add_argument("job", nargs="?", choices=["llama-swap", "proxy"], help="default: both")
+    logs.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="default: 20")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl+C")
+
+    fetch = add("fetch", "fetch a model's files without declaring it")
+    fetch.add_argument("repo", metavar="OWNER/REPO")
+    fetch.add_argument(
+        "--include", action="append", metavar="PATTERN", help="may be repeated; default: *.gguf"
+    )
+    fetch.add_argument("--revision", default="main", metavar="REV", help="default: main")
+
+    key = verb.add_parser("key", help="make an API key, and add it to config.json")
+    key.add_argument("name", metavar="NAME", help="who it is for; it becomes a part of the key")
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; 0 when it did what it says, 1 when not."""
+    options = parser().parse_args(argv)
+    try:
+        return 0 if _run(options) else 1
+    except (RemoteError, SettingsError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(options: argparse.Namespace) -> bool:
+    inventory, limit = getattr(options, "inventory", ""), getattr(options, "limit", [])
+    match options.verb:
+        case "key":
+            print(f"{keys.add(options.name)}\nIt is in config.json now; deploy to let it in.")
+            return True
+        case "chat":
+            return verbs.talk(
+                *(inventory, limit, options.prompt),
+                model=options.model,
+                stream=not options.no_stream,
+            )
+        case "dashboard":
+            verbs.dashboard(inventory, limit)
+            return True
+    with connected(inventory, limit) as remotes:
+        return bool(_connected_verb(options)(remotes))
+
+
+def _connected_verb(options: argparse.Namespace) -> Callable[[list[Remote]], Any]:
+    match options.verb:
+        case "unload":
+            return lambda remotes: verbs.unload(remotes, options.model)
+        case "logs":
+            return lambda r: verbs.logs(r, options.job, options.lines, options.follow)
+        case "fetch":
+            include = options.include or ["*.gguf"]
+            return lambda r: verbs.fetch(r, options.repo, include, options.revision)
+        case "run":
+            return verbs.foreground
+        case name:
+            verb: Callable[[list[Remote]], bool] = getattr(verbs, name)
+            return verb
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Connections for the verbs: pyinfra's API over the same inventory, without its deploy output."""
+
+import fnmatch
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api import Config, Host, State
+from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.context import ctx_state
+from pyinfra_cli.inventory import make_inventory
+
+from herd import plan
+from herd.core.layout import Layout
+from herd.core.mac import Identity
+from herd.core.settings import Settings
+from herd.facts.mac import Mac
+from herd.hooks import Connected
+
+
+class RemoteError(Exception):
+    """Something that a person has to know, and that ends a verb."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One connected host."""
+
+    host: Host
+    settings: Settings
+    mac: Identity
+
+    @property
+    def layout(self) -> Layout:
+        """Its paths."""
+        return Layout(self.settings, self.mac.home)
+
+    @property
+    def address(self) -> str:
+        """How clients reach it."""
+        return address_of(self.host)
+
+    def run(self, command: Any, *, stdin: Sequence[str] = ()) -> tuple[bool, list[str]]:
+        """Run a command; whether it succeeded, and its lines of output, of both streams."""
+        options = {"_stdin": list(stdin)} if stdin else {}
+        ok, output = self.host.run_shell_command(command, **options)
+        return ok, output.output_lines
+
+    def follow(self, command: Any, *, stdin: Sequence[str] = ()) -> bool:
+        """Run a command and print its output as it comes, each line with the host's name."""
+        options = {"_stdin": list(stdin)} if stdin else {}
+        ok, _ = self.host.run_shell_command(command, print_output=True, **options)
+        return bool(ok)
+
+
+def address_of(host: Host) -> str:
+    """A host's address, as its inventory has it."""
+    if host.name.startswith("@local"):
+        return "127.0.0.1"
+    return str(host.data.get("ssh_hostname") or host.name.removeprefix("@ssh/"))
+
+
+def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
+    """The hosts of an inventory file, limited by names, patterns or groups as pyinfra does."""
+    if not Path(inventory).exists():
+        raise RemoteError(f"there is no inventory {inventory}; name one with --inventory")
+    logging.getLogger("pyinfra").setLevel(logging.ERROR)
+    state = State()
+    ctx_state.set(state)  # as the CLI does, before an inventory is read
+    everything = make_inventory(inventory, cwd=os.getcwd())
+    state.init(everything, Config())
+    chosen = [
+        host
+        for host in everything
+        if not limits
+        or any(fnmatch.fnmatch(host.name, limit) or limit in host.groups for limit in limits)
+    ]
+    if not chosen:
+        there = ", ".join(host.name for host in everything) or "none yet"
+        what = f"no host matches {', '.join(limits)}" if limits else f"{inventory} names no host"
+        raise RemoteError(f"{what}; hosts: {there}")
+    state.limit_hosts = chosen
+    return state, chosen
+
+
+@contextmanager
+def connected(inventory: str, limits: Sequence[str]) -> Iterator[list[Remote]]:
+    """The chosen hosts, connected; those that do not answer are named, and end the verb."""
+    state, chosen = hosts(inventory, limits)
+    settings = plan.settings_of(state.inventory)
+    state.config.FAIL_PERCENT = 100
+    state.add_callback_handler(Connected())
+    connect_all(state)
+    try:
+        if lost := [host.name for host in chosen if not host.connected]:
+            raise RemoteError(f"cannot connect to {', '.join(lost)}")
+        yield [
+            Remote(host, settings[host.name], _identity(host, settings[host.name]))
+            for host in chosen
+        ]
+    finally:
+        disconnect_all(state)
+
+
+def _identity(host: Host, settings: Settings) -> Identity:
+    mac: Identity | None = host.get_fact(
+        Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix
+    )
+    if mac is None:
+        raise RemoteError(f"{host.name} does not say what it is")
+    return mac
+
+
+def ssh_command(host: Host, *options: str) -> list[str]:
+    """`ssh` to a host as its inventory has it, for what needs a terminal or a tunnel."""
+    data = host.data
+    words = ["ssh", *options]
+    for option, key in (("-p", "ssh_port"), ("-l", "ssh_user"), ("-i", "ssh_key")):
+        if value := data.get(key):
+            words += [option, str(value)]
+    if config := data.get("ssh_config_file"):
+        words += ["-F", str(config)]
+    if known := data.get("ssh_known_hosts_file"):
+        words += ["-o", f"UserKnownHostsFile={known}"]
+    return [*words, address_of(host)]

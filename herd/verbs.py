@@ -1,0 +1,229 @@
+"""What a person does with a herd between deploys; each verb takes the chosen hosts."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from pyinfra.api import QuoteString, StringCommand
+
+from herd import chat, hub, keys, plan
+from herd.core.endpoints import key_options, local_proxy, public_proxy
+from herd.core.jobs import JOBS
+from herd.core.launchd import Job
+from herd.core.settings import Model
+from herd.core.transfers import curl_options
+from herd.facts.answers import Answers
+from herd.facts.launchd import Loaded
+from herd.facts.listeners import Listeners
+from herd.facts.programs import Linked
+from herd.facts.script import script
+from herd.remote import Remote, RemoteError, address_of, hosts, ssh_command
+
+
+def status(remotes: Sequence[Remote]) -> bool:
+    """Services, models and versions of each host; whether all serve."""
+    try:
+        known = keys.read()
+    except ValueError:
+        known = []
+    return all([_status(remote, known) for remote in remotes])
+
+
+def _status(remote: Remote, known: list[str]) -> bool:
+    settings, layout = remote.settings, remote.layout
+    served = remote.host.get_fact(
+        Answers,
+        llama_swap_port=settings.llama_swap_port,
+        proxy_url=local_proxy(settings),
+        _stdin=key_options(known),
+    )
+    versions = remote.host.get_fact(
+        Linked, homebrew_prefix=settings.homebrew_prefix, programs=["llama-server", "llama-swap"]
+    )
+    print(f"{remote.host.name}  {public_proxy(settings, remote.address)}/v1")
+    for name in JOBS:
+        job = remote.host.get_fact(Loaded, uid=remote.mac.uid, label=layout.label(name))
+        print(f"  {name:<12}{_job(job)}")
+    for model in settings.models:
+        print(f"  {model:<12}{served.states.get(model, 'not loaded')}")
+    print(f"  {'versions':<12}{', '.join(f'{n} {v}' for n, v in versions.items()) or 'none'}")
+    wrong = served.complaint(settings.models, []) if known else None
+    if not known and (served.llama_swap, served.anonymous) != (200, 401):
+        wrong = f"llama-swap answers {served.llama_swap}, the proxy {served.anonymous}"
+    print(f"  {'serves':<12}{wrong or 'yes' + ('' if known else ' (no key here to try one)')}")
+    return wrong is None
+
+
+def _job(job: Job | None) -> str:
+    if job is None:
+        return "not loaded"
+    process = f", pid {job.pid}" if job.pid else f", last exit {job.last_exit}"
+    return f"{job.state}{process}, {job.runs} runs"
+
+
+def start(remotes: Sequence[Remote]) -> bool:
+    """Start the services in the background: now, without a new login."""
+    done = True
+    for remote in remotes:
+        for name in _jobs(remote):
+            domain, label = f"gui/{remote.mac.uid}", remote.layout.label(name)
+            loaded = remote.host.get_fact(Loaded, uid=remote.mac.uid, label=label)
+            if loaded is None:
+                plist = remote.layout.plist(name)
+                done &= _say(remote, *remote.run(script("job-load", domain, label, plist)))
+            command = script("job-start", f"{domain}/{label}", remote.layout.log(name))
+            done &= _say(remote, *remote.run(command), success=f"{name} runs")
+    return done
+
+
+def stop(remotes: Sequence[Remote]) -> bool:
+    """Stop the services until the next start, login or deploy; a hand-run stack, too."""
+    done = True
+    for remote in remotes:
+        settings = remote.settings
+        for name in JOBS:
+            target = f"gui/{remote.mac.uid}/{remote.layout.label(name)}"
+            ok, lines = remote.run(script("job-unload", target, 60))
+            done &= _say(remote, ok, lines, success=f"{name} is stopped")
+        ports = [settings.proxy_port, settings.llama_swap_port]
+        listeners = remote.host.get_fact(Listeners, ports=ports)
+        pids = {
+            pid
+            for listener in listeners.values()
+            if listener.belongs_to(remote.layout.root)
+            for pid in listener.processes
+        }
+        if pids:
+            ok, lines = remote.run(script("stop-processes", *sorted(pids)))
+            done &= _say(remote, ok, lines, success="what ran in a terminal is stopped")
+    return done
+
+
+def restart(remotes: Sequence[Remote]) -> bool:
+    """Restart the services' processes."""
+    return stop(remotes) and start(remotes)
+
+
+def _jobs(remote: Remote) -> Sequence[str]:
+    return JOBS[:1] if remote.settings.launchd_autostart == "terminal" else JOBS
+
+
+def unload(remotes: Sequence[Remote], model: str | None) -> bool:
+    """Unload one model, or all, from memory."""
+    done = True
+    for remote in remotes:
+        url = f"http://127.0.0.1:{remote.settings.llama_swap_port}/api/models/unload"
+        url = f"{url}/{quote(model)}" if model else url
+        ok, lines = remote.run(
+            StringCommand("curl -sS --fail-with-body --max-time 120 -X POST", QuoteString(url))
+        )
+        done &= _say(remote, ok, lines, success=f"{model or 'every model'} is unloaded")
+    return done
+
+
+def logs(remotes: Sequence[Remote], job: str | None, lines: int, follow: bool) -> bool:
+    """The last lines of the logs."""
+    if follow and len(remotes) > 1:
+        _only(remotes)
+    done = True
+    for remote in remotes:
+        files = [QuoteString(remote.layout.log(name)) for name in JOBS if job in (None, name)]
+        flag = "-F" if follow else ""
+        done &= remote.follow(StringCommand("tail", "-n", str(lines), flag, *files))
+    return done
+
+
+def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision: str) -> bool:
+    """Fetch a model's files without declaring it; says what to declare to serve it."""
+    defaults = next(iter(remotes[0].settings.models.values()))
+    model = Model.model_validate(
+        {
+            **defaults.model_dump(),
+            "name": repo.rpartition("/")[2].removesuffix("-GGUF"),
+            "repo": repo,
+            "revision": revision,
+            "include": list(include),
+        }
+    )
+    try:
+        resolved = hub.resolve(model)
+    except ValueError as error:
+        raise RemoteError(str(error)) from None
+    words = [w for f in resolved.files for w in (f.path, resolved.part(f), f.size, resolved.url(f))]
+    done = True
+    for remote in remotes:
+        directory = remote.layout.model_directory(model)
+        command = script("fetch", model.name, directory, *words)
+        done &= remote.follow(command, stdin=curl_options(hub.token()) or ["\n"])
+    print("To serve it, add to `models` in group_data/all.py, and deploy:")
+    print(f'    "{model.name}": {{"repo": "{repo}", "include": {list(include)}}},')
+    return done
+
+
+def talk(
+    inventory: str, limits: Sequence[str], prompt: str, *, model: str | None, stream: bool
+) -> bool:
+    """A chat completion from this workstation at each host's endpoint, printed as it comes."""
+    state, chosen = hosts(inventory, limits)
+    settings = plan.settings_of(state.inventory)
+    try:
+        key = keys.read()[0]
+    except ValueError as error:
+        raise RemoteError(f"{error}; `make key NAME=me` makes one") from None
+    done = True
+    for host in chosen:
+        url = public_proxy(settings[host.name], address_of(host))
+        name = model or next(iter(settings[host.name].models))
+        print(f"[{host.name}] {name} at {url}: ", end="", flush=True)
+        try:
+            for piece in chat.complete(url, key, name, prompt, stream=stream):
+                print(piece, end="", flush=True)
+            print()
+        except chat.ChatError as error:
+            done = False
+            print(f"\n[{host.name}] {error}", file=sys.stderr)
+    return done
+
+
+def foreground(remotes: Sequence[Remote]) -> None:
+    """Run the stack of one Mac in this terminal; Ctrl+C stops both services."""
+    remote: Remote = _only(remotes)
+    command = remote.layout.start_command
+    if remote.host.name.startswith("@local"):
+        _become([command])
+    _become([*ssh_command(remote.host, "-t"), shlex.quote(command)])
+
+
+def dashboard(inventory: str, limits: Sequence[str]) -> None:
+    """llama-swap's own pages, through a tunnel: they are on the Mac's loopback only."""
+    state, chosen = hosts(inventory, limits)
+    host = _only(chosen)
+    port = plan.settings_of(state.inventory)[host.name].llama_swap_port
+    url = f"http://127.0.0.1:{port}/ui/"
+    if host.name.startswith("@local"):
+        print(url)
+        return
+    print(f"{url} shows {host.name} until Ctrl+C.")
+    _become([*ssh_command(host, "-N", "-L", f"{port}:127.0.0.1:{port}")])
+
+
+def _only(chosen: Sequence[Any]) -> Any:
+    if len(chosen) > 1:
+        raise RemoteError("this works for one host at a time; choose it with --limit")
+    return chosen[0]
+
+
+def _say(remote: Remote, ok: bool, lines: Sequence[str], success: str = "") -> bool:
+    text = [success] if ok and success else list(lines)
+    for line in text:
+        print(f"[{remote.host.name}] {line}", file=sys.stdout if ok else sys.stderr)
+    return ok
+
+
+def _become(command: Sequence[str]) -> None:
+    """Become this command, with our terminal."""
+    sys.stdout.flush()
+    os.execvp(command[0], list(command))
