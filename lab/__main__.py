@@ -92,7 +92,7 @@ def down(lab: Lab) -> int:
     before = sum(len(mac.processes()) for mac in lab.macs.values())
     lab.stop()
     if was_running or before:
-        print(f"Stopped {len(lab.macs)} Macs and the {before} processes on them.")
+        print(f"Stopped {', '.join(lab.macs)} and the processes on them ({before}).")
     else:
         print("Nothing was running.")
     return 0

@@ -54,7 +54,7 @@ FORMULAE = {
         ),
         Formula(
             "llama-swap",
-            "261",
+            "250",
             ("llama-swap",),
             tap="mostlygeek/llama-swap",
             description="Model swapping for llama.cpp",

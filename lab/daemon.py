@@ -23,7 +23,8 @@ from typing import Any
 from aiohttp import web
 
 from lab import control, processes
-from lab.launchctl import Caller, launchctl
+from lab.launchcall import Caller
+from lab.launchctl import launchctl
 from lab.launchd import GUI, Launchd
 from lab.mac import Machine
 from lab.ssh import Sshd

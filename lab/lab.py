@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from lab.mac import USER, Machine
 FIRST_PORT, LAST_PORT, BLOCK = 20000, 32000, 40
 OFFSETS = {"ssh": 0, "llama_swap": 1, "proxy": 2, "start": 10}
 PROJECT = Path(__file__).parents[1]
+MODEL = "lab/recite-GGUF"
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,18 @@ class Mac(Machine):
             self.control("login" if facts["console"] else "logout")
 
     def run(
-        self, command: str, *, check: bool = False, timeout: float = 60, **environment: str
+        self,
+        command: str,
+        *,
+        check: bool = False,
+        timeout: float = 60,
+        env: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """A command as over SSH, without SSH."""
         return subprocess.run(
             [str(self.root / "bin/sh"), "-c", command],
             cwd=self.home,
-            env=self.environment() | environment,
+            env=self.environment() | dict(env or {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -179,6 +185,7 @@ class Lab:
             tools.create(mac)
         self.inventory = self.directory / "inventory.py"
         self._write_inventory()
+        self._fill_hub()
 
     def __getitem__(self, name: str) -> Mac:
         return self.macs[name]
@@ -280,6 +287,15 @@ class Lab:
         text = '"""The simulated Macs, for pyinfra.  Written by the lab."""\n\nmacs = [\n'
         self.inventory.write_text(f"{text}{rows}]\n")
 
+    def _fill_hub(self) -> None:
+        """The model of the inventory, which any llama-server can run."""
+        repository = self.hub_root / MODEL
+        if not repository.exists():
+            from lab.reciter import write_model  # numpy and gguf: only when there is need
+
+            repository.mkdir(parents=True)
+            write_model(repository)
+
     def _host_data(self, mac: Mac) -> dict[str, Any]:
         return {
             "ssh_hostname": "127.0.0.1",
@@ -298,7 +314,7 @@ class Lab:
             "models": {
                 "gpt-oss-120b": None,
                 "recite": {
-                    "repo": "lab/recite-GGUF",
+                    "repo": MODEL,
                     "ctx_size": 512,
                     "include": ["*.gguf"],
                 },

@@ -10,64 +10,19 @@ import os
 import plistlib
 import signal
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab import launchprint
-from lab.launchd import GUI, USER, Job, Launchd, Refused, read_definition, sessions
+from lab.definition import Refused, read_definition, sessions
+from lab.launchcall import ERRORS, USAGE, Call, Caller, Reply, domain_words, missing_service
+from lab.launchd import GUI, Job, Launchd
 from lab.mac import UID
-
-# The text of `launchctl error N` (xpc error table, as read by the rundesk study on macOS 26.5).
-ERRORS = {
-    0: "no error",
-    1: "Operation not permitted",
-    3: "No such process",
-    5: "Input/output error",
-    36: "Operation now in progress",
-    37: "Operation already in progress",
-    107: "Malformed bundle",
-    108: "Invalid path",
-    109: "Invalid property list",
-    110: "Invalid or missing service identifier",
-    111: "Invalid or missing Program/ProgramArguments",
-    112: "Could not find specified domain",
-    113: "Could not find specified service",
-    119: "Service is disabled",
-    122: "Path had bad ownership/permissions",
-    124: "Domain is tearing down",
-    125: "Domain does not support specified action",
-    133: "Multiple errors; see stderr",
-    134: "Service cannot load in requested session",
-    150: "Operation not permitted while System Integrity Protection is engaged",
-    155: "Quarantined",
-    159: "Sandbox restriction",
-}
-USAGE = 64  # EX_USAGE
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who runs launchctl: through sudo, in which session, where."""
-
-    root: bool = False
-    session: str = "Background"
-    cwd: str = "/"
-
-
-class Reply(Exception):
-    """The end of a command: exit code and what it printed.  Raised to leave from any depth."""
-
-    def __init__(self, code: int = 0, out: str = "", err: str = "") -> None:
-        super().__init__(err or out)
-        self.code = code
-        self.out = out
-        self.err = err
 
 
 async def launchctl(launchd: Launchd, argv: list[str], caller: Caller) -> Reply:
     """Run one launchctl command."""
-    verbs: dict[str, Callable[[_Call], Coroutine[Any, Any, None]]] = {
+    verbs: dict[str, Callable[[Call], Coroutine[Any, Any, None]]] = {
         "bootstrap": _bootstrap,
         "bootout": _bootout,
         "kickstart": _kickstart,
@@ -93,63 +48,16 @@ async def launchctl(launchd: Launchd, argv: list[str], caller: Caller) -> Reply:
         text = f"Unrecognized subcommand: {argv[0]}\n" if argv else ""
         return Reply(USAGE, err=text + "Usage: launchctl <subcommand> ... | help [subcommand]\n")
     try:
-        await verb(_Call(launchd, argv[0], argv[1:], caller))
+        await verb(Call(launchd, argv[0], argv[1:], caller))
     except Reply as reply:
         return reply
     return Reply()
 
 
-class _Call:
-    """One command line under way, with the lookups the verbs share."""
-
-    def __init__(self, launchd: Launchd, verb: str, args: list[str], caller: Caller) -> None:
-        self.launchd = launchd
-        self.verb = verb
-        self.args = args
-        self.caller = caller
-
-    def usage(self, synopsis: str) -> Reply:
-        return Reply(USAGE, err=f"Usage: launchctl {self.verb} {synopsis}\n")
-
-    def path(self, argument: str) -> Path:
-        return Path(os.path.join(self.caller.cwd, argument))
-
-    @property
-    def own_domain(self) -> str:
-        """Where the legacy verbs act: the caller's session (launchctl(1))."""
-        gui = self.caller.session == "Aqua" and GUI in self.launchd.domains
-        return GUI if gui else USER
-
-    def target(self, synopsis: str) -> tuple[str, str]:
-        """The last argument as (domain, label)."""
-        parts = self.args[-1].split("/", 2) if self.args else []
-        if len(parts) == 2 and parts[0] == "system":
-            return "system", parts[1]
-        if len(parts) != 3:
-            raise self.usage(synopsis)
-        return "/".join(parts[:2]), parts[2]
-
-    def job(self, domain: str, label: str) -> Job:
-        job = self.launchd.domains.get(domain, {}).get(label)
-        if job is None:
-            raise Reply(113, err=missing_service(domain, label))
-        return job
-
-
-def missing_service(domain: str, label: str) -> str:
-    return f'Could not find service "{label}" in domain for {domain_words(domain)}\n'
-
-
-def domain_words(domain: str) -> str:
-    """How launchctl names a domain in its messages (mattstack captures, Procursus launchctl)."""
-    kind, _, number = domain.partition("/")
-    return {"gui": f"user gui: {number}", "user": f"uid: {number}"}.get(kind, "system")
-
-
 # -- bootstrap and bootout
 
 
-async def _bootstrap(call: _Call) -> None:
+async def _bootstrap(call: Call) -> None:
     if len(call.args) < 2:
         raise call.usage("<domain-target> [service-path, service-path2, ...]")
     domain = call.args[0]
@@ -182,7 +90,7 @@ def _load_one(launchd: Launchd, domain: str, path: Path) -> None:
     launchd.add(domain, path, definition)
 
 
-def _bootstrap_failed(call: _Call, number: int, reason: str = "") -> Reply:
+def _bootstrap_failed(call: Call, number: int, reason: str = "") -> Reply:
     """Users get a plain 5 for every problem of a file; root gets the reason and its number.
 
     Homebrew/homebrew-services#528, NixOS/nix-installer#530, and many reports with both forms.
@@ -195,7 +103,7 @@ def _bootstrap_failed(call: _Call, number: int, reason: str = "") -> Reply:
     return Reply(5, err=f"Bootstrap failed: 5: {ERRORS[5]}\n{hint}\n")
 
 
-async def _bootout(call: _Call) -> None:
+async def _bootout(call: Call) -> None:
     synopsis = "[--wait] <domain-target> [service-path, service-path2, ...] | <service-target>"
     wait = "--wait" in call.args
     args = [argument for argument in call.args if argument != "--wait"]
@@ -225,7 +133,7 @@ async def _bootout(call: _Call) -> None:
 # -- one service
 
 
-async def _kickstart(call: _Call) -> None:
+async def _kickstart(call: Call) -> None:
     flags = {flag for argument in call.args[:-1] for flag in argument.lstrip("-")}
     domain, label = call.target("[-kps] <service-target>")
     if domain not in call.launchd.domains:
@@ -245,7 +153,7 @@ async def _kickstart(call: _Call) -> None:
         raise Reply(out=f"{job.pid or 0}\n")
 
 
-async def _kill(call: _Call) -> None:
+async def _kill(call: Call) -> None:
     domain, label = call.target("<signal> <service-target>")
     if len(call.args) != 2:
         raise call.usage("<signal> <service-target>")
@@ -260,12 +168,12 @@ async def _kill(call: _Call) -> None:
     job.signal(number)
 
 
-async def _enable(call: _Call) -> None:
+async def _enable(call: Call) -> None:
     _, label = call.target("<service-target>")
     call.launchd.override(label, disabled=False)
 
 
-async def _disable(call: _Call) -> None:
+async def _disable(call: Call) -> None:
     _, label = call.target("<service-target>")
     call.launchd.override(label, disabled=True)
 
@@ -273,7 +181,7 @@ async def _disable(call: _Call) -> None:
 # -- reading
 
 
-async def _print(call: _Call) -> None:
+async def _print(call: Call) -> None:
     if len(call.args) != 1:
         raise call.usage("<domain-target> | <service-target>")
     parts = call.args[0].split("/", 2)
@@ -294,13 +202,13 @@ async def _print(call: _Call) -> None:
     raise Reply(out=launchprint.service(job))
 
 
-async def _print_disabled(call: _Call) -> None:
+async def _print_disabled(call: Call) -> None:
     if len(call.args) != 1:
         raise call.usage("<domain-target>")
     raise Reply(out=launchprint.disabled(call.launchd, call.args[0]))
 
 
-async def _list(call: _Call) -> None:
+async def _list(call: Call) -> None:
     jobs = call.launchd.domains[call.own_domain]
     if not call.args:
         raise Reply(out=launchprint.listing(jobs.values()))
@@ -313,7 +221,7 @@ async def _list(call: _Call) -> None:
 # -- legacy verbs, in the caller's own domain
 
 
-def _legacy_job(call: _Call) -> Job:
+def _legacy_job(call: Call) -> Job:
     label = call.args[0] if call.args else ""
     job = call.launchd.domains[call.own_domain].get(label)
     if job is None:
@@ -321,19 +229,19 @@ def _legacy_job(call: _Call) -> Job:
     return job
 
 
-async def _start(call: _Call) -> None:
+async def _start(call: Call) -> None:
     _legacy_job(call).demand()
 
 
-async def _stop(call: _Call) -> None:
+async def _stop(call: Call) -> None:
     _legacy_job(call).signal(signal.SIGTERM)
 
 
-async def _remove(call: _Call) -> None:
+async def _remove(call: Call) -> None:
     call.launchd.remove(_legacy_job(call))
 
 
-async def _load(call: _Call) -> None:
+async def _load(call: Call) -> None:
     """Prints its failure and exits 0, as the man page says ("only on improper usage")."""
     failed = False
     for argument in call.args:
@@ -350,7 +258,7 @@ async def _load(call: _Call) -> None:
         raise Reply(0, err=_legacy_failure("Load", "bootstrap"))
 
 
-async def _unload(call: _Call) -> None:
+async def _unload(call: Call) -> None:
     failed = False
     for argument in call.args:
         if argument.startswith("-"):
@@ -379,24 +287,24 @@ def _legacy_failure(word: str, verb: str) -> str:
 # -- about the session
 
 
-async def _managername(call: _Call) -> None:
+async def _managername(call: Call) -> None:
     raise Reply(out=("System" if call.caller.root else call.caller.session) + "\n")
 
 
-async def _manageruid(call: _Call) -> None:
+async def _manageruid(call: Call) -> None:
     raise Reply(out=f"{0 if call.caller.root else UID}\n")
 
 
-async def _managerpid(call: _Call) -> None:
+async def _managerpid(call: Call) -> None:
     raise Reply(out="1\n")
 
 
-async def _error(call: _Call) -> None:
+async def _error(call: Call) -> None:
     if len(call.args) != 1 or not call.args[0].isdigit():
         raise call.usage("[posix|mach|bootstrap] <code>")
     number = int(call.args[0])
     raise Reply(out=f"{number}: {ERRORS.get(number) or os.strerror(number)}\n")
 
 
-async def _limit(call: _Call) -> None:
+async def _limit(call: Call) -> None:
     raise Reply(out="\tmaxfiles    256            unlimited      \n")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import asyncssh
 
-from lab.launchd import system_path
-from lab.mac import USER, Machine
+from lab.definition import system_path
+from lab.mac import Machine
 
 CHUNK = 65536
 
@@ -207,6 +207,3 @@ class _Sftp(asyncssh.SFTPServer):
         if pflags & (asyncssh.FXF_WRITE | asyncssh.FXF_APPEND):
             self._machine.record("sftp", os.fsdecode(self.map_path(path)))
         return super().open(path, pflags, attrs)
-
-
-__all__ = ["USER", "Sshd"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from lab.brew import BrewError, Formula, Homebrew
-from lab.commands import brew_taps
+from lab.commands import brew_query, brew_taps
 from lab.commands.base import as_root, fail
 from lab.mac import Machine
 
@@ -69,144 +67,7 @@ def _auto_update(homebrew: Homebrew, verb: str, rest: list[str]) -> None:
     )
 
 
-# -- what there is
-
-
-def _version(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
-    print(f"Homebrew {homebrew.mac.facts['homebrew']}")
-    return 0
-
-
-def _prefix(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
-    for name in names:
-        print(homebrew.prefix / "opt" / name)  # also of what is not installed
-    if not names:
-        print(homebrew.prefix)
-    return 0
-
-
-def _list(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
-    installed = homebrew.installed()
-    names = [name.rpartition("/")[2] for name in names]
-    if "--versions" in flags:
-        for name in names or installed:
-            if name in installed:
-                print(name, *installed[name])
-        return 0 if all(name in installed for name in names) else 1
-    for name in names:
-        if name not in installed:
-            raise BrewError(f"No such keg: {homebrew.cellar / name}")
-        for file in sorted((homebrew.cellar / name).rglob("*")):
-            if not file.is_dir():
-                print(file)
-    if not names:
-        print("\n".join(installed), end="\n" if installed else "")
-    return 0
-
-
-def _outdated(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
-    old = []
-    for name, versions in homebrew.installed().items():
-        formula = homebrew.find(name)
-        wanted = not names or name in names
-        if formula is None or not wanted or not homebrew.outdated(name):
-            continue
-        if not homebrew.is_trusted(formula):
-            _skip(formula)
-            continue
-        old.append(
-            {
-                "name": formula.full_name,
-                "installed_versions": versions,
-                "current_version": formula.version,
-                "pinned": homebrew.pinned(name),
-                "pinned_version": versions[-1] if homebrew.pinned(name) else None,
-            }
-        )
-    if any(flag.startswith("--json") for flag in flags):
-        print(json.dumps({"formulae": old, "casks": []}, indent=2))
-    else:
-        for entry in old:
-            print(entry["name"])
-    return 1 if names and old else 0
-
-
-def _skip(formula: Formula) -> None:
-    sys.stderr.write(
-        f"Warning: Skipping {formula.tap} because it is not trusted."
-        f" Run `brew trust {formula.tap}` to trust it.\n"
-    )
-
-
-def _info(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
-    entries = []
-    for name in names or (homebrew.installed() if "--installed" in flags else []):
-        formula = homebrew.find(name)
-        if formula is None or (formula.tap != "homebrew/core" and not _tapped(homebrew, formula)):
-            return fail(f'Error: No available formula with the name "{name}".')
-        _load(homebrew, formula)
-        entries.append(_describe(homebrew, formula))
-    if any(flag.startswith("--json") for flag in flags):
-        print(json.dumps({"formulae": entries, "casks": []}, indent=2))
-        return 0
-    for entry in entries:
-        print(f"==> {entry['full_name']}: stable {entry['versions']['stable']} (bottled)")
-        print(entry["desc"])
-        print("Installed" if entry["installed"] else "Not installed")
-    return 0
-
-
-def _describe(homebrew: Homebrew, formula: Formula) -> dict[str, Any]:
-    kegs = []
-    for version in homebrew.installed().get(formula.name, []):
-        path = homebrew.cellar / formula.name / version / "INSTALL_RECEIPT.json"
-        requested = path.exists() and json.loads(path.read_text())["installed_on_request"]
-        kegs.append(
-            {
-                "version": version,
-                "installed_on_request": requested,
-                "installed_as_dependency": not requested,
-                "poured_from_bottle": True,
-                "runtime_dependencies": [{"full_name": name} for name in formula.dependencies],
-            }
-        )
-    return {
-        "name": formula.name,
-        "full_name": formula.full_name,
-        "tap": formula.tap,
-        "aliases": [],
-        "oldnames": list(formula.oldnames),
-        "desc": formula.description,
-        "versions": {"stable": formula.version, "head": None, "bottle": True},
-        "revision": 0,
-        "version_scheme": 1 if formula.name == "llama.cpp" else 0,
-        "keg_only": False,
-        "dependencies": list(formula.dependencies),
-        "installed": kegs,
-        "linked_keg": homebrew.linked(formula.name),
-        "pinned": homebrew.pinned(formula.name),
-        "outdated": bool(kegs) and homebrew.outdated(formula.name),
-        "deprecated": False,
-        "disabled": False,
-        "service": None,
-    }
-
-
 # -- changing it
-
-
-def _tapped(homebrew: Homebrew, formula: Formula) -> bool:
-    return formula.tap == "homebrew/core" or formula.tap in homebrew.taps()
-
-
-def _load(homebrew: Homebrew, formula: Formula) -> None:
-    """Formula code of an untrusted tap is not even read."""
-    if not homebrew.is_trusted(formula):
-        name, tap = formula.full_name, formula.tap
-        raise BrewError(
-            f"Refusing to load formula {name} from untrusted tap {tap}.\n"
-            f"Run `brew trust --formula {name}` or `brew trust {tap}` to trust it."
-        )
 
 
 def _install(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
@@ -220,14 +81,14 @@ def _install_one(homebrew: Homebrew, name: str) -> int:
     formula = homebrew.find(name)
     if formula and name.count("/") == 2:
         # A full name is consent: it taps, and trusts that one formula (docs/Tap-Trust.md).
-        if not _tapped(homebrew, formula):
+        if not brew_taps.tapped(homebrew, formula):
             brew_taps.add(homebrew, formula.tap)
         if homebrew.version >= (6,) and not homebrew.is_trusted(formula):
             homebrew.trust("trustedformulae", formula.full_name, wanted=True)
             sys.stderr.write(f"==> Trusted formula {formula.full_name}\n")
-    if formula is None or not _tapped(homebrew, formula):
+    if formula is None or not brew_taps.tapped(homebrew, formula):
         return fail(f'Warning: No available formula or cask with the name "{name}".')
-    _load(homebrew, formula)
+    brew_taps.load(homebrew, formula)
     versions = homebrew.installed().get(formula.name, [])
     if formula.version in versions:
         unlinked = homebrew.linked(formula.name) is None
@@ -288,8 +149,8 @@ def _upgrade(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
             continue
         if not homebrew.is_trusted(formula):
             if names:
-                _load(homebrew, formula)
-            _skip(formula)
+                brew_taps.load(homebrew, formula)
+            brew_taps.skip(formula)
         elif not homebrew.outdated(formula.name):
             if names:
                 sys.stderr.write(f"Warning: {name} {formula.version} already installed\n")
@@ -358,13 +219,13 @@ def _services(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
 
 
 VERBS: dict[str, Callable[[Homebrew, list[str], list[str]], int]] = {
-    "--version": _version,
-    "-v": _version,
-    "--prefix": _prefix,
-    "list": _list,
-    "ls": _list,
-    "outdated": _outdated,
-    "info": _info,
+    "--version": brew_query.version,
+    "-v": brew_query.version,
+    "--prefix": brew_query.prefix,
+    "list": brew_query.listing,
+    "ls": brew_query.listing,
+    "outdated": brew_query.outdated,
+    "info": brew_query.info,
     "install": _install,
     "upgrade": _upgrade,
     "uninstall": _uninstall,

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 
-from lab.brew import OFFICIAL_TAPS, TRUST_KEYS, BrewError, Homebrew
+from lab.brew import OFFICIAL_TAPS, TRUST_KEYS, BrewError, Formula, Homebrew
 from lab.commands.base import fail
 
 
@@ -103,3 +103,24 @@ def _show(homebrew: Homebrew, flags: list[str]) -> int:
             for entry in trusted[key]:
                 print(f"  {entry}")
     return 0
+
+
+def tapped(homebrew: Homebrew, formula: Formula) -> bool:
+    return formula.tap == "homebrew/core" or formula.tap in homebrew.taps()
+
+
+def load(homebrew: Homebrew, formula: Formula) -> None:
+    """Formula code of an untrusted tap is not even read."""
+    if not homebrew.is_trusted(formula):
+        name, tap = formula.full_name, formula.tap
+        raise BrewError(
+            f"Refusing to load formula {name} from untrusted tap {tap}.\n"
+            f"Run `brew trust --formula {name}` or `brew trust {tap}` to trust it."
+        )
+
+
+def skip(formula: Formula) -> None:
+    sys.stderr.write(
+        f"Warning: Skipping {formula.tap} because it is not trusted."
+        f" Run `brew trust {formula.tap}` to trust it.\n"
+    )

@@ -27,7 +27,7 @@ NOT_FOUND = 'Could not find service "com.example.job" in domain for user gui: 50
 def launchctl(mac: Mac, *args: str, root: bool = False) -> tuple[int, str, str]:
     """Through the stand-in, as a user over SSH would."""
     environment = {"LAB_AS_ROOT": "1"} if root else {}
-    result = mac.run("launchctl " + " ".join(args), **environment)
+    result = mac.run("launchctl " + " ".join(args), env=environment)
     return result.returncode, result.stdout, result.stderr
 
 
@@ -295,11 +295,12 @@ def test_keep_alive(
 
 @pytest.mark.parametrize("what", ["program", "folder", "log"])
 def test_what_cannot_be_opened_is_a_configuration_error(mac: Mac, agent: Agent, what: str) -> None:
-    keys = {
+    broken: dict[str, dict[str, Any]] = {
         "program": {"ProgramArguments": ["/usr/bin/timeout", "1"]},  # not on macOS
         "folder": {"WorkingDirectory": "/nowhere"},
         "log": {"StandardErrorPath": "/nowhere/at/all/err.log"},
-    }[what]
+    }
+    keys = broken[what]
     launchctl(mac, "bootstrap", GUI, str(agent(RunAtLoad=True, **keys)))
 
     assert job(mac)["last exit code"] == "78: EX_CONFIG"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import paramiko
 import pytest
@@ -140,7 +141,8 @@ def test_commands_are_answered_at_once(client: paramiko.SSHClient) -> None:
     """Without TCP_NODELAY on our side each would take 40 ms longer."""
     transport = client.get_transport()
     assert transport
-    transport.sock.setsockopt(6, 1, 1)  # paramiko leaves Nagle's algorithm on
+    # paramiko leaves Nagle's algorithm on
+    cast(socket.socket, transport.sock).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     times = []
     for _ in range(20):
         start = time.monotonic()

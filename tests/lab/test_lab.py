@@ -1,0 +1,112 @@
+"""The lab as a whole: starts, is found, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import control, processes
+from lab.lab import PROJECT, Lab
+
+Until = Callable[..., Any]
+
+
+def test_the_inventory_describes_every_mac(lab: Lab) -> None:
+    hosts = runpy.run_path(str(lab.inventory))["macs"]
+
+    assert [name for name, _ in hosts] == ["mac1", "mac2"]
+    for name, data in hosts:
+        assert data["homebrew_prefix"] == str(lab[name].prefix)
+        assert data["homebrew_installer"] == f"{lab.hub_url}/homebrew/install.sh"
+        assert data["models"]["gpt-oss-120b"] is None
+    ports = {data[key] for _, data in hosts for key in data if key.endswith("_port")}
+    assert len(ports) == 8
+
+
+def test_a_mac_survives_the_lab_its_processes_do_not(tmp_path: Path, until: Until) -> None:
+    lab = Lab(tmp_path, ["only"], memsize=68719476736)
+    lab.start()
+    mac = lab["only"]
+    mac.run("nohup sleep 1000 >/dev/null 2>&1 &")
+    (mac.home / "kept").touch()
+    assert len(mac.processes()) == 1
+    lab.stop()
+    assert mac.processes() == []
+
+    with Lab(tmp_path) as again:
+        assert (again["only"].home / "kept").exists()
+        assert again["only"].ports == mac.ports
+        assert again["only"].facts["memsize"] == 68719476736
+
+
+def test_a_killed_daemon_takes_everything_along(tmp_path: Path, until: Until) -> None:
+    lab = Lab(tmp_path)
+    lab.start()
+    mac = lab["mac1"]
+    mac.run("nohup sh -c 'trap \"\" TERM HUP; sleep 1000 & wait' >/dev/null 2>&1 &")
+    assert mac.processes()
+    os.kill(int(control.read_state(tmp_path)["pid"]), signal.SIGKILL)
+
+    until(lambda: not mac.processes())
+    lab.stop()
+
+
+def test_the_token_is_secret_and_needed(lab: Lab) -> None:
+    state = lab.directory / control.STATE
+    assert state.stat().st_mode & 0o777 == 0o600
+    kept = control.read_state(lab.directory)
+    try:
+        control.write_state(lab.directory, kept | {"token": "guess"})
+        with pytest.raises(RuntimeError, match="wrong token"):
+            lab["mac1"].control("terminals")
+    finally:
+        control.write_state(lab.directory, kept)
+
+
+def command(folder: Path, *words: str) -> tuple[int, str]:
+    result = subprocess.run(
+        [sys.executable, "-m", "lab", *words],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.returncode, result.stdout + result.stderr
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    assert command(tmp_path, "status") == (
+        1,
+        "There is no lab in .lab; `python -m lab up` makes one.\n",
+    )
+    code, told = command(tmp_path, "up", "--macs", "1", "--homebrew", "absent")
+    try:
+        assert code == 0
+        assert re.search(r"API_KEYS=sk-lab-\S{32} HF_ENDPOINT=http://127.0.0.1:\d+ \\\n", told)
+        assert ".venv/bin/pyinfra .lab/inventory.py deploy.py\n" in told
+        assert "python -m lab down" in told
+        assert command(tmp_path, "status")[1].splitlines()[1].startswith("mac1: SSH on port ")
+        assert command(tmp_path, "shell", "mac1", "id -un; ls -d $LAB_MAC/opt/homebrew")[
+            1
+        ].startswith("tester\n")
+        assert command(tmp_path, "shell", "mac9", "true")[0] == 1
+        assert command(tmp_path, "logout", "mac1") == (0, "")
+        assert "nobody at the screen" in command(tmp_path, "status")[1]
+        command(tmp_path, "shell", "mac1", "nohup sleep 1000 >/dev/null 2>&1 &")
+        assert (tmp_path / ".lab/api_key").stat().st_mode & 0o777 == 0o600
+    finally:
+        code, told = command(tmp_path, "down")
+    assert (code, told) == (0, "Stopped mac1 and the processes on them (1).\n")
+    assert processes.of_mac(str(tmp_path / ".lab/mac1")) == []
+    assert command(tmp_path, "down") == (0, "Nothing was running.\n")
+    assert command(tmp_path, "status")[0] == 3
