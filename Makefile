@@ -1,14 +1,17 @@
-# The one runner. `make help` lists what it can do.
+# The one runner. `make` lists what it can do.
 PYTHON ?= python3
 BIN := .venv/bin
+HERD := $(BIN)/python -m herd
+INVENTORY ?= inventory.py
+# LIMIT=HOST chooses hosts, a pattern or a group; ARGS passes further options on.
+ON := $(if $(LIMIT),--limit '$(LIMIT)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev locks check test
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-# A stamp per lock: an environment is remade exactly when its lock changes.
+# -- Environment: a stamp per lock, so it is remade exactly when its lock changes.
 .venv/.deploy: requirements.lock
 	@echo "--> Setting up .venv (pyinfra and what a deploy needs)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -16,20 +19,75 @@ help:  ## this list
 	@touch $@
 
 .venv/.dev: requirements-dev.lock .venv/.deploy
-	@echo "--> Adding the simulated Mac and the tests to .venv"
+	@echo "--> Adding the simulated Mac and the tests to .venv (about half a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
 setup: .venv/.deploy  ## what a deploy needs, in .venv
 dev: .venv/.dev  ## setup, and what the lab and the tests need
 
+# -- Without a Mac
+demo: .venv/.dev  ## deploy to a simulated Mac, chat with it, and stop it
+	@$(BIN)/python -m lab.demo
+
+MACS ?= 1
+lab: .venv/.dev  ## leave MACS=N simulated Macs running; `make lab-down` stops them
+	@$(BIN)/python -m lab up --macs $(MACS) $(ARGS)
+
+lab-down:  ## stop the simulated Macs
+	@$(BIN)/python -m lab down $(ARGS)
+
+# -- Deploy
+key: .venv/.deploy  ## make an API key: NAME=me
+	@$(HERD) key '$(or $(NAME),$(error say whose key it is: make key NAME=me))'
+
+plan: .venv/.deploy  ## what a deploy would change
+	@$(BIN)/pyinfra --dry $(ON) $(ARGS) $(INVENTORY) deploy.py
+
+deploy: .venv/.deploy  ## deploy without asking
+	@$(BIN)/pyinfra -y $(ON) $(ARGS) $(INVENTORY) deploy.py
+
+upgrade: .venv/.deploy  ## deploy, and upgrade the Homebrew packages
+	@$(BIN)/pyinfra -y --data homebrew_upgrade=true $(ON) $(ARGS) $(INVENTORY) deploy.py
+
+# -- Between deploys
+status start stop restart dashboard unload logs: .venv/.deploy
+	@$(HERD) $@ --inventory $(INVENTORY) $(ON) $(ARGS)
+
+chat: .venv/.deploy  ## a chat completion from each host: PROMPT='Hello'
+	@$(HERD) chat --inventory $(INVENTORY) $(ON) $(ARGS) '$(or $(PROMPT),Say hello.)'
+
+run: .venv/.deploy  ## the stack of one Mac in this terminal; Ctrl+C stops it
+	@$(HERD) run --inventory $(INVENTORY) $(ON)
+
+fetch: .venv/.deploy  ## a model's files, undeclared: REPO=owner/name INCLUDE='*Q4*'
+	@$(HERD) fetch --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(INCLUDE),--include '$(INCLUDE)') '$(or $(REPO),$(error say which: make fetch REPO=owner/name))'
+
+status:    ## services, loaded models, versions
+start:     ## start the services now, without a new login
+stop:      ## stop them until the next start, login or deploy
+restart:   ## stop and start them
+dashboard: ## llama-swap's own pages, through a tunnel
+unload:    ## unload every model from memory: ARGS=MODEL for one
+logs:      ## the last lines of the logs: ARGS=-f follows
+
+# -- Development
 test: .venv/.dev  ## every test but the long matrices
-	@$(BIN)/python -m pytest -m "not soak"
+	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
+
+soak: .venv/.dev  ## the long matrices
+	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 check: .venv/.dev  ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+bench: .venv/.dev  ## the figures of a no-op run
+	@$(BIN)/python bench/noop.py
+
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks"
 locks: .venv/.dev  ## update every locked dependency
-	@$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks" pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks" --extra dev pyproject.toml -o requirements-dev.lock
-	@$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks" proxy/requirements.in -o proxy/requirements.lock
+	@$(LOCK) pyproject.toml -o requirements.lock
+	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
+	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
+
+.PHONY: help setup dev demo lab lab-down key plan deploy upgrade status start stop restart dashboard unload logs chat run fetch test soak check bench locks

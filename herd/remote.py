@@ -11,6 +11,7 @@ from typing import Any
 
 from pyinfra.api import Config, Host, State
 from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.output import set_echo
 from pyinfra.context import ctx_state
 from pyinfra_cli.inventory import make_inventory
 
@@ -44,15 +45,15 @@ class Remote:
         """How clients reach it."""
         return address_of(self.host)
 
-    def run(self, command: Any, *, stdin: Sequence[str] = ()) -> tuple[bool, list[str]]:
+    def run(self, command: Any, *, stdin: Any = None) -> tuple[bool, list[str]]:
         """Run a command; whether it succeeded, and its lines of output, of both streams."""
-        options = {"_stdin": list(stdin)} if stdin else {}
+        options = {"_stdin": stdin} if stdin else {}
         ok, output = self.host.run_shell_command(command, **options)
         return ok, output.output_lines
 
-    def follow(self, command: Any, *, stdin: Sequence[str] = ()) -> bool:
+    def follow(self, command: Any, *, stdin: Any = None) -> bool:
         """Run a command and print its output as it comes, each line with the host's name."""
-        options = {"_stdin": list(stdin)} if stdin else {}
+        options = {"_stdin": stdin} if stdin else {}
         ok, _ = self.host.run_shell_command(command, print_output=True, **options)
         return bool(ok)
 
@@ -69,6 +70,7 @@ def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
     if not Path(inventory).exists():
         raise RemoteError(f"there is no inventory {inventory}; name one with --inventory")
     logging.getLogger("pyinfra").setLevel(logging.ERROR)
+    set_echo(lambda line, **_: print(line, flush=True))  # for what `follow` prints
     state = State()
     ctx_state.set(state)  # as the CLI does, before an inventory is read
     everything = make_inventory(inventory, cwd=os.getcwd())

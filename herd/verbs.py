@@ -10,11 +10,11 @@ from urllib.parse import quote
 from pyinfra.api import QuoteString, StringCommand
 
 from herd import chat, hub, keys, plan
-from herd.core.endpoints import key_options, local_proxy, public_proxy
+from herd.core.endpoints import local_proxy, public_proxy
 from herd.core.jobs import JOBS
 from herd.core.launchd import Job
+from herd.core.secrets import key_options, token_options
 from herd.core.settings import Model
-from herd.core.transfers import curl_options
 from herd.facts.answers import Answers
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listeners
@@ -157,7 +157,7 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
     for remote in remotes:
         directory = remote.layout.model_directory(model)
         command = script("fetch", model.name, directory, *words)
-        done &= remote.follow(command, stdin=curl_options(hub.token()) or ["\n"])
+        done &= remote.follow(command, stdin=token_options(hub.token()))
     print("To serve it, add to `models` in group_data/all.py, and deploy:")
     print(f'    "{model.name}": {{"repo": "{repo}", "include": {list(include)}}},')
     return done

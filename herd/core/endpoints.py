@@ -22,11 +22,6 @@ def _url(host: str, port: int) -> str:
     return f"http://{f'[{host}]' if bare else host}:{port}"
 
 
-def key_options(keys: list[str]) -> list[str]:
-    """Lines for `curl --config -` with the first key; a line must be there, as stdin."""
-    return [f'header = "Authorization: Bearer {keys[0]}"'] if keys else [""]
-
-
 def completion(model: str, prompt: str, *, max_tokens: int | None = None, stream: bool) -> str:
     """The body of a chat completion request."""
     body = {

@@ -1,6 +1,6 @@
 """Which files of a model are to be fetched, and what earlier transfers left behind."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -58,13 +58,3 @@ class Resolved:
 
     def _is_ours(self, transfer: str) -> bool:
         return any(transfer.startswith(f"{file.path}.") for file in self.files)
-
-
-def curl_options(token: str | None) -> list[str]:
-    """Lines for `curl --config -`: the token is in no command line."""
-    return [f'header = "Authorization: Bearer {token}"'] if token else []
-
-
-def total(files: Iterable[File]) -> int:
-    """Bytes of all files."""
-    return sum(file.size for file in files)

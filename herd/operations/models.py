@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand, operation
 
-from herd.core.transfers import Resolved, curl_options
+from herd.core.secrets import token_options
+from herd.core.transfers import Resolved
 from herd.facts.files import Sizes
 from herd.hub import token
 from herd.operations.commands import Commands, shown
@@ -28,7 +29,7 @@ def fetched(models: Sequence[Resolved], *, directory: str) -> Commands:
             yield shown(
                 "fetch",
                 *(model.name, f"{directory}/{model.directory}", *words),
-                _stdin=curl_options(token()) or ["\n"],
+                _stdin=token_options(token()),
             )
     # Models may share a directory, so nothing is a leftover before all are fetched.
     leftovers = sorted({path for model in models for path in model.leftovers(sizes)})

@@ -8,10 +8,11 @@ from pyinfra.api import QuoteString, StringCommand, operation
 
 from herd.core import jobs
 from herd.core.bundle import Bundle
-from herd.core.endpoints import completion, key_options, local_proxy
+from herd.core.endpoints import completion, local_proxy
 from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.core.launchd import Job
 from herd.core.layout import Layout
+from herd.core.secrets import key_options
 from herd.facts.answers import Answers
 from herd.facts.files import State
 from herd.facts.launchd import Loaded

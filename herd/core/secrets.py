@@ -1,0 +1,29 @@
+"""Text that goes to a command's standard input and is never shown."""
+
+import io
+
+
+class SecretInput(io.StringIO):
+    """Lines for `_stdin`, which pyinfra prints with -v: as *MASKED*. May be read repeatedly."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("".join(f"{line}\n" for line in lines))
+
+    def readlines(self, hint: int = -1, /) -> list[str]:
+        """All lines, each time."""
+        return self.getvalue().splitlines(keepends=True)
+
+    def __repr__(self) -> str:
+        return "*MASKED*"
+
+    __str__ = __repr__
+
+
+def key_options(keys: list[str]) -> SecretInput:
+    """Options for `curl --config -` that send the first key."""
+    return SecretInput(f'header = "Authorization: Bearer {keys[0]}"' if keys else "")
+
+
+def token_options(token: str | None) -> SecretInput:
+    """Options for `curl --config -` that send a Hub's token, if there is one."""
+    return SecretInput(f'header = "Authorization: Bearer {token}"' if token else "")
