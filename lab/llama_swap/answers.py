@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Awaitable, Callable
 from html import escape
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 from aiohttp import web
 
 from lab.llama_swap.config import Config, Model
 
 UI = "<!doctype html><title>llama-swap</title><p>The lab's stand-in for llama-swap.</p>"
+
+MODEL_FIELD = re.compile(
+    rb'(form-data; name="model"\r\n(?:[^\r\n]+\r\n)*\r\n)(.*?)(\r\n--)', re.IGNORECASE | re.DOTALL
+)
 
 Answer = web.StreamResponse
 Handler = Callable[[web.Request], Awaitable[Answer]]
@@ -70,7 +75,7 @@ def key(request: web.Request) -> str:
     return key or request.headers.get("x-api-key", "")
 
 
-async def model_name(request: web.Request, body: bytes) -> str:
+def model_name(request: web.Request, body: bytes) -> str:
     kind = request.headers.get("Content-Type", "")
     if request.method == "GET":
         return request.query.get("model", "")
@@ -82,18 +87,20 @@ async def model_name(request: web.Request, body: bytes) -> str:
         name = data.get("model") if isinstance(data, dict) else None
         return "" if name is None else str(name)
     if "multipart/form-data" in kind:
-        return str((await request.post()).get("model") or "")
+        field = MODEL_FIELD.search(body)
+        return field[2].decode(errors="replace") if field else ""
     form = parse_qs(body.decode(errors="replace")) if "urlencoded" in kind else {}
     return (form.get("model") or [request.query.get("model", "")])[0]
 
 
 def filtered(request: web.Request, body: bytes, model: Model) -> bytes:
-    if "application/json" not in request.headers.get("Content-Type", "") or not (
-        model.use_model_name or model.strip_params or model.set_params
-    ):
+    kind, inner = request.headers.get("Content-Type", ""), model.use_model_name
+    if "multipart/form-data" in kind and inner:
+        return MODEL_FIELD.sub(lambda field: field[1] + inner.encode() + field[3], body, count=1)
+    if "application/json" not in kind or not (inner or model.strip_params or model.set_params):
         return body
     data = json.loads(body)
-    data |= {"model": model.use_model_name} if model.use_model_name else {}
+    data |= {"model": inner} if inner else {}
     for name in model.strip_params:
         data.pop(name, None)
     return json.dumps(data | model.set_params).encode()
@@ -110,3 +117,11 @@ def model_in_path(config: Config, path: str) -> tuple[str, str, str] | None:
             rest = "/".join(parts[length:])
             return searched, name, f"/{rest}{trailing}" if rest else "/"
     return None
+
+
+def escaped_rest(raw_path: str, prefix: str) -> str:
+    """What follows the decoded `prefix` in a path, escaped as the client escaped it."""
+    for end in range(len(prefix), len(raw_path) + 1):
+        if raw_path[end : end + 1] in ("", "/") and unquote(raw_path[:end]) == prefix:
+            return raw_path[end:] or "/"
+    return "/"

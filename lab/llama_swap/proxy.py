@@ -41,7 +41,7 @@ async def _forward(
     if request.remote:
         before = headers.popall("X-Forwarded-For", [])
         headers["X-Forwarded-For"] = ", ".join([*before, request.remote])
-    query = f"?{request.query_string}" if request.query_string else ""
+    query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
     options: dict[str, Any] = {"headers": headers, "skip_auto_headers": NOT_ADDED}
     if body or request.method in ("POST", "PUT", "PATCH"):
         options["data"] = body
@@ -59,11 +59,12 @@ async def _forward(
             async for chunk in answer.content.iter_any():
                 await response.write(chunk)
         except aiohttp.ClientError:
-            # Half an answer must not look like a whole one.
+            # As the real one: a chunked answer is ended as if it were whole, so that only a
+            # missing "[DONE]" tells; the server closes the connection if a length was promised.
             process.log.info(
                 f"<{process.model.id}> recovered from upstream disconnection during streaming"
             )
-            if request.transport is not None:
+            if response.content_length is not None and request.transport is not None:
                 request.transport.close()
         return response
 

@@ -6,7 +6,6 @@ import asyncio
 import re
 import time
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 from aiohttp import web
@@ -15,6 +14,7 @@ from lab.llama_swap.answers import (
     Answer,
     Handler,
     as_json,
+    escaped_rest,
     filtered,
     key,
     model_in_path,
@@ -144,7 +144,7 @@ class Server:
     async def _model_request(self, request: web.Request) -> Answer:
         generation = self.active
         body = await request.read()
-        asked = await model_name(request, body)
+        asked = model_name(request, body)
         if not asked:
             return send(request, 404, "no model id could be identified")
         name = generation.config.real_name(asked)
@@ -163,14 +163,17 @@ class Server:
             return send(request, 404, "model not found")
         searched, name, rest = found
         if rest == "/" and not request.path.endswith("/"):
-            query = f"?{request.query_string}" if request.query_string else ""
+            query = (
+                f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+            )
             status = 301 if request.method in ("GET", "HEAD") else 308
             return moved(status, f"/upstream/{searched}/{query}")
         ignored = any(re.search(each, rest) for each in generation.config.ignored_paths)
         if ignored and generation.processes[name].state != "ready":
             told = f"model {name} is not loaded; path matches upstream.ignorePaths"
             return send(request, 409, told)
-        return await self._serve(request, generation, name, quote(rest), await request.read())
+        path = escaped_rest(request.rel_url.raw_path, f"/upstream/{searched}")
+        return await self._serve(request, generation, name, path, await request.read())
 
     async def _serve(
         self, request: web.Request, generation: Generation, name: str, path: str, body: bytes
@@ -284,8 +287,8 @@ class Server:
                 "X-Content-Type-Options": "nosniff",
             }
         )
-        await response.prepare(request)
         if monitor.history and "no-history" not in request.query:
+            await response.prepare(request)
             await response.write(bytes(monitor.history))
         closing = asyncio.ensure_future(generation.streams_end.wait())
         try:
@@ -294,6 +297,8 @@ class Server:
                     line = asyncio.ensure_future(lines.get())
                     await asyncio.wait({line, closing}, return_when=asyncio.FIRST_COMPLETED)
                     if line.done():
+                        # Not even the headers are sent before there is something to say.
+                        await response.prepare(request)
                         await response.write(line.result())
                     else:
                         line.cancel()
