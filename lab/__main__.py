@@ -62,7 +62,7 @@ def up(directory: Path, macs: int, homebrew: str) -> int:
         print(f"The lab in {directory} is running already.")
     else:
         lab.start(detached=True)
-        print(f"{len(lab.macs)} simulated Macs are running: {', '.join(lab.macs)}.")
+        print(f"Running: {', '.join(lab.macs)}.")
     print("\nDeploy to them:\n")
     inventory = os.path.relpath(lab.inventory)
     key = api_key(lab.directory)
@@ -75,7 +75,10 @@ def up(directory: Path, macs: int, homebrew: str) -> int:
 
 
 def _command(directory: Path) -> str:
-    return "python -m lab" + ("" if str(directory) == ".lab" else f" --dir {directory}")
+    python = os.path.relpath(sys.executable)
+    if python.startswith(".."):
+        python = sys.executable
+    return f"{python} -m lab" + ("" if str(directory) == ".lab" else f" --dir {directory}")
 
 
 def api_key(directory: Path) -> str:

@@ -285,7 +285,10 @@ class Lab:
         hosts = [(mac.name, self._host_data(mac)) for mac in self.macs.values()]
         rows = "".join(f"    {host!r},\n" for host in hosts)
         text = '"""The simulated Macs, for pyinfra.  Written by the lab."""\n\nmacs = [\n'
-        self.inventory.write_text(f"{text}{rows}]\n")
+        written = f"{text}{rows}]\n"
+        # Handles on a running lab are made while pyinfra may be reading.
+        if not self.inventory.exists() or self.inventory.read_text() != written:
+            self.inventory.write_text(written)
 
     def _fill_hub(self) -> None:
         """The model of the inventory, which any llama-server can run."""

@@ -75,6 +75,10 @@ def write_stand_in(mac: Machine, path: Path, module: str, name: str) -> None:
     """
     function = name.replace("-", "_")
     words = [sys.executable, "-I", "-S", str(RUNNER), str(mac.root), module, function]
-    path.unlink(missing_ok=True)
-    path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-    path.chmod(0o755)
+    script = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
+    if path.exists() and path.read_text() == script:
+        return  # a running Mac must not lose its tools for a moment
+    draft = path.with_name(f".{path.name}.new")
+    draft.write_text(script)
+    draft.chmod(0o755)
+    draft.replace(path)
