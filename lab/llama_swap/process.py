@@ -81,7 +81,10 @@ class Process:
         if endpoint.strip() == "none":
             return
         deadline = time.monotonic() + patience + 0.25
-        wait = 0.25
+        # A quarter of a second passes before it even looks whether the command is still there.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._abort.wait(), 0.25)
+        wait = 0.0
         while True:
             await self._pause(wait)
             if time.monotonic() > deadline:

@@ -77,9 +77,16 @@ class Responder(BaseHTTPRequestHandler):
         pass
 
 
+def linger(*_: object) -> None:
+    time.sleep(float(OPTIONS["linger"]))
+    os._exit(0)
+
+
 if __name__ == "__main__":
     if "deaf" in OPTIONS:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "linger" in OPTIONS:
+        signal.signal(signal.SIGTERM, linger)
     print("responder", *ARGUMENTS, flush=True)
     server = ThreadingHTTPServer(("127.0.0.1", int(OPTIONS["port"])), Responder)
     server.daemon_threads = True

@@ -14,12 +14,15 @@ from time import monotonic, sleep, time
 from typing import Any
 
 import httpx2
+import openai
 import pytest
 import yaml
 
+from lab.llama_server import write_wrapper as write_llama_server
 from lab.llama_swap import write_wrapper
 from lab.llama_swap.config import load
 from lab.llama_swap.macros import ConfigError
+from lab.reciter import SENTENCE, write_model
 
 ROOT = Path(__file__).resolve().parents[2]
 RESPONDER = f"{sys.executable} -ISu {Path(__file__).with_name('responder.py')}"
@@ -800,6 +803,19 @@ def test_a_reload_stops_models_and_their_streams(swap: Swap) -> None:
     assert swap.chat("a").status_code == 404
 
 
+def test_a_reload_preloads_before_the_old_process_has_left(swap: Swap) -> None:
+    """So a process that is slow to leave keeps the port, and nothing tries a second time."""
+    preload = {"hooks": {"on_startup": {"preload": ["a"]}}, "models": {"a": model("--linger=1")}}
+    swap.start(preload)
+    swap.until(lambda: swap.running() == {"a": "ready"})
+
+    swap.signal(signal.SIGHUP)
+    swap.until(lambda: "[INFO] configuration reloaded" in swap.logged())
+
+    assert "[ERROR] failed to preload model a: status 500" in swap.logged()
+    assert swap.running() == {}
+
+
 @pytest.mark.parametrize("text", ["startPort: 0", "models: [", "groups: {g: {members: [x]}}"])
 def test_an_invalid_reload_changes_nothing(swap: Swap, text: str) -> None:
     swap.start({"models": {"a": model()}})
@@ -851,7 +867,30 @@ def test_the_end_lets_requests_finish_and_stops_the_models(swap: Swap) -> None:
     assert swap.logged().endswith("[INFO] shutdown complete\n")
 
 
-# -- the wrapper
+# -- with its neighbours in the lab
+
+
+def test_llama_server_answers_through_it(swap: Swap, tmp_path: Path) -> None:
+    server, splits = tmp_path / "llama-server", write_model(tmp_path)
+    write_llama_server(server)
+    flags = f"-m {splits[0]} --host 127.0.0.1 --port ${{PORT}} -c 512 --load-mode none -ngl 99"
+    swap.start({"models": {"recite": model(cmd=f"{server} {flags}")}})
+    client = openai.OpenAI(
+        base_url=f"http://127.0.0.1:{swap.ports}/v1", api_key="none", max_retries=0
+    )
+
+    answer = client.chat.completions.create(
+        model="recite", messages=[{"role": "user", "content": "hello"}]
+    )
+    stream = client.chat.completions.create(
+        model="recite", messages=[{"role": "user", "content": "hello"}], stream=True
+    )
+
+    assert answer.choices[0].message.content == SENTENCE
+    assert "".join(each.choices[0].delta.content or "" for each in stream) == SENTENCE
+    began = monotonic()
+    swap.get("/unload")
+    assert monotonic() - began < 1.5
 
 
 def test_the_wrapper_runs_the_real_one_if_there_is_one(
