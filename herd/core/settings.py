@@ -1,6 +1,7 @@
 """The settings of a host, typed. Their defaults and meanings stand in group_data/all.py."""
 
 import re
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -19,7 +20,17 @@ def _absolute(value: str) -> str:
         raise ValueError("is not an absolute path, nor one below ~/")
     if {".", ".."} & set(value.split("/")):
         raise ValueError("has . or .. in it")
+    if ":" in value:
+        raise ValueError("holds `:`, which ends a directory in PATH and PYTHONPATH")
     return value.rstrip("/")
+
+
+def _address(value: str) -> str:
+    try:
+        ip_address(value)
+    except ValueError:
+        raise ValueError("is no IP address") from None
+    return value
 
 
 def _unprotected(value: str) -> str:
@@ -131,7 +142,7 @@ class Settings(_Strict):
     llama_swap_health_timeout: Annotated[int, Field(ge=15)]
     llama_swap_groups: dict[Text, Group]
 
-    proxy_host: Annotated[Text, Field(pattern=r"^[0-9A-Fa-f.:]+$")]
+    proxy_host: Annotated[Text, Field(pattern=r"^[^%]+$"), AfterValidator(_address)]
     proxy_port: UserPort
     proxy_python: Annotated[Text, Field(pattern=r"^python@3\.\d+$")]
 
