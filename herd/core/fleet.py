@@ -3,6 +3,7 @@
 import difflib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 
 from herd.core.layers import Layer, Merged, merge
 from herd.core.problems import Problem
-from herd.core.settings import Settings, is_ours, model_fields, wanted_keys
+from herd.core.settings import Group, Model, Settings, is_ours, model_fields, wanted_keys
 
 
 @dataclass(frozen=True)
@@ -43,24 +44,75 @@ def check(hosts: Iterable[Declared]) -> tuple[dict[str, Settings], list[Problem]
 
 
 def check_host(host: Declared) -> tuple[Settings | None, list[Problem]]:
-    """One host's settings, or None and its problems."""
+    """One host's settings, None when a value of theirs is bad, and its problems."""
     merged = merge(host.layers)
     problems = _unknown(host.name, merged)
     values = {key: value for key, value in merged.values.items() if key in Settings.model_fields}
+    defaults = merged.values.get("model_defaults")
     if isinstance(values.get("models"), Mapping):
-        defaults = merged.values.get("model_defaults") or {}
+        usable = defaults if isinstance(defaults, Mapping) else {}
         values["models"] = {
-            name: {**defaults, **entry, "name": name} if isinstance(entry, Mapping) else entry
+            name: {**usable, **entry, "name": name} if isinstance(entry, Mapping) else entry
             for name, entry in values["models"].items()
         }
+    settings, errors = None, _defaults_error(merged) + _renamed(merged)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        return None, problems + [
-            _problem(host.name, merged, details) for details in error.errors(include_url=False)
-        ]
-    problems += _inconsistent(host.name, merged, settings)
-    return (None if problems else settings), problems
+        # Without defaults every model lacks all of them: that is said once.
+        lacking = not isinstance(defaults, Mapping)
+        errors += [e for e in error.errors(include_url=False) if not lacking or _is_own(e)]
+    problems += [_problem(host.name, merged, error) for error in errors]
+    problems += _inconsistent(host.name, merged, settings or _usable(values, errors))
+    return (None if errors else settings), problems
+
+
+def _defaults_error(merged: Merged) -> list[Mapping[str, Any]]:
+    """What is wrong with model_defaults as a whole, as pydantic would say it."""
+    at = ("model_defaults",)
+    if "model_defaults" not in merged.values:
+        return [{"type": "missing", "loc": at, "msg": ""}]
+    defaults = merged.values["model_defaults"]
+    if not isinstance(defaults, Mapping):
+        words = "Input should be a valid dictionary"
+        return [{"type": "dict_type", "loc": at, "msg": words, "input": defaults}]
+    return []
+
+
+def _renamed(merged: Merged) -> list[Mapping[str, Any]]:
+    """A model has the name that it is declared under, and no other."""
+    declared = merged.values.get("models")
+    return [
+        {"type": "extra_forbidden", "loc": ("models", name, "name"), "msg": ""}
+        for name, entry in (declared.items() if isinstance(declared, Mapping) else ())
+        if isinstance(entry, Mapping) and "name" in entry
+    ]
+
+
+def _is_own(error: Mapping[str, Any]) -> bool:
+    """Whether an error is of a model's own making, whatever the defaults are."""
+    at = error["loc"]
+    return bool(error["type"] != "missing" or at[0] != "models" or at[-1] == "repo")
+
+
+def _usable(values: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> Settings:
+    """What is left without the bad values: enough to see what does not go together."""
+    rest: dict[str, Any] = {
+        key: dict(v) if isinstance(v, Mapping) else v for key, v in values.items()
+    }
+    for error in errors:
+        key, *inner = error["loc"]
+        if inner and isinstance(rest.get(key), dict):
+            rest[key].pop(inner[0], None)
+        else:
+            rest.pop(key, None)
+    for key, kind in (("models", Model), ("llama_swap_groups", Group)):
+        entries = rest.get(key, {})
+        rest[key] = {}
+        for name, entry in entries.items():
+            with suppress(ValidationError):
+                rest[key][name] = kind.model_validate(entry)
+    return Settings.model_construct(None, **{**dict.fromkeys(Settings.model_fields, 0), **rest})
 
 
 def _place(host: str, merged: Merged, path: str) -> str:
@@ -69,9 +121,9 @@ def _place(host: str, merged: Merged, path: str) -> str:
 
 def _unknown(host: str, merged: Merged) -> list[Problem]:
     problems = []
-    for key in merged.values:
-        if is_ours(key) and key not in wanted_keys():
-            near = difflib.get_close_matches(key, wanted_keys(), 1)
+    for key in sorted(merged.values.keys() - wanted_keys()):
+        near = difflib.get_close_matches(key, wanted_keys(), 1, 0.6 if is_ours(key) else 0.8)
+        if near or is_ours(key):
             fix = f"did you mean {near[0]}? " if near else ""
             problems.append(
                 Problem(
@@ -86,6 +138,8 @@ def _unknown(host: str, merged: Merged) -> list[Problem]:
 def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
     """A validation error of pydantic, in words."""
     at = [str(part) for part in details["loc"] if part != "[key]"]
+    if _is_default(merged, at):
+        at[:2] = ["model_defaults"]
     path = ".".join(at)
     value = details.get("input")
     what = str(details["msg"]).removeprefix("Value error, ")
@@ -94,11 +148,14 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
         case "missing" if len(at) == 3 and at[0] == "models":
             what = f"The model has no {at[-1]}."
             fix = f"give the model a {at[-1]}, or the default to model_defaults."
+        case "missing" if len(at) == 3:
+            what = f"The group has no {at[-1]}."
+            fix = f"give the group {at[-1]}, or set it to None."
         case "missing":
             what = "The setting is gone."
             fix = "put it back into group_data/all.py; git has its default."
         case "extra_forbidden":
-            known = model_fields() if at[0] == "models" else set()
+            known = set(Group.model_fields) if at[0] == "llama_swap_groups" else model_fields()
             near = difflib.get_close_matches(at[-1], known, 1)
             what = f"There is no such setting: {at[-1]}."
             fix = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
@@ -112,6 +169,19 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
     return Problem(_place(host, merged, path), what, fix)
 
 
+def _is_default(merged: Merged, at: Sequence[str]) -> bool:
+    """Whether what stands there in a model is not its own, but from model_defaults."""
+    if len(at) < 3 or at[0] != "models" or not isinstance(merged.values["models"], Mapping):
+        return False
+    own, defaults = merged.values["models"].get(at[1]), merged.values.get("model_defaults")
+    return (
+        isinstance(own, Mapping)
+        and at[2] not in own
+        and isinstance(defaults, Mapping)
+        and at[2] in defaults
+    )
+
+
 def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem]:
     """Settings that are each valid, but do not go together."""
     problems: list[Problem] = []
@@ -119,9 +189,10 @@ def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem
     def add(path: str, what: str, fix: str) -> None:
         problems.append(Problem(_place(host, merged, path), what, fix))
 
-    if not settings.models:
+    declared = merged.values.get("models")
+    if declared == {}:
         add("models", "No model is declared.", "declare at least one.")
-    names = Counter(settings.models)
+    names = Counter(list(settings.models))
     names.update(alias for model in settings.models.values() for alias in model.aliases)
     for name, model in settings.models.items():
         for alias in dict.fromkeys(model.aliases):
@@ -134,11 +205,11 @@ def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem
     homes = Counter(m for group in settings.llama_swap_groups.values() for m in set(group.members))
     for group, rule in settings.llama_swap_groups.items():
         for member in rule.members:
-            if member not in settings.models:
+            if isinstance(declared, Mapping) and member not in declared:
                 add(
                     f"llama_swap_groups.{group}",
                     f"There is no model {member!r}.",
-                    f"name members among {', '.join(sorted(settings.models))}.",
+                    f"name members among {', '.join(sorted(map(str, declared)))}.",
                 )
             elif homes[member] > 1:
                 add(
@@ -147,7 +218,7 @@ def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem
                     "leave it in one; llama-swap refuses the others.",
                 )
     for port, paths in _ports(settings).items():
-        if len(paths) > 1:
+        if port and len(paths) > 1:
             add(paths[0], f"Port {port} is wanted by {' and '.join(paths)}.", "give each its own.")
     if settings.llama_server_ports[-1:] and settings.llama_server_ports[-1] > 65535:
         add("llama_server_start_port", "The ports end at 65535.", "start lower.")
