@@ -1,0 +1,112 @@
+"""Settings as group_data/all.py has them, with what a test wants different."""
+
+import copy
+import runpy
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from herd.core import fleet
+from herd.core.bundle import Bundle
+from herd.core.fleet import Declared
+from herd.core.layers import Layer
+from herd.core.layout import Layout
+from herd.core.problems import Problem
+from herd.core.settings import Settings
+from herd.core.transfers import File, Resolved
+
+ROOT = Path(__file__).parents[2]
+ALL = "group_data/all.py"
+
+# Bundle of a proxy that is not there: tests need its names only.
+BUNDLE = Bundle(b"archive", "0123456789abcdef", "aiohttp==1 --hash=sha256:00\n", "fedcba9876543210")
+
+# What a person may write where we take text: each must come through exactly.
+HOSTILE = [
+    "two words",
+    " space at both ends ",
+    "it's",
+    'say "hi"',
+    "a&b<c>d",
+    "# no comment",
+    "a #b",
+    "$HOME $(id) `id`",
+    "$x} {x}",
+    "back\\slash\\",
+    "naïve-模型-🦙",
+    "-leading-dash",
+    "key: value",
+    "- item",
+    "100%s %d %%",
+    "*&!|>?@[]{},",
+    "'",
+    '"',
+    "~",
+    "null",
+    "yes",
+    "0x1F",
+    "1e3",
+    "a'b\"c\\'d",
+    "\u00a0no-break\u200bzero",
+    "%YAML 1.2",
+    "---",
+    "]]>",
+    "&amp;",
+]
+
+
+def defaults() -> dict[str, Any]:
+    """The settings of group_data/all.py."""
+    found = runpy.run_path(str(ROOT / ALL))
+    return {k: copy.deepcopy(v) for k, v in found.items() if not k.startswith("__")}
+
+
+def declare(
+    name: str = "mac1",
+    *,
+    everywhere: Mapping[str, Any] | None = None,
+    machine: tuple[str, int] | None = None,
+    **own: Any,
+) -> Declared:
+    """A host with data of its own; `everywhere` replaces group_data/all.py."""
+    layers = [
+        Layer(ALL, defaults() if everywhere is None else everywhere),
+        Layer(f"host {name} of the inventory", own),
+    ]
+    return Declared(name, layers, machine or (name, 22))
+
+
+def problems(*hosts: Declared) -> list[Problem]:
+    """What is wrong with these hosts."""
+    return fleet.check(hosts)[1]
+
+
+def settings(**own: Any) -> Settings:
+    """Valid settings of a host with data of its own."""
+    found, wrong = fleet.check([declare(**own)])
+    assert wrong == []
+    return found["mac1"]
+
+
+def one_model(**fields: Any) -> Settings:
+    """Valid settings with one small model, and these fields of it."""
+    return settings(models={"gpt-oss-120b": None, "tiny": {"repo": "me/tiny-GGUF", **fields}})
+
+
+def layout(home: str = "/Users/me", **own: Any) -> Layout:
+    """The paths of a host with data of its own."""
+    return Layout(settings(**own), home)
+
+
+def resolved(files: Iterable[tuple[str, int]] = (("tiny.gguf", 100),), **fields: Any) -> Resolved:
+    """A model's files at a commit."""
+    entries = tuple(File(path, size) for path, size in files)
+    values: dict[str, Any] = {
+        "name": "tiny",
+        "repo": "me/tiny-GGUF",
+        "commit": "c0ffee" * 6 + "c0ff",
+        "directory": "tiny-GGUF",
+        "first": entries[0].path,
+        "endpoint": "https://hub.example",
+    }
+    return Resolved(files=entries, **{**values, **fields})
