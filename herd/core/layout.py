@@ -86,4 +86,8 @@ class Layout:
 
     def plist(self, job: str) -> str:
         """The property list of a job, where launchd looks at login."""
-        return f"{self.home}/Library/LaunchAgents/{self.label(job)}.plist"
+        return self.agent(self.label(job))
+
+    def agent(self, label: str) -> str:
+        """The property list of any job of this user."""
+        return f"{self.home}/Library/LaunchAgents/{label}.plist"

@@ -9,7 +9,7 @@ class SecretInput(io.StringIO):
     def __init__(self, *lines: str) -> None:
         super().__init__("".join(f"{line}\n" for line in lines))
 
-    def readlines(self, hint: int = -1, /) -> list[str]:
+    def readlines(self, hint: int = -1, /) -> list[str]:  # type: ignore[override]
         """All lines, each time."""
         return self.getvalue().splitlines(keepends=True)
 

@@ -26,15 +26,14 @@ def check() -> None:
     ]
     preflight.check(
         name="Check that this Mac can serve the models",
+        layout=layout,
+        uid=want.uid,
         needs=Needs(
             models=fetches,
             memory_reserve=settings.preflight_memory_reserve_gb * GIB,
             disk_reserve=settings.preflight_disk_reserve_gb * GIB,
             console=settings.launchd_autostart != "off",
         ),
-        root=layout.root,
-        homebrew_prefix=settings.homebrew_prefix,
-        models=layout.models,
         ports={
             settings.proxy_port: "proxy_port",
             settings.llama_swap_port: "llama_swap_port",

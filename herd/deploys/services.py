@@ -3,9 +3,9 @@
 from pyinfra.api import deploy
 
 from herd.core import render
-from herd.core.jobs import LLAMA_SWAP, PROXY
+from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.deploys.desired import desired
-from herd.operations import files, launchd, proxy, stack
+from herd.operations import files, proxy, stack
 
 
 @deploy("Services")
@@ -20,17 +20,17 @@ def run() -> None:
         content=render.start_command(layout, bundle, uid),
         mode="755",
     )
+    stack.without_old_jobs(
+        name="Remove old jobs",
+        layout=layout,
+        job_names=JOBS[:1] if autostart == "terminal" else JOBS,
+        uid=uid,
+    )
     if autostart != "off":
         stack.without_strays(
             name="Stop what runs outside launchd", layout=layout, bundle=bundle, uid=uid
         )
     if autostart == "terminal":
-        launchd.absent(
-            name="Remove the proxy's own job",
-            label=layout.label(PROXY),
-            uid=uid,
-            path=layout.plist(PROXY),
-        )
         stack.window(name="Open in Terminal at login", layout=layout, bundle=bundle, uid=uid)
         stack.window_opened(name="Open in Terminal now", layout=layout, uid=uid)
     else:

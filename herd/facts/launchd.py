@@ -1,10 +1,11 @@
-"""One launchd job of the logged-in user, as launchd has it loaded."""
+"""The launchd jobs of the logged-in user."""
 
 from collections.abc import Iterable
 
 from pyinfra.api import FactBase, QuoteString, StringCommand
 
-from herd.core.launchd import Job, parse_print
+from herd.core.launchd import DIGEST, Job, parse_print
+from herd.facts.script import script
 
 
 class Loaded(FactBase[Job | None]):
@@ -17,3 +18,17 @@ class Loaded(FactBase[Job | None]):
 
     def process(self, output: Iterable[str]) -> Job | None:
         return parse_print(output)
+
+
+class Installed(FactBase[list[str]]):
+    """Labels of the jobs that we installed, whose property lists hold all of the texts."""
+
+    @staticmethod
+    def default() -> list[str]:
+        return []
+
+    def command(self, texts: list[str]) -> StringCommand:
+        return script("agents", DIGEST, *texts)
+
+    def process(self, output: Iterable[str]) -> list[str]:
+        return list(output)

@@ -9,38 +9,47 @@ from herd.facts.script import script
 
 
 @dataclass(frozen=True)
-class Listener:
-    """Command lines by pid; empty when the process is another user's, which only root may see."""
+class Process:
+    """A process: the pid of its parent, and its command line."""
 
-    processes: Mapping[int, str] = field(default_factory=dict)
+    parent: int
+    command: str
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Processes by pid; none when it is another user's, which only root may see."""
+
+    processes: Mapping[int, Process] = field(default_factory=dict)
 
     def belongs_to(self, root: str) -> bool:
         """Whether it runs something of the stack in that directory."""
         return bool(self.processes) and all(
-            f"{root}/" in command for command in self.processes.values()
+            f"{root}/" in process.command for process in self.processes.values()
         )
 
     def __str__(self) -> str:
-        shown = [f"{command[:70]} (pid {pid})" for pid, command in self.processes.items()]
+        shown = [f"{process.command[:70]} (pid {pid})" for pid, process in self.processes.items()]
         return ", ".join(shown) or "another user's process"
 
 
 def parse(lines: Iterable[str]) -> dict[int, Listener]:
     """The answer of scripts/listeners.sh: a listener for each port that somebody has."""
-    ports: dict[int, dict[int, str]] = {}
-    last: dict[int, str] = {}
+    ports: dict[int, dict[int, Process]] = {}
+    last: dict[int, Process] = {}
     for line in lines:
-        kind, *values = line.split("\t", 2)
-        if kind == "port":
-            last = ports.setdefault(int(values[0]), {})
-        elif kind == "pid":
-            last[int(values[0])] = values[1]
-        else:
-            raise FactProcessError(f"not a listener: {line!r}")
+        try:
+            kind, *values = line.split("\t", 3)
+            if kind == "port":
+                last = ports.setdefault(int(values[0]), {})
+            elif kind == "pid" and values[1]:  # else it ended in the meantime
+                last[int(values[0])] = Process(int(values[1]), values[2])
+        except (ValueError, IndexError) as error:
+            raise FactProcessError(f"not a listener: {line!r}") from error
     return {port: Listener(processes) for port, processes in ports.items()}
 
 
-class Listeners(FactBase[dict[int, Listener]]):
+class Listeners(FactBase[Mapping[int, Listener]]):
     """Those of the given ports that are taken, and by whom."""
 
     default = dict
@@ -48,5 +57,5 @@ class Listeners(FactBase[dict[int, Listener]]):
     def command(self, ports: list[int]) -> StringCommand:
         return script("listeners", *ports)
 
-    def process(self, output: Iterable[str]) -> dict[int, Listener]:
+    def process(self, output: Iterable[str]) -> Mapping[int, Listener]:
         return parse(output)

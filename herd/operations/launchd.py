@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyinfra import host
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import QuoteString, StringCommand
 
 from herd.core import render
 from herd.facts.files import State
@@ -54,21 +54,7 @@ def converge(
         yield script("job-start", target, definition.get("StandardOutPath", "/dev/null"))
 
 
-@operation()
-def absent(label: str, *, uid: int, path: str) -> Commands:
-    """
-    Keep a job neither loaded nor installed.
-
-    + label: its label
-    + uid: the user in whose session it would be
-    + path: absolute path of its property list
-    """
-    loaded = host.get_fact(Loaded, uid=uid, label=label)
-    (entry,) = host.get_fact(State, paths=[path])
-    if loaded is None and entry.kind == "absent":
-        host.noop(f"{label} is not there")
-        return
-    if loaded is not None:
-        yield script("job-unload", f"gui/{uid}/{label}", 40 + _GRACE)
-    if entry.kind != "absent":
-        yield StringCommand("rm -f", QuoteString(path))
+def remove(label: str, *, uid: int, path: str) -> Commands:
+    """Commands that end a job and remove its property list, for use in an operation."""
+    yield script("job-unload", f"gui/{uid}/{label}", 40 + _GRACE)
+    yield StringCommand("rm -f", QuoteString(path))

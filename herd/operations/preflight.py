@@ -5,36 +5,33 @@ from collections.abc import Mapping, Sequence
 from pyinfra import host, logger
 from pyinfra.api import QuoteString, StringCommand, operation
 
+from herd.core.jobs import JOBS
+from herd.core.layout import Layout
 from herd.core.preflight import Needs, problems
 from herd.core.problems import count, report
 from herd.facts.files import Sizes
-from herd.facts.listeners import Listeners
+from herd.facts.launchd import Loaded
+from herd.facts.listeners import Listener, Listeners
 from herd.facts.mac import Mac
 from herd.operations.commands import Commands
 
 
 @operation()
-def check(
-    *, needs: Needs, root: str, homebrew_prefix: str, models: str, ports: Mapping[int, str]
-) -> Commands:
+def check(layout: Layout, needs: Needs, ports: Mapping[int, str], *, uid: int) -> Commands:
     """
     Fail this host, and only this one, with all of its problems.
 
+    + layout: where the stack lives, and its settings
     + needs: what the stack asks of a Mac
-    + root: the directory of the stack, "~" allowed
-    + homebrew_prefix: where Homebrew is, or is to be
-    + models: absolute path of the directory of all models
     + ports: the ports of the stack, and the setting that names each
+    + uid: whose jobs the stack's are
     """
-    mac = host.get_fact(Mac, root=root, homebrew_prefix=homebrew_prefix)
-    listeners = host.get_fact(Listeners, ports=sorted(ports))
-    sizes = host.get_fact(Sizes, directory=models)
-    foreign = {
-        f"{port} ({ports[port]})": str(listener)
-        for port, listener in listeners.items()
-        if not listener.belongs_to(models.rpartition("/")[0])
-    }
-    found = problems(mac, needs, sizes, foreign)
+    prefix = layout.settings.homebrew_prefix
+    mac = host.get_fact(Mac, root=layout.root, homebrew_prefix=prefix)
+    sizes = host.get_fact(Sizes, directory=layout.models)
+    foreign = _foreign(host.get_fact(Listeners, ports=sorted(ports)), layout, uid)
+    holders = {f"{port} ({ports[port]})": str(listener) for port, listener in foreign.items()}
+    found = problems(mac, needs, sizes, holders)
     if not found:
         host.noop("this Mac has what the stack needs")
         return
@@ -43,6 +40,22 @@ def check(
         # A dry run runs no command: say it here.
         _show(text.splitlines())
     yield StringCommand("printf '%s\\n'", QuoteString(text), ">&2; exit 1")
+
+
+def _foreign(listeners: Mapping[int, Listener], layout: Layout, uid: int) -> Mapping[int, Listener]:
+    """Listeners that do not belong to this stack, neither by their place nor as its jobs."""
+    foreign = {p: who for p, who in listeners.items() if not who.belongs_to(layout.root)}
+    if not foreign:
+        return {}
+    # A stack that moves to another directory still runs in the old one.
+    jobs = [host.get_fact(Loaded, uid=uid, label=layout.label(name)) for name in JOBS]
+    pids = {job.pid for job in jobs if job and job.pid}
+    return {
+        port: who
+        for port, who in foreign.items()
+        if not who.processes
+        or not all(pid in pids or p.parent in pids for pid, p in who.processes.items())
+    }
 
 
 def _show(lines: Sequence[str]) -> None:

@@ -13,9 +13,10 @@ from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.core.launchd import Job
 from herd.core.layout import Layout
 from herd.core.secrets import key_options
+from herd.core.text import xml_quote
 from herd.facts.answers import Answers
 from herd.facts.files import State
-from herd.facts.launchd import Loaded
+from herd.facts.launchd import Installed, Loaded
 from herd.facts.listeners import Listeners
 from herd.facts.mac import Mac
 from herd.facts.programs import Linked
@@ -34,20 +35,46 @@ def without_strays(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
     + uid: whose jobs they are
     """
     settings = layout.settings
-    listeners = host.get_fact(Listeners, ports=[settings.proxy_port, settings.llama_swap_port])
-    pids = {
-        pid: command
+    ports = [settings.proxy_port, settings.llama_swap_port, *settings.llama_server_ports]
+    listeners = host.get_fact(Listeners, ports=ports)
+    ours = {
+        pid: process
         for listener in listeners.values()
         if listener.belongs_to(layout.root)
-        for pid, command in listener.processes.items()
+        for pid, process in listener.processes.items()
     }
-    loaded = [host.get_fact(Loaded, uid=uid, label=layout.label(n)) for n in JOBS] if pids else []
-    strays = sorted(set(pids) - {job.pid for job in loaded if job and job.pid})
-    if not strays or _is_window(loaded[0], layout, bundle):
+    loaded = {n: host.get_fact(Loaded, uid=uid, label=layout.label(n)) for n in JOBS if ours}
+    kept = {job.pid for job in loaded.values() if job and job.pid}
+    if ours and _is_window(loaded[LLAMA_SWAP], layout, bundle):
+        kept |= {
+            pid for port in ports[:2] if port in listeners for pid in listeners[port].processes
+        }
+    # A llama-server whose llama-swap was killed lives on, and keeps its port from the next one.
+    strays = sorted(p for p in ours if p not in kept and ours[p].parent not in kept)
+    if not strays:
         host.noop("nothing of the stack runs outside launchd")
         return
-    host.log(f"stopping what runs outside launchd: {', '.join(pids[pid][:60] for pid in strays)}")
+    host.log(f"stopping what runs outside launchd: {', '.join(map(str, strays))}")
     yield script("stop-processes", *strays)
+
+
+@operation()
+def without_old_jobs(layout: Layout, job_names: Sequence[str], *, uid: int) -> Commands:
+    """
+    Remove jobs that an earlier deploy of this stack installed and this one does not want.
+
+    + layout: where the stack lives, and its settings
+    + job_names: the jobs that it wants
+    + uid: the user at the console
+    """
+    wanted = {layout.label(name) for name in job_names}
+    installed = host.get_fact(Installed, texts=[f"<string>{xml_quote(layout.root)}/"])
+    old = [label for label in installed if label not in wanted]
+    if not old:
+        host.noop("there are no old jobs")
+        return
+    for label in old:
+        yield from launchd.remove(label, uid=uid, path=layout.agent(label))
 
 
 @operation()
