@@ -31,7 +31,8 @@ class Flags:
             flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", head)
             known.update(flags)
             if "--flash-attn" in flags:
-                takes_value = "|" in head
+                # `[on|off|auto]` now, `FA` for a while, nothing in builds where it was a switch.
+                takes_value = not head.split()[-1].startswith("-")
         return cls(frozenset(known), takes_value)
 
 
