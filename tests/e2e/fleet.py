@@ -3,8 +3,11 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +111,15 @@ class Fleet:
             operations = {o["name"]: o for o in json.loads(run.out)["results"]["operations"]}
         return Run(run.code, run.out, run.err, operations)
 
+    def settles(self, **data: Any) -> Run:
+        """Deploy, and again: the second run must change nothing. Returns the first."""
+        first = self.deploy(**data)
+        assert first.code == 0, first.err
+        second = self.deploy(**data)
+        assert second.code == 0, second.err
+        assert {name: second.changed(name) for name in self.lab.macs if second.changed(name)} == {}
+        return first
+
     def herd(self, *words: str, inventory: Path | None = None, **environment: str) -> Run:
         """`python -m herd VERB …` on the lab's inventory."""
         verb, *rest = words
@@ -143,9 +155,24 @@ class Fleet:
         return answer.choices[0].message.content or ""
 
 
+def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """Polls until a condition holds, and returns its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.1)
+    return value
+
+
+def is_served(port: int) -> bool:
+    """Whether somebody listens on a port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def plain(text: str) -> str:
     """Without the colours of a terminal."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-__all__ = ["KEY", "PROJECT", "REPO", "SENTENCE", "Fleet", "Run", "plain"]
+__all__ = ["KEY", "PROJECT", "REPO", "SENTENCE", "Fleet", "Run", "is_served", "plain", "until"]
