@@ -34,8 +34,9 @@ class Resolved:
         return f"{self.endpoint}/{self.repo}/resolve/{self.commit}/{quote(file.path)}"
 
     def missing(self, sizes: Mapping[str, int]) -> list[File]:
-        """Files that are not there with their size; `sizes` are below all models' directory."""
-        return [f for f in self.files if sizes.get(f"{self.directory}/{f.path}") != f.size]
+        """Files that are not there with their size (an empty one has nothing to fetch); `sizes` are
+        below all models' directory."""
+        return [f for f in self.files if sizes.get(f"{self.directory}/{f.path}", 0) != f.size]
 
     def leftovers(self, sizes: Mapping[str, int]) -> list[str]:
         """What dead transfers of these files left, relative to all models' directory.
