@@ -1,0 +1,44 @@
+"""How a stack is reached, and what a client sends."""
+
+import json
+
+import pytest
+
+from herd.core.endpoints import completion, local_proxy, public_proxy
+from tests.core.samples import settings
+
+
+@pytest.mark.parametrize(
+    ("host", "local", "public"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:3000", "http://studio.local:3000"),
+        ("::", "http://[::1]:3000", "http://studio.local:3000"),
+        ("127.0.0.1", "http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+        ("10.0.0.5", "http://10.0.0.5:3000", "http://10.0.0.5:3000"),
+        ("fd00::5", "http://[fd00::5]:3000", "http://[fd00::5]:3000"),
+    ],
+)
+def test_addresses_follow_from_where_the_proxy_listens(host: str, local: str, public: str) -> None:
+    own = settings(proxy_host=host)
+
+    assert local_proxy(own) == local
+    assert public_proxy(own, "studio.local") == public
+
+
+def test_a_mac_known_by_an_ipv6_address_gets_brackets() -> None:
+    assert public_proxy(settings(proxy_port=3001), "fd00::7") == "http://[fd00::7]:3001"
+    assert public_proxy(settings(), "[fd00::7]") == "http://[fd00::7]:3000"
+
+
+def test_a_completion_is_json_whatever_is_asked() -> None:
+    body = json.loads(completion("my model", 'say "hi" \U0001f999', stream=True))
+
+    assert body == {
+        "model": "my model",
+        "messages": [{"role": "user", "content": 'say "hi" \U0001f999'}],
+        "stream": True,
+    }
+
+
+def test_a_completion_can_be_limited() -> None:
+    assert json.loads(completion("m", "x", max_tokens=1, stream=False))["max_tokens"] == 1
