@@ -2,8 +2,9 @@
 # environment is unfinished, and made again.
 # usage: proxy-environment.sh HOMEBREW_PREFIX PYTHON DIRECTORY REQUIREMENTS
 set -e
-PATH="$1/bin:$1/sbin:$PATH" UV_PYTHON_DOWNLOADS=never
-export PATH UV_PYTHON_DOWNLOADS
+# The Mac's own trust store counts, as a company's network may need (two names, by uv version).
+PATH="$1/bin:$1/sbin:$PATH" UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true
+export PATH UV_PYTHON_DOWNLOADS UV_SYSTEM_CERTS UV_NATIVE_TLS
 rm -rf "$3"
 "$1/bin/uv" venv --quiet --python "$2" "$3"
 echo "Installing the proxy's dependencies"
