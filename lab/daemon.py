@@ -78,6 +78,10 @@ class Host:
         self.windows.clear()
         await self.launchd.logout()
 
+    async def disconnect(self) -> None:
+        """As when the network goes away: every SSH connection breaks off."""
+        self.sshd.disconnect()
+
     async def reboot(self) -> None:
         """A power cut and a start: nothing is asked to leave."""
         self.launchd.forget()
@@ -98,6 +102,7 @@ OPERATIONS = frozenset(
         "terminal_close",
         "login",
         "logout",
+        "disconnect",
         "reboot",
     ]
 )

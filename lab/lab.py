@@ -157,6 +157,10 @@ class Mac(Machine):
     def logout(self) -> None:
         self.control("logout")
 
+    def disconnect(self) -> None:
+        """Break off every SSH connection, as when the network goes away."""
+        self.control("disconnect")
+
     def reboot(self) -> None:
         """As after a power cut; the console session returns if the fact `console` says so."""
         self.control("reboot")

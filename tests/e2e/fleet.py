@@ -6,11 +6,13 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from openai import OpenAI
 
@@ -142,6 +144,30 @@ class Fleet:
         )
         return Run(done.returncode, done.stdout, done.stderr)
 
+    def hub(self, route: str = "stats", data: Any = None) -> Any:
+        """The Hub's own record ("stats"), or `data` sent to "faults" or "reset"."""
+        url = f"{self.lab.hub_url}/_lab/{route}"
+        body = None if route == "stats" else json.dumps(data).encode()
+        headers = {"Content-Type": "application/json"}
+        with urlopen(Request(url, body, headers), timeout=10) as answer:
+            return json.load(answer)
+
+    def begin(
+        self, *options: str, environment: dict[str, str] | None = None, **data: Any
+    ) -> "Deploying":
+        """`pyinfra -y INVENTORY deploy.py`, running while the test goes on."""
+        inventory = self.inventory(**data) if data else self.lab.inventory
+        process = subprocess.Popen(
+            self.command("-y", *options, inventory=inventory),
+            cwd=PROJECT,
+            env=self.environment | (environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return Deploying(process)
+
     def client(self, name: str = "mac1", key: str = KEY, port: int | None = None) -> OpenAI:
         """The real openai client at a Mac's endpoint."""
         url = f"http://127.0.0.1:{port or self[name].ports['proxy']}/v1"
@@ -168,6 +194,46 @@ def is_served(port: int) -> bool:
     """Whether somebody listens on a port of loopback."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Deploying:
+    """A deploy that runs in the background; its output as it comes."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(plain(line))
+
+    @property
+    def out(self) -> str:
+        """All that it has printed so far."""
+        return "".join(self.lines)
+
+    def await_line(self, text: str, timeout: float = 120) -> None:
+        """Wait until it has printed a line with this text."""
+        deadline = time.monotonic() + timeout
+        while text not in self.out:
+            over = self.process.poll() is not None and not self._reader.is_alive()
+            assert text in self.out or not over, f"it ended without {text!r}:\n{self.out}"
+            assert time.monotonic() < deadline, f"no {text!r} in {timeout} s:\n{self.out}"
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """SIGKILL, as when the workstation loses its power."""
+        self.process.kill()
+        self.wait()
+
+    def wait(self, timeout: float = 240) -> int:
+        """Its exit code, once it has ended."""
+        code = self.process.wait(timeout)
+        self._reader.join(10)
+        return code
 
 
 def plain(text: str) -> str:
