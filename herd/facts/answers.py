@@ -48,8 +48,8 @@ def parse(lines: Iterable[str]) -> Served:
             current = sections.setdefault(line.removeprefix("--- "), [])
         elif line:
             current.append(line)
-    listed = _json(sections.get("models")).get("data") or []
-    running = _json(sections.get("running")).get("running") or []
+    listed = _entries(sections.get("models"), "data")
+    running = _entries(sections.get("running"), "running")
     return Served(
         llama_swap=_code(sections.get("health")),
         anonymous=_code(sections.get("anonymous")),
@@ -63,12 +63,14 @@ def _code(section: list[str] | None) -> int:
     return int(section[-1]) if section and section[-1].isdigit() else 0
 
 
-def _json(section: list[str] | None) -> dict[str, Any]:
+def _entries(section: list[str] | None, key: str) -> list[dict[str, Any]]:
+    """A list of objects in a body; whoever else answers on that port has none for us."""
     try:
         value = json.loads("\n".join((section or [])[:-1]))
     except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+        return []
+    entries = value.get(key) if isinstance(value, dict) else None
+    return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
 
 
 class Answers(FactBase[Served]):

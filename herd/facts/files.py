@@ -21,7 +21,7 @@ def parse(lines: Iterable[str]) -> list[Entry]:
     """The answer of scripts/state.sh, an entry for each path."""
     entries = []
     for line in lines:
-        kind, mode, sha256 = ([*line.split(), "", ""])[:3]
+        kind, mode, sha256 = ([*line.split(), "", "", ""])[:3]
         if kind not in {"file", "directory", "link", "absent"}:
             raise FactProcessError(f"not the state of a path: {line!r}")
         entries.append(Entry(kind, mode, sha256))
@@ -54,6 +54,8 @@ class Sizes(FactBase[Mapping[str, int]]):
         sizes = {}
         for line in output:
             size, _, path = line.strip().partition(" ")
+            if not size.isdecimal():
+                raise FactProcessError(f"not the size of a file: {line!r}")
             if path.startswith(self.directory + "/"):  # else wc's total
                 sizes[path.removeprefix(self.directory + "/")] = int(size)
         return sizes

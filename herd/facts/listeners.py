@@ -42,7 +42,9 @@ def parse(lines: Iterable[str]) -> dict[int, Listener]:
             kind, *values = line.split("\t", 3)
             if kind == "port":
                 last = ports.setdefault(int(values[0]), {})
-            elif kind == "pid" and values[1]:  # else it ended in the meantime
+            elif kind != "pid":
+                raise ValueError(kind)
+            elif values[1]:  # else it ended in the meantime
                 last[int(values[0])] = Process(int(values[1]), values[2])
         except (ValueError, IndexError) as error:
             raise FactProcessError(f"not a listener: {line!r}") from error

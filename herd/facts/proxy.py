@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyinfra.api import FactBase, StringCommand
+from pyinfra.api import FactBase, FactProcessError, StringCommand
 
 from herd.facts.script import script
 
@@ -31,5 +31,7 @@ class Releases(FactBase[Installed]):
         paths: dict[str, set[str]] = {"whole": set(), "junk": set()}
         for line in output:
             kind, _, name = line.partition(" ")
+            if kind not in paths or not name:
+                raise FactProcessError(f"not a release or environment: {line!r}")
             paths[kind].add(f"{self.directory}/{name}")
         return Installed(frozenset(paths["whole"]), frozenset(paths["junk"]))
