@@ -21,9 +21,16 @@ class SecretInput(io.StringIO):
 
 def key_options(keys: list[str]) -> SecretInput:
     """Options for `curl --config -` that send the first key."""
-    return SecretInput(f'header = "Authorization: Bearer {keys[0]}"' if keys else "")
+    return _bearer(keys[0] if keys else None)
 
 
 def token_options(token: str | None) -> SecretInput:
     """Options for `curl --config -` that send a Hub's token, if there is one."""
-    return SecretInput(f'header = "Authorization: Bearer {token}"' if token else "")
+    return _bearer(token)
+
+
+def _bearer(secret: str | None) -> SecretInput:
+    if not secret:
+        return SecretInput("")
+    escaped = secret.replace("\\", "\\\\").replace('"', '\\"')
+    return SecretInput(f'header = "Authorization: Bearer {escaped}"')
