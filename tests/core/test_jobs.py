@@ -40,7 +40,7 @@ def every_definition(**own: Any) -> Iterator[dict[str, Any]]:
     yield jobs.window(layout(**own), depends_on={})
 
 
-@pytest.mark.parametrize("found", every_definition(), ids=["llama-swap", "proxy", "window"])
+@pytest.mark.parametrize("found", [*every_definition()], ids=["llama-swap", "proxy", "window"])
 def test_a_job_has_only_keys_and_types_that_launchd_knows(found: dict[str, Any]) -> None:
     for key, value in found.items():
         assert type(value) is KEYS[key], key
@@ -49,7 +49,7 @@ def test_a_job_has_only_keys_and_types_that_launchd_knows(found: dict[str, Any])
         assert (type(name), type(value)) == (str, str)
 
 
-@pytest.mark.parametrize("found", every_definition(), ids=["llama-swap", "proxy", "window"])
+@pytest.mark.parametrize("found", [*every_definition()], ids=["llama-swap", "proxy", "window"])
 def test_a_jobs_paths_are_absolute_as_launchd_expands_none(found: dict[str, Any]) -> None:
     paths = [
         found["ProgramArguments"][0],

@@ -1,0 +1,112 @@
+"""What the stack answers: scripts/answers.sh, bodies from documentation (llama-swap v250)."""
+
+import json
+
+import pytest
+
+from herd.facts.answers import Answers, Served, parse
+
+MODELS = {"object": "list", "data": [{"id": "a"}, {"id": "b"}]}
+RUNNING = {"running": [{"model": "a", "state": "ready"}, {"model": "b", "state": "starting"}]}
+UNAUTHORISED = {"error": {"message": "no key", "type": "invalid_request_error"}}
+
+
+def answer(
+    health: str = "OK", running: str = json.dumps(RUNNING), models: str = json.dumps(MODELS)
+) -> list[str]:
+    return [
+        *("--- health", health, "200"),
+        *("--- running", *running.splitlines(), "", "200"),
+        *("--- anonymous", json.dumps(UNAUTHORISED), "401"),
+        *("--- models", *models.splitlines(), "", "200"),
+    ]
+
+
+GOOD = Served(200, 401, 200, frozenset({"a", "b"}), {"a": "ready", "b": "starting"})
+
+
+def test_a_stack_that_serves() -> None:
+    assert parse(answer()) == GOOD
+    assert parse(answer(models=json.dumps(MODELS, indent=2))) == GOOD
+
+
+def test_nothing_answers() -> None:
+    """curl prints the code 000 then."""
+    silent = [
+        line
+        for name in ("health", "running", "anonymous", "models")
+        for line in (f"--- {name}", "", "000")
+    ]
+
+    assert parse(silent) == Served(with_key=0)
+
+
+def test_without_a_key_nobody_knows_what_a_key_would_get() -> None:
+    assert parse(answer()[:-4]).with_key is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<html>502</html>",
+        "[]",
+        "5",
+        '"x"',
+        "{}",
+        '{"data": null}',
+        '{"data": "x"}',
+        '{"data": [5]}',
+    ],
+)
+def test_a_stranger_on_the_proxys_port_lists_nothing(body: str) -> None:
+    assert parse(answer(models=body)).listed == frozenset()
+
+
+@pytest.mark.parametrize("body", ["no", '{"running": 5}', '{"running": ["a"]}', '{"running": {}}'])
+def test_a_stranger_on_llama_swaps_port_runs_nothing(body: str) -> None:
+    assert parse(answer(running=body)).states == {}
+
+
+def test_no_answer_at_all() -> None:
+    assert parse([]) == Served()
+    assert parse(["sh: curl: command not found"]) == Served()
+
+
+def test_the_key_is_no_argument_of_the_question() -> None:
+    command = Answers().command(llama_swap_port=8080, proxy_url="http://127.0.0.1:3000")
+
+    assert command.get_raw_value().endswith("answers 8080 http://127.0.0.1:3000")
+
+
+# -- What is not as it should be
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"llama_swap": 0}, "llama-swap's /health answers HTTP 0"),
+        ({"anonymous": 200}, "the proxy answers HTTP 200 without a key, not 401"),
+        ({"anonymous": 0}, "the proxy answers HTTP 0 without a key"),
+        ({"with_key": 401}, "the proxy answers HTTP 401 with a key, not 200"),
+        ({"with_key": None}, "the proxy answers HTTP 0 with a key"),
+        ({"listed": frozenset({"a"})}, "llama-swap lists a, not a, b"),
+        ({"listed": frozenset({"a", "b", "c"})}, "llama-swap lists a, b, c, not a, b"),
+        ({"listed": frozenset()}, "llama-swap lists no model, not a, b"),
+        ({"states": {}}, "not loaded: a"),
+        ({"states": {"a": "stopping"}}, "not loaded: a"),
+    ],
+    ids=str,
+)
+def test_each_fault_is_named(change: dict[str, object], words: str) -> None:
+    served = Served(**{**GOOD.__dict__, **change})  # type: ignore[arg-type]
+
+    assert str(served.complaint(["a", "b"], ["a"])).startswith(words)
+
+
+def test_a_stack_that_serves_gives_no_complaint() -> None:
+    assert GOOD.complaint(["b", "a"], ["a"]) is None
+    assert GOOD.complaint(["a", "b"], []) is None
+
+
+def test_a_model_that_is_still_loading_is_not_loaded() -> None:
+    assert GOOD.complaint(["a", "b"], ["a", "b"]) == "not loaded: b"
