@@ -3,8 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 HERD := $(BIN)/python -m herd
 INVENTORY ?= inventory.py
-# LIMIT=HOST chooses hosts, a pattern or a group; ARGS passes further options on.
-ON := $(if $(LIMIT),--limit '$(LIMIT)')
+# LIMIT=HOST chooses hosts, a pattern or a group; ARGS passes further options on. What a person
+# types goes through the environment, where the shell does not read it again.
+export LIMIT NAME PROMPT REPO INCLUDE
+ON := $(if $(LIMIT),--limit "$$LIMIT")
 
 .DEFAULT_GOAL := help
 
@@ -39,7 +41,7 @@ lab-down:  ## stop the simulated Macs
 
 # -- Deploy
 key: .venv/.deploy  ## make an API key: NAME=me
-	@$(HERD) key '$(or $(NAME),$(error say whose key it is: make key NAME=me))'
+	@$(HERD) key $(if $(NAME),"$$NAME",$(error say whose key it is: make key NAME=me))
 
 plan: .venv/.deploy  ## what a deploy would change
 	@$(BIN)/pyinfra --dry $(ON) $(ARGS) $(INVENTORY) deploy.py
@@ -55,13 +57,13 @@ status start stop restart dashboard unload logs: .venv/.deploy
 	@$(HERD) $@ --inventory $(INVENTORY) $(ON) $(ARGS)
 
 chat: .venv/.deploy  ## a chat completion from each host: PROMPT='Hello'
-	@$(HERD) chat --inventory $(INVENTORY) $(ON) $(ARGS) '$(or $(PROMPT),Say hello.)'
+	@$(HERD) chat --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(PROMPT),"$$PROMPT")
 
 run: .venv/.deploy  ## the stack of one Mac in this terminal; Ctrl+C stops it
 	@$(HERD) run --inventory $(INVENTORY) $(ON)
 
 fetch: .venv/.deploy  ## a model's files, undeclared: REPO=owner/name INCLUDE='*Q4*'
-	@$(HERD) fetch --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(INCLUDE),--include '$(INCLUDE)') '$(or $(REPO),$(error say which: make fetch REPO=owner/name))'
+	@$(HERD) fetch --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(INCLUDE),--include "$$INCLUDE") $(if $(REPO),"$$REPO",$(error say which: make fetch REPO=owner/name))
 
 status:    ## services, loaded models, versions
 start:     ## start the services now, without a new login

@@ -56,7 +56,11 @@ def of_this_run() -> Plan:
 def make(hosts: Iterable[Host]) -> Plan:
     """The plan of this run. Raises SettingsError with one report of all problems."""
     global _of_this_run
+    hosts = list(hosts)
     settings, problems = fleet.check(declared(host) for host in hosts)
+    if not hosts:
+        fix = 'add a Mac: macs = [("studio.local", {"ssh_user": "me"})]'
+        problems.append(Problem("inventory.py", "It names no host.", fix))
     api_keys: list[str] = []
     try:
         api_keys = keys.read()

@@ -4,13 +4,14 @@ import fnmatch
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pyinfra.api import Config, Host, State
 from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.output import set_echo
 from pyinfra.context import ctx_state
 from pyinfra_cli.inventory import make_inventory
@@ -96,7 +97,8 @@ def connected(inventory: str, limits: Sequence[str]) -> Iterator[list[Remote]]:
     settings = plan.settings_of(state.inventory)
     state.config.FAIL_PERCENT = 100
     state.add_callback_handler(Connected())
-    connect_all(state)
+    with suppress(PyinfraError):  # when none can be connected to; they are named below
+        connect_all(state)
     try:
         if lost := [host.name for host in chosen if not host.connected]:
             raise RemoteError(f"cannot connect to {', '.join(lost)}")
