@@ -78,6 +78,8 @@ fetch() { # PATH PART SIZE URL
       401 | 403) fail "$1: the Hub answers $status: it wants a token with access (HF_TOKEN on the workstation)" ;;
       404) fail "$1: the Hub answers 404 for $4" ;;
     esac
+    # 33: the server cannot resume, so what is there is of no use.
+    [ "$code" -ne 33 ] || rm -f "$2"
     [ "$(bytes "$2")" -le "$before" ] && failures=$((failures + 1)) || failures=0
     [ "$failures" -lt 6 ] || fail "$1: no progress in 6 attempts (curl exit $code, HTTP $status)"
     say "$1: interrupted (curl exit $code, HTTP $status), resuming"
