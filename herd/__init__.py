@@ -2,12 +2,16 @@
 
 Layers, each using only those below it:
 
-    __main__     the verbs (status, chat, logs, …) for people
-    hooks        what pyinfra calls around a connection: settings check, TCP_NODELAY
-    deploys      read host.data, call operations: one file per line of deploy.py
+    __main__     the command line of the verbs
+    verbs        what a person does between deploys: status, chat, logs, …
+    remote       connections for the verbs
+    deploys      the steps of deploy.py: read host.data, call operations
+    hooks        what happens before and upon a connection: settings check, TCP_NODELAY
     operations   take arguments, compare with facts, yield commands
+    plan         what is wanted of all hosts, checked together
     facts        ask a Mac, parse the answer
-    hub          asks Hugging Face, from the workstation
+    hub, chat    ask Hugging Face, ask an endpoint, from the workstation
+    keys         the fleet's API keys on the workstation
     core         pure: no I/O beyond our own templates and scripts, no pyinfra
 
 `scripts/` are the POSIX sh programs that run on the Mac, with arguments and nothing pasted in.

@@ -32,8 +32,15 @@ def declared(host: Host) -> fleet.Declared:
         Layer(f"host {host.name} of the inventory", own),
         Layer("--data", inventory.get_override_data()),
     ]
-    address = str(host.data.get("ssh_hostname") or host.name)
-    return fleet.Declared(host.name, layers, (address, int(host.data.get("ssh_port") or 22)))
+    port = int(host.data.get("ssh_port") or 22)
+    return fleet.Declared(host.name, layers, (address(host), port))
+
+
+def address(host: Host) -> str:
+    """How clients reach a host, as far as the inventory tells."""
+    if host.name.startswith("@local"):
+        return "127.0.0.1"
+    return str(host.data.get("ssh_hostname") or host.name.removeprefix("@ssh/"))
 
 
 def settings_of(hosts: Iterable[Host]) -> dict[str, Settings]:

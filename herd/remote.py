@@ -44,7 +44,7 @@ class Remote:
     @property
     def address(self) -> str:
         """How clients reach it."""
-        return address_of(self.host)
+        return plan.address(self.host)
 
     def run(self, command: Any, *, stdin: Any = None) -> tuple[bool, list[str]]:
         """Run a command; whether it succeeded, and its lines of output, of both streams."""
@@ -57,13 +57,6 @@ class Remote:
         options = {"_stdin": stdin} if stdin else {}
         ok, _ = self.host.run_shell_command(command, print_output=True, **options)
         return bool(ok)
-
-
-def address_of(host: Host) -> str:
-    """A host's address, as its inventory has it."""
-    if host.name.startswith("@local"):
-        return "127.0.0.1"
-    return str(host.data.get("ssh_hostname") or host.name.removeprefix("@ssh/"))
 
 
 def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
@@ -130,4 +123,4 @@ def ssh_command(host: Host, *options: str) -> list[str]:
         words += ["-F", str(config)]
     if known := data.get("ssh_known_hosts_file"):
         words += ["-o", f"UserKnownHostsFile={known}"]
-    return [*words, address_of(host)]
+    return [*words, plan.address(host)]

@@ -20,7 +20,7 @@ from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listeners
 from herd.facts.programs import Linked
 from herd.facts.script import script
-from herd.remote import Remote, RemoteError, address_of, hosts, ssh_command
+from herd.remote import Remote, RemoteError, hosts, ssh_command
 
 
 def status(remotes: Sequence[Remote]) -> bool:
@@ -175,7 +175,7 @@ def talk(
         raise RemoteError(f"{error}; `make key NAME=me` makes one") from None
     done = True
     for host in chosen:
-        url = public_proxy(settings[host.name], address_of(host))
+        url = public_proxy(settings[host.name], plan.address(host))
         name = model or next(iter(settings[host.name].models))
         print(f"[{host.name}] {name} at {url}: ", end="", flush=True)
         try:

@@ -3,6 +3,7 @@
 from pyinfra import host
 from pyinfra.api import deploy
 
+from herd import plan
 from herd.deploys.desired import desired
 from herd.operations import stack, summary
 
@@ -16,6 +17,6 @@ def serves() -> None:
     summary.show(
         name="Summary",
         layout=want.layout,
-        address=str(host.data.get("ssh_hostname") or host.name.removeprefix("@ssh/")),
+        address=plan.address(host),
         models=want.models,
     )

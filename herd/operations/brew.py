@@ -10,6 +10,7 @@ from pyinfra import host
 from pyinfra.api import operation
 
 from herd.facts.brew import Brew, Outdated, Packages
+from herd.facts.files import State
 from herd.operations.commands import Commands, shown
 
 
@@ -21,7 +22,8 @@ def homebrew(*, prefix: str, installer: str) -> Commands:
     + prefix: where it is, or is to be
     + installer: URL of its install script
     """
-    if host.get_fact(Brew, homebrew_prefix=prefix) is not None:
+    (brew,) = host.get_fact(State, paths=[f"{prefix}/bin/brew"])
+    if brew.kind != "absent":
         host.noop("Homebrew is installed")
         return
     yield shown("install-homebrew", prefix, installer)
