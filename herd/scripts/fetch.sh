@@ -11,8 +11,27 @@ fail() { echo "$name: $*" >&2; exit 1; }
 bytes() { if [ -f "$1" ]; then echo $(($(wc -c <"$1"))); else echo 0; fi; }
 human() { awk -v n="$1" 'BEGIN { if (n >= 107374182) printf "%.1f GiB", n / 1073741824; else printf "%.1f MiB", n / 1048576 }'; }
 transfer=
-trap '[ -z "$transfer" ] || kill "$transfer" 2>/dev/null' EXIT
-trap 'exit 1' HUP INT TERM
+trap '[ -z "$transfer" ] || { kill "$transfer" 2>/dev/null; wait "$transfer"; }' EXIT
+trap 'exit 1' HUP INT
+trap 'fail "a later run has taken over"' TERM
+
+# A run that lost its connection goes on until it wants to print: two writers would spoil a file.
+take_over() {
+  while [ $# -ge 4 ]; do
+    if [ "$(bytes "$1")" -ne "$3" ]; then
+      mkdir -p "$(dirname "$2")"
+      old=$(cat "$2.pid" 2>/dev/null)
+      case $(ps -ww -o args= -p "${old:-0}" 2>/dev/null) in
+        *"$2"*)
+          say "taking over from an earlier run"
+          kill "$old" 2>/dev/null
+          while kill -0 "$old" 2>/dev/null; do sleep 0.2; done ;;
+      esac
+      echo $$ >"$2.pid"
+    fi
+    shift 4
+  done
+}
 
 total=0 done=0
 count_up() {
@@ -25,6 +44,7 @@ count_up() {
   done
 }
 cd "$directory" 2>/dev/null || { mkdir -p "$directory" && cd "$directory"; } || fail "cannot make $directory"
+take_over "$@"
 count_up "$@"
 [ "$done" -eq 0 ] || say "resuming at $(human "$done") of $(human "$total")"
 began=$(date +%s) began_at=$done
@@ -41,18 +61,6 @@ progress() { # bytes of this file so far
     }' || exit 1
 }
 
-# Another run's transfer of the same file may still be going on: two writers would spoil it.
-take_over() {
-  old=$(cat "$1.pid" 2>/dev/null) || return 0
-  case $(ps -ww -o args= -p "$old" 2>/dev/null) in
-    *curl*"$1"*)
-      say "taking over from an earlier run"
-      kill "$old" 2>/dev/null
-      while kill -0 "$old" 2>/dev/null; do sleep 0.2; done ;;
-  esac
-  rm -f "$1.pid"
-}
-
 fetch() { # PATH PART SIZE URL
   failures=0
   while [ "$(bytes "$2")" -ne "$3" ]; do
@@ -62,7 +70,6 @@ fetch() { # PATH PART SIZE URL
       --connect-timeout 30 --speed-limit 1 --speed-time 60 --continue-at - \
       --write-out '%{http_code}' --output "$2" "$4" >"$2.status" &
     transfer=$!
-    echo "$transfer" >"$2.pid"
     waited=0
     while kill -0 "$transfer" 2>/dev/null; do
       sleep 0.5
@@ -72,7 +79,7 @@ fetch() { # PATH PART SIZE URL
     wait "$transfer" && code=0 || code=$?
     transfer=
     status=$(cat "$2.status")
-    rm -f "$2.pid" "$2.status"
+    rm -f "$2.status"
     [ "$code" -ne 0 ] || continue
     case $status in
       401 | 403) fail "$1: the Hub answers $status: it wants a token with access (HF_TOKEN on the workstation)" ;;
@@ -89,13 +96,12 @@ fetch() { # PATH PART SIZE URL
 
 while [ $# -ge 4 ]; do
   if [ "$(bytes "$1")" -ne "$3" ]; then
-    mkdir -p "$(dirname "$1")"
-    take_over "$2"
     before=$(bytes "$2")
     [ "$before" -le "$3" ] || before=0
     done=$((done - before))
     fetch "$@"
     mv -f "$2" "$1" || fail "cannot put $1 in place"
+    rm -f "$2.pid"
     done=$((done + $3))
   fi
   shift 4
