@@ -44,10 +44,13 @@ def _desired(current: Host) -> Desired:
     run = plan.of_this_run()
     settings = run.settings[current.name]
     mac = current.get_fact(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
+    # A Mac that fails to answer drops out here, and nothing is run on it; but an exception in
+    # deploy code would end the run for all hosts.
+    home, uid = (mac.home, mac.uid) if mac else ("/nowhere", -1)
     return Desired(
         settings=settings,
-        layout=Layout(settings, mac.home),
-        uid=mac.uid,
+        layout=Layout(settings, home),
+        uid=uid,
         models=run.models[current.name],
         keys=HiddenValue(run.keys),
         bundle=bundle(),

@@ -7,11 +7,10 @@ on each run (facts: `python@3.13`, `user/tap/name`), so it does not converge for
 from collections.abc import Sequence
 
 from pyinfra import host
-from pyinfra.api import operation
 
 from herd.facts.brew import Brew, Outdated, Packages
 from herd.facts.files import State
-from herd.operations.commands import Commands, shown
+from herd.operations.commands import Commands, operation, shown
 
 
 @operation()

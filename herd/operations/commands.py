@@ -1,9 +1,14 @@
-"""Commands whose output a person wants to see while they run."""
+"""What our operations share: how they are declared, and commands that show their output."""
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from functools import wraps
+from typing import Any, ParamSpec
 
+from pyinfra import host
 from pyinfra.api import StringCommand
+from pyinfra.api import operation as pyinfra_operation
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.operation import PyinfraOperation
 from pyinfra.connectors.util import CommandOutput
 from typing_extensions import override
 
@@ -11,6 +16,38 @@ from herd.facts.script import script
 
 Commands = Generator[Any, None, None]
 """What an operation yields."""
+
+P = ParamSpec("P")
+
+
+def operation() -> Callable[[Callable[P, Commands]], PyinfraOperation[P]]:
+    """pyinfra's `operation`, in which a host that fails to answer a fact drops out alone.
+
+    pyinfra fails that host and goes on with the fact's default: what follows from it would be sent
+    nevertheless, and an exception in an operation ends the run for all hosts.
+    """
+
+    def decorate(function: Callable[P, Commands]) -> PyinfraOperation[P]:
+        @wraps(function)
+        def guarded(*arguments: P.args, **options: P.kwargs) -> Commands:
+            try:
+                for command in function(*arguments, **options):
+                    if _has_failed():
+                        return
+                    yield command
+            except PyinfraError:  # as --fail-percent wants it
+                raise
+            except Exception:
+                if not _has_failed():
+                    raise
+
+        return pyinfra_operation()(guarded)
+
+    return decorate
+
+
+def _has_failed() -> bool:
+    return any(failed.name == host.name for failed in host.state.failed_hosts)
 
 
 class Shown(StringCommand):

@@ -5,12 +5,12 @@ import io
 from typing import Any
 
 from pyinfra import host, logger
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 from pyinfra.facts.files import FileContents
 from pyinfra.operations.util.files import generate_color_diff
 
 from herd.facts.files import Entry, State
-from herd.operations.commands import Commands
+from herd.operations.commands import Commands, operation
 
 
 def is_as_wanted(entry: Entry, content: str | bytes, mode: str) -> bool:

@@ -6,7 +6,6 @@ llama-swap reloads when the file's time changes, and a reload stops every runnin
 from collections.abc import Mapping
 
 from pyinfra import host, logger
-from pyinfra.api import operation
 
 from herd.core import llama_server, render
 from herd.core.layout import Layout
@@ -14,7 +13,7 @@ from herd.core.llama_server import Flags
 from herd.facts.files import State
 from herd.facts.llama_server import KnownFlags
 from herd.facts.script import script
-from herd.operations.commands import Commands
+from herd.operations.commands import Commands, operation
 from herd.operations.files import is_as_wanted, show_diff, write
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from pyinfra import host
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.secrets import token_options
 from herd.core.transfers import Resolved
 from herd.facts.files import Sizes
 from herd.hub import token
-from herd.operations.commands import Commands, shown
+from herd.operations.commands import Commands, operation, shown
 
 
 @operation()

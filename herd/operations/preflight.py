@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pyinfra import host, logger
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.jobs import JOBS
 from herd.core.layout import Layout
@@ -13,7 +13,7 @@ from herd.facts.files import Sizes
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.mac import Mac
-from herd.operations.commands import Commands
+from herd.operations.commands import Commands, operation
 
 
 @operation()

@@ -4,13 +4,13 @@ stands beside the old until the job is switched over, and a half-made one is nev
 import io
 
 from pyinfra import host
-from pyinfra.api import FileUploadCommand, QuoteString, StringCommand, operation
+from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from herd.core.bundle import Bundle
 from herd.core.layout import Layout
 from herd.facts.proxy import Releases
 from herd.facts.script import script
-from herd.operations.commands import Commands, shown
+from herd.operations.commands import Commands, operation, shown
 from herd.operations.files import write
 
 

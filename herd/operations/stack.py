@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyinfra import host
-from pyinfra.api import QuoteString, StringCommand, operation
+from pyinfra.api import QuoteString, StringCommand
 
 from herd.core import jobs
 from herd.core.bundle import Bundle
@@ -22,7 +22,7 @@ from herd.facts.mac import Mac
 from herd.facts.programs import Linked
 from herd.facts.script import script
 from herd.operations import launchd
-from herd.operations.commands import Commands, shown
+from herd.operations.commands import Commands, operation, shown
 
 
 @operation()

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pyinfra import host, logger
-from pyinfra.api import operation
 
 from herd.core.endpoints import completion, public_proxy
 from herd.core.layout import Layout
 from herd.core.text import shell_quote
 from herd.core.units import gib
 from herd.facts.programs import Linked
-from herd.operations.commands import Commands
+from herd.operations.commands import Commands, operation
 
 
 @operation()
