@@ -1,0 +1,137 @@
+"""Homebrew's formulae: installed when missing, trusted when of a tap, and otherwise left alone."""
+
+import pytest
+from pyinfra.api.exceptions import PyinfraError
+
+from herd.operations import brew
+from tests.operations.harness import Run, run
+
+NAMES = ["llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv", "python@3.13"]
+INSTALLED = ["llama.cpp 0.5.0", "llama-swap 250", "hf 2.4", "uv 0.9", "python@3.13 3.13.9 3.13.10"]
+TRUST = '{"taps": [], "formulae": ["mostlygeek/llama-swap/llama-swap"]}'
+NO_TRUST = '{"taps": [], "formulae": []}'
+
+
+def state(installed: list[str], trust: str = TRUST, version: str = "6.0.18") -> list[str]:
+    return [f"Homebrew {version}", "--- formulae", *installed, "--- trust", trust]
+
+
+def formulae(answer: list[str]) -> Run:
+    return run(brew.formulae, names=NAMES, prefix="/opt/homebrew", answers={"packages": answer})
+
+
+def test_nothing_is_sent_when_everything_is_there() -> None:
+    found = formulae(state(INSTALLED))
+
+    assert found.untouched
+    assert found.asked == ["packages /opt/homebrew"]
+
+
+def test_a_versioned_formula_is_found_by_its_whole_name() -> None:
+    """pyinfra's own brew.packages installs python@3.13 again on each run."""
+    assert formulae(state([*INSTALLED[:4], "python@3.13 3.13.9"])).untouched
+    assert formulae(state([*INSTALLED[:4], "python@3.12 3.12.9"])).sent == [
+        "brew /opt/homebrew install python@3.13"
+    ]
+
+
+def test_only_what_is_missing_is_installed_at_once_and_by_full_name() -> None:
+    found = formulae(state(["llama.cpp 0.5.0", "hf 2.4"]))
+
+    assert found.sent == [
+        "brew /opt/homebrew install mostlygeek/llama-swap/llama-swap uv python@3.13"
+    ]
+    assert found.changed
+    assert found.planned
+
+
+def test_a_person_sees_what_homebrew_says() -> None:
+    found = formulae(state([]))
+
+    assert found.printed == found.sent
+
+
+def test_an_outdated_formula_stays() -> None:
+    assert formulae(state(["llama.cpp 0.0.1", *INSTALLED[1:]])).untouched
+
+
+def test_a_tap_is_trusted_before_its_formula_is_installed() -> None:
+    found = formulae(state([], trust=NO_TRUST))
+
+    assert found.sent == [
+        "brew /opt/homebrew trust --formula mostlygeek/llama-swap/llama-swap",
+        "brew /opt/homebrew install " + " ".join(NAMES),
+    ]
+
+
+def test_an_installed_formula_that_nobody_trusts_is_trusted_so_that_it_can_be_upgraded() -> None:
+    found = formulae(state(INSTALLED, trust=NO_TRUST))
+
+    assert found.sent == ["brew /opt/homebrew trust --formula mostlygeek/llama-swap/llama-swap"]
+
+
+def test_a_trusted_tap_is_enough() -> None:
+    assert formulae(state(INSTALLED, '{"taps": ["mostlygeek/llama-swap"]}')).untouched
+
+
+def test_a_homebrew_before_6_is_not_asked_to_trust() -> None:
+    found = formulae(state([], trust="", version="5.1.2"))
+
+    assert found.sent == ["brew /opt/homebrew install " + " ".join(NAMES)]
+
+
+def test_on_a_bare_mac_everything_is_to_be_trusted_and_installed() -> None:
+    """As in a dry run, before Homebrew itself is there."""
+    found = formulae([])
+
+    assert len(found.sent) == 2
+
+
+def test_a_failing_install_fails_the_host() -> None:
+    found = run(
+        brew.formulae,
+        names=NAMES,
+        prefix="/opt/homebrew",
+        answers={"packages": state([])},
+        fails=["brew /opt/homebrew install"],
+    )
+
+    assert found.failed
+    assert not found.changed
+
+
+def test_garbage_from_homebrew_fails_the_host_and_installs_nothing() -> None:
+    with pytest.raises(PyinfraError, match="No hosts remaining"):
+        formulae(state([], trust="Trusted taps:"))
+
+
+# -- Homebrew itself
+
+
+def test_homebrew_is_installed_only_when_it_is_missing() -> None:
+    arguments = {"prefix": "/opt/homebrew", "installer": "https://x.example/install.sh"}
+    there = run(brew.homebrew, **arguments, answers={"state": "file 755 0  -"})
+    missing = run(brew.homebrew, **arguments, answers={"state": "absent"})
+
+    assert there.untouched
+    assert there.asked == ["state /opt/homebrew/bin/brew"]
+    assert missing.sent == ["install-homebrew /opt/homebrew https://x.example/install.sh"]
+    assert missing.printed == missing.sent
+
+
+# -- Upgrades
+
+
+def current(outdated: str) -> Run:
+    return run(brew.current, names=NAMES, prefix="/opt/homebrew", answers={"outdated": outdated})
+
+
+def test_what_is_outdated_is_upgraded_and_nothing_else() -> None:
+    found = current('{"formulae": [{"name": "hf"}, {"name": "llama-swap"}, {"name": "ggml"}]}')
+
+    assert found.asked == ["outdated /opt/homebrew " + " ".join(NAMES)]
+    assert found.sent == ["brew /opt/homebrew upgrade mostlygeek/llama-swap/llama-swap hf"]
+
+
+def test_nothing_is_upgraded_when_everything_is_current() -> None:
+    assert current('{"formulae": []}').untouched

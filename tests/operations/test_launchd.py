@@ -1,0 +1,173 @@
+"""One job is kept loaded with exactly the wanted definition, whatever state it is found in."""
+
+import hashlib
+import itertools
+from typing import Any
+
+import pytest
+from pyinfra.api import operation
+
+from herd.core import jobs, render
+from herd.core.jobs import LLAMA_SWAP
+from herd.operations import launchd
+from herd.operations.commands import Commands
+from tests.core.samples import BUNDLE, layout
+from tests.operations.harness import Run, run
+
+PLACE = layout()
+DEFINITION = jobs.definition(PLACE, LLAMA_SWAP, bundle=BUNDLE, depends_on={"llama-swap": "250"})
+OLDER = jobs.definition(PLACE, LLAMA_SWAP, bundle=BUNDLE, depends_on={"llama-swap": "249"})
+PATH = PLACE.plist(LLAMA_SWAP)
+TEXT = render.plist(DEFINITION)
+TARGET = "gui/501/com.moonspirit.llama-swap"
+
+UNLOAD = [f"job-unload {TARGET} 55"]
+WRITE = [
+    f"mkdir -p /Users/me/Library/LaunchAgents && rm -f {PATH}.new"
+    f" && (umask 077 && : > {PATH}.new )",
+    f"upload {PATH}.new",
+    f"chmod 644 {PATH}.new && mv -f {PATH}.new {PATH}",
+]
+LOAD = [f"job-load gui/501 com.moonspirit.llama-swap {PATH}"]
+START = [f"job-start {TARGET} /Users/me/llama-swap/llama-swap.log"]
+
+
+@operation()
+def keep(**options: Any) -> Commands:
+    """The commands of `converge` as an operation, as stack.job wraps them."""
+    yield from launchd.converge(uid=501, path=PATH, **options)
+
+
+def loaded(definition: dict[str, Any], pid: int | None = 77, path: str = PATH) -> list[str]:
+    """What `launchctl print` says of a job with this definition."""
+    return [
+        f"gui/501/{definition['Label']} = {{",
+        f"\tpath = {path}",
+        f"\tstate = {'running' if pid else 'not running'}",
+        "\targuments = {",
+        *(f"\t\t{word}" for word in definition["ProgramArguments"]),
+        "\t}",
+        "\tenvironment = {",
+        *(f"\t\t{k} => {v}" for k, v in definition["EnvironmentVariables"].items()),
+        "\t}",
+        "\truns = 1",
+        *([f"\tpid = {pid}"] if pid else ["\tlast exit code = 1"]),
+        "}",
+    ]
+
+
+NOT_LOADED = ["Bad request.", 'Could not find service "x" in domain for user gui: 501']
+JOB = {
+    "right": loaded(DEFINITION),
+    "dead": loaded(DEFINITION, pid=None),
+    "old": loaded(OLDER),
+    "old and dead": loaded(OLDER, pid=None),
+    "from elsewhere": loaded(DEFINITION, path="/tmp/by-hand.plist"),
+    "gone": NOT_LOADED,
+}
+FILE = {
+    "right": f"file 644 {hashlib.sha256(TEXT.encode()).hexdigest()}  -",
+    "changed": f"file 644 {'0' * 64}  -",
+    "too open": f"file 666 {hashlib.sha256(TEXT.encode()).hexdigest()}  -",
+    "linked": "link",
+    "missing": "absent",
+}
+
+
+def converge(job: str, file: str, *, running: bool = True, console: bool = True) -> Run:
+    return run(
+        keep,
+        definition=DEFINITION,
+        running=running,
+        console=console,
+        answers={"launchctl print": JOB[job], "state": FILE[file]},
+    )
+
+
+# What is sent, in this order: unload, write, load, start.
+BACKGROUND = {
+    ("right", "right"): [],
+    ("right", "changed"): [*WRITE, *START],
+    ("dead", "right"): START,
+    ("dead", "missing"): [*WRITE, *START],
+    ("old", "right"): [*UNLOAD, *LOAD, *START],
+    ("old", "changed"): [*UNLOAD, *WRITE, *LOAD, *START],
+    ("old and dead", "changed"): [*UNLOAD, *WRITE, *LOAD, *START],
+    ("from elsewhere", "right"): [*UNLOAD, *LOAD, *START],
+    ("gone", "right"): [*LOAD, *START],
+    ("gone", "missing"): [*WRITE, *LOAD, *START],
+    ("gone", "too open"): [*WRITE, *LOAD, *START],
+    ("gone", "linked"): [*WRITE, *LOAD, *START],
+}
+
+
+@pytest.mark.parametrize(("job", "file"), BACKGROUND)
+def test_a_job_in_the_background_is_brought_from_any_state_to_running(job: str, file: str) -> None:
+    found = converge(job, file)
+
+    assert found.sent == BACKGROUND[job, file]
+    assert found.planned == found.changed == bool(found.sent)
+    if any(command.startswith("upload") for command in found.sent):
+        assert found.uploads == {f"{PATH}.new": TEXT}
+
+
+@pytest.mark.parametrize(("job", "file"), [*itertools.product(JOB, FILE)])
+def test_from_every_state_the_order_is_unload_write_load_start(job: str, file: str) -> None:
+    """An interruption anywhere leaves a job that is not loaded or not right: the next run sees."""
+    sent = converge(job, file).sent
+    steps = [*UNLOAD, *WRITE, *LOAD, *START]
+
+    assert sent == [step for step in steps if step in sent]
+    assert (UNLOAD[0] in sent) == (job in {"old", "old and dead", "from elsewhere"})
+    assert (LOAD[0] in sent) == (job not in {"right", "dead"})
+    assert (WRITE[1] in sent) == (file != "right")
+
+
+OFF = {
+    ("right", "right"): [],
+    ("dead", "right"): [],
+    ("dead", "changed"): WRITE,
+    # One that somebody started goes on, with the new definition.
+    ("old", "changed"): [*UNLOAD, *WRITE, *LOAD, *START],
+    ("old and dead", "changed"): [*UNLOAD, *WRITE, *LOAD],
+    ("gone", "right"): LOAD,
+    ("gone", "missing"): [*WRITE, *LOAD],
+}
+
+
+@pytest.mark.parametrize(("job", "file"), OFF)
+def test_a_job_that_is_off_is_loaded_but_not_started(job: str, file: str) -> None:
+    assert converge(job, file, running=False).sent == OFF[job, file]
+
+
+@pytest.mark.parametrize(("file", "sent"), [("right", []), ("missing", WRITE), ("changed", WRITE)])
+def test_with_nobody_at_the_console_a_job_that_is_off_is_only_written(
+    file: str, sent: list[str]
+) -> None:
+    assert converge("gone", file, running=False, console=False).sent == sent
+
+
+@pytest.mark.parametrize("step", [*UNLOAD, WRITE[0], WRITE[2], *LOAD, *START])
+def test_a_step_that_fails_is_the_last_one(step: str) -> None:
+    found = run(
+        keep,
+        definition=DEFINITION,
+        running=True,
+        answers={"launchctl print": JOB["old"], "state": FILE["changed"]},
+        fails=[step],
+    )
+
+    assert found.failed
+    assert found.sent[-1] == step
+
+
+def test_a_job_without_an_exit_timeout_of_its_own_gets_launchds() -> None:
+    window = jobs.window(PLACE, depends_on={})
+    found = run(
+        keep,
+        definition=window,
+        running=False,
+        answers={"launchctl print": JOB["old and dead"], "state": "absent"},
+    )
+
+    assert found.sent[0] == f"job-unload {TARGET} 20"

@@ -1,0 +1,101 @@
+"""config.yaml is written when it changes, and only after llama-swap accepted it."""
+
+import hashlib
+from typing import Any
+
+import pytest
+
+from herd.core import render
+from herd.core.llama_server import CURRENT, Flags
+from herd.operations import llama_swap
+from tests.core.samples import layout
+from tests.core.test_llama_server import CURRENT_HELP, OLD
+from tests.operations.harness import Run, run
+
+FILES = {"gpt-oss-120b": "m-00001-of-00003.gguf"}
+PRELOAD: dict[str, Any] = {"models": {"gpt-oss-120b": {"preload": True}}}
+PLACE = layout(**PRELOAD)
+FLAGS = Flags.parse(CURRENT_HELP)
+TEXT = render.config(PLACE, FILES, FLAGS, preload=["gpt-oss-120b"])
+CONFIG, TRIAL = PLACE.config, PLACE.under("config.trial.yaml")
+
+
+def state(text: str) -> str:
+    return f"file 644 {hashlib.sha256(text.encode()).hexdigest()}  -"
+
+
+def config(answer: str, help_text: str = CURRENT_HELP, **options: Any) -> Run:
+    return run(
+        llama_swap.config,
+        layout=options.pop("layout", PLACE),
+        files=FILES,
+        answers={"state": answer, "! [ -x": help_text},
+        **options,
+    )
+
+
+def test_a_configuration_that_is_as_wanted_is_not_touched() -> None:
+    """llama-swap reloads when its time changes, and a reload stops every running model."""
+    assert config(state(TEXT)).untouched
+
+
+def test_a_new_configuration_is_tried_without_preload_before_it_takes_the_place() -> None:
+    found = config("absent")
+
+    names = [command.split()[0] for command in found.sent]
+    assert names == [
+        *("mkdir", "upload", "chmod"),
+        "accept-config",
+        *("mkdir", "upload", "chmod"),
+        "await-reload",
+    ]
+    assert found.sent[3] == f"accept-config /opt/homebrew/bin/llama-swap {TRIAL}"
+    assert found.uploads == {
+        f"{TRIAL}.new": render.config(PLACE, FILES, FLAGS, preload=[]),
+        f"{CONFIG}.new": TEXT,
+    }
+
+
+def test_a_configuration_that_llama_swap_rejects_leaves_the_old_one() -> None:
+    found = config(state("old"), fails=["accept-config"])
+
+    assert found.failed
+    assert f"{CONFIG}.new" not in found.uploads
+
+
+def test_without_watching_there_is_no_reload_to_wait_for() -> None:
+    place = layout(llama_swap_watch_config=False)
+    found = config("absent", layout=place)
+
+    assert found.sent[-1].startswith("chmod")
+
+
+@pytest.mark.parametrize(
+    ("help_text", "words"),
+    [(CURRENT_HELP, "--load-mode mmap+mlock"), (OLD, "--mlock"), ("", "--load-mode")],
+)
+def test_flags_are_those_of_the_installed_llama_server(help_text: str, words: str) -> None:
+    """Before one is installed, a current one is assumed: that is what a dry run shows."""
+    assert words in config("absent", help_text).uploads[f"{CONFIG}.new"]
+
+
+def test_an_upgraded_llama_server_gets_its_flags_though_no_setting_changed() -> None:
+    old = render.config(PLACE, FILES, Flags.parse(OLD), preload=["gpt-oss-120b"])
+
+    assert config(state(old)).changed
+    assert config(state(old), OLD).untouched
+
+
+def test_mlock_that_no_flag_can_ask_for_is_left_out_aloud() -> None:
+    found = config("absent", "-c,    --ctx-size N                     size")
+
+    assert any("mlock is left out for gpt-oss-120b" in line for line in found.everything)
+    assert "lock" not in found.uploads[f"{CONFIG}.new"].replace("${PORT}", "")
+
+
+def test_before_anything_is_installed_the_rendering_is_for_a_current_build() -> None:
+    found = config("absent", "")
+
+    assert found.uploads[f"{CONFIG}.new"] == render.config(
+        PLACE, FILES, CURRENT, preload=["gpt-oss-120b"]
+    )
