@@ -5,6 +5,7 @@ for port; do
   [ $? -eq 7 ] && continue
   printf 'port\t%s\n' "$port"
   for pid in $(lsof -nP -iTCP:"$port" -sTCP:LISTEN 2>/dev/null | awk 'NR > 1 { print $2 }' | sort -u); do
-    printf 'pid\t%s\t%s\t%s\n' "$pid" $(ps -o ppid= -p "$pid") "$(ps -ww -o args= -p "$pid")"
+    parent=$(ps -o ppid= -p "$pid" | tr -d ' ')
+    printf 'pid\t%s\t%s\t%s\n' "$pid" "$parent" "$(ps -ww -o args= -p "$pid")"
   done
 done
