@@ -19,8 +19,8 @@ trap 'fail "a later run has taken over"' TERM
 take_over() {
   while [ $# -ge 4 ]; do
     if [ "$(bytes "$1")" -ne "$3" ]; then
-      mkdir -p "$(dirname "$2")"
-      old=$(cat "$2.pid" 2>/dev/null)
+      mkdir -p -- "$(dirname -- "$2")"
+      old=$(cat -- "$2.pid" 2>/dev/null)
       case $(ps -ww -o args= -p "${old:-0}" 2>/dev/null) in
         *"$2"*)
           say "taking over from an earlier run"
@@ -65,7 +65,7 @@ fetch() { # PATH PART SIZE URL
   failures=0
   while [ "$(bytes "$2")" -ne "$3" ]; do
     before=$(bytes "$2")
-    [ "$before" -lt "$3" ] || { rm -f "$2"; before=0; }
+    [ "$before" -lt "$3" ] || { rm -f -- "$2"; before=0; }
     printf '%s\n' "$options" | curl --config - --fail --location --silent --show-error \
       --connect-timeout 30 --speed-limit 1 --speed-time 60 --continue-at - \
       --write-out '%{http_code}' --output "$2" "$4" >"$2.status" &
@@ -78,15 +78,15 @@ fetch() { # PATH PART SIZE URL
     done
     wait "$transfer" && code=0 || code=$?
     transfer=
-    status=$(cat "$2.status")
-    rm -f "$2.status"
+    status=$(cat -- "$2.status")
+    rm -f -- "$2.status"
     [ "$code" -ne 0 ] || continue
     case $status in
       401 | 403) fail "$1: the Hub answers $status: it wants a token with access (HF_TOKEN on the workstation)" ;;
       404) fail "$1: the Hub answers 404 for $4" ;;
     esac
     # 33: the server cannot resume, so what is there is of no use.
-    [ "$code" -ne 33 ] || rm -f "$2"
+    [ "$code" -ne 33 ] || rm -f -- "$2"
     [ "$(bytes "$2")" -le "$before" ] && failures=$((failures + 1)) || failures=0
     [ "$failures" -lt 6 ] || fail "$1: no progress in 6 attempts (curl exit $code, HTTP $status)"
     say "$1: interrupted (curl exit $code, HTTP $status), resuming"
@@ -100,8 +100,8 @@ while [ $# -ge 4 ]; do
     [ "$before" -le "$3" ] || before=0
     done=$((done - before))
     fetch "$@"
-    mv -f "$2" "$1" || fail "cannot put $1 in place"
-    rm -f "$2.pid"
+    mv -f -- "$2" "$1" || fail "cannot put $1 in place"
+    rm -f -- "$2.pid"
     done=$((done + $3))
   fi
   shift 4
