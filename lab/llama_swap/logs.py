@@ -27,7 +27,12 @@ class Monitor:
         if isinstance(self.sink, Monitor):
             self.sink.write(data)
         elif self.sink is not None:
-            os.write(self.sink, data)
+            try:
+                os.write(self.sink, data)
+            except BrokenPipeError:
+                raise  # SIGPIPE ends a Go program that writes to a closed stdout
+            except OSError:
+                pass  # a terminal that was closed; Go's writers go on
         self.history += data
         del self.history[:-HISTORY]
         for listener in self.listeners:
