@@ -50,7 +50,9 @@ def converge(
         yield from write(path, text, "644")
     if not right_job and console:
         yield script("job-load", f"gui/{uid}", label, path)
-    if running or (alive and not right_job and console):
+    # What runs at load needs no start, and a job that only opens a window has no process to await.
+    restart = alive and not right_job and console and not definition.get("RunAtLoad")
+    if running or restart:
         yield script("job-start", target, definition.get("StandardOutPath", "/dev/null"))
 
 
