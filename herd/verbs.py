@@ -11,7 +11,7 @@ from pyinfra.api import QuoteString, StringCommand
 
 from herd import chat, hub, keys, plan
 from herd.core.endpoints import local_proxy, public_proxy
-from herd.core.jobs import JOBS
+from herd.core.jobs import JOBS, LLAMA_SWAP
 from herd.core.launchd import Job
 from herd.core.secrets import key_options, token_options
 from herd.core.settings import Model
@@ -33,7 +33,7 @@ def status(remotes: Sequence[Remote]) -> bool:
 
 
 def _status(remote: Remote, known: list[str]) -> bool:
-    settings, layout = remote.settings, remote.layout
+    settings = remote.settings
     served = remote.host.get_fact(
         Answers,
         llama_swap_port=settings.llama_swap_port,
@@ -45,8 +45,7 @@ def _status(remote: Remote, known: list[str]) -> bool:
     )
     print(f"{remote.host.name}  {public_proxy(settings, remote.address)}/v1")
     for name in JOBS:
-        job = remote.host.get_fact(Loaded, uid=remote.mac.uid, label=layout.label(name))
-        print(f"  {name:<12}{_job(job)}")
+        print(f"  {name:<12}{_job(_loaded(remote, name))}")
     for model in settings.models:
         print(f"  {model:<12}{served.states.get(model, 'not loaded')}")
     print(f"  {'versions':<12}{', '.join(f'{n} {v}' for n, v in versions.items()) or 'none'}")
@@ -65,18 +64,61 @@ def _job(job: Job | None) -> str:
 
 
 def start(remotes: Sequence[Remote]) -> bool:
-    """Start the services in the background: now, without a new login."""
-    done = True
-    for remote in remotes:
-        for name in _jobs(remote):
-            domain, label = f"gui/{remote.mac.uid}", remote.layout.label(name)
-            loaded = remote.host.get_fact(Loaded, uid=remote.mac.uid, label=label)
-            if loaded is None:
-                plist = remote.layout.plist(name)
-                done &= _say(remote, *remote.run(script("job-load", domain, label, plist)))
-            command = script("job-start", f"{domain}/{label}", remote.layout.log(name))
-            done &= _say(remote, *remote.run(command), success=f"{name} runs")
-    return done
+    """Start the services now, without a new login."""
+    return all([_start(remote) for remote in remotes])
+
+
+def _start(remote: Remote) -> bool:
+    if not remote.mac.console:
+        words = f"{remote.mac.user} is not logged in at the console, where LaunchAgents live"
+        return _say(remote, False, [words])
+    jobs = {name: _loaded(remote, name) for name in JOBS}
+    pids = {job.pid for job in jobs.values() if job}
+    settings = remote.settings
+    ports = [settings.llama_swap_port, settings.proxy_port]
+    listeners = remote.host.get_fact(Listeners, ports=ports)
+    others = {
+        port: who
+        for port, who in listeners.items()
+        if not any(pid in pids or p.parent in pids for pid, p in who.processes.items())
+    }
+    in_terminal = settings.launchd_autostart == "terminal"
+    if others:
+        ours = all(who.belongs_to(remote.layout.root) for who in others.values())
+        if ours and in_terminal and len(others) == 2:
+            return _say(remote, True, [], success="the stack runs in a Terminal window")
+        fix = "`stop` ends it" if ours else "stop that first"
+        return _say(remote, False, [f"port {p} is held by {w}; {fix}" for p, w in others.items()])
+    if in_terminal:
+        return _open_window(remote, loaded=jobs[LLAMA_SWAP] is not None)
+    return all([_start_job(remote, name, loaded=job is not None) for name, job in jobs.items()])
+
+
+def _start_job(remote: Remote, name: str, *, loaded: bool) -> bool:
+    domain, label = f"gui/{remote.mac.uid}", remote.layout.label(name)
+    if not loaded and not _say(
+        remote, *remote.run(script("job-load", domain, label, remote.layout.plist(name)))
+    ):
+        return False
+    command = script("job-start", f"{domain}/{label}", remote.layout.log(name))
+    return _say(remote, *remote.run(command), success=f"{name} runs")
+
+
+def _open_window(remote: Remote, *, loaded: bool) -> bool:
+    """By the job of the login, which opens the window as soon as it is loaded."""
+    domain, label = f"gui/{remote.mac.uid}", remote.layout.label(LLAMA_SWAP)
+    command = (
+        StringCommand("launchctl kickstart", QuoteString(f"{domain}/{label}"))
+        if loaded
+        else script("job-load", domain, label, remote.layout.plist(LLAMA_SWAP))
+    )
+    return _say(remote, *remote.run(command), success="the stack opens in a Terminal window")
+
+
+def _loaded(remote: Remote, name: str) -> Job | None:
+    label = remote.layout.label(name)
+    job: Job | None = remote.host.get_fact(Loaded, uid=remote.mac.uid, label=label)
+    return job
 
 
 def stop(remotes: Sequence[Remote]) -> bool:
@@ -88,7 +130,8 @@ def stop(remotes: Sequence[Remote]) -> bool:
             target = f"gui/{remote.mac.uid}/{remote.layout.label(name)}"
             ok, lines = remote.run(script("job-unload", target, 60))
             done &= _say(remote, ok, lines, success=f"{name} is stopped")
-        ports = [settings.proxy_port, settings.llama_swap_port]
+        # A llama-server outlives a llama-swap that was killed, and keeps its port.
+        ports = [settings.proxy_port, settings.llama_swap_port, *settings.llama_server_ports]
         listeners = remote.host.get_fact(Listeners, ports=ports)
         pids = {
             pid
@@ -98,17 +141,13 @@ def stop(remotes: Sequence[Remote]) -> bool:
         }
         if pids:
             ok, lines = remote.run(script("stop-processes", *sorted(pids)))
-            done &= _say(remote, ok, lines, success="what ran in a terminal is stopped")
+            done &= _say(remote, ok, lines, success="what ran outside launchd is stopped")
     return done
 
 
 def restart(remotes: Sequence[Remote]) -> bool:
     """Restart the services' processes."""
     return stop(remotes) and start(remotes)
-
-
-def _jobs(remote: Remote) -> Sequence[str]:
-    return JOBS[:1] if remote.settings.launchd_autostart == "terminal" else JOBS
 
 
 def unload(remotes: Sequence[Remote], model: str | None) -> bool:

@@ -1,5 +1,7 @@
 # Loads a launchd job from its property list. usage: job-load.sh DOMAIN LABEL PLIST
-plutil -lint "$3" >/dev/null || { plutil -lint "$3" >&2; exit 1; }
+[ -f "$3" ] || { echo "$3 is not there: deploy first" >&2; exit 1; }
+plutil -lint "$3" >/dev/null || { [ -f "$3" ] || { echo "$3 is not there: deploy first" >&2; exit 1; }
+plutil -lint "$3" >&2; exit 1; }
 launchctl enable "$1/$2"
 tries=0
 until said=$(launchctl bootstrap "$1" "$3" 2>&1); do
