@@ -368,7 +368,7 @@ def test_what_was_repaired_serves_after_a_reboot_too(deployed: Fleet, mac: Mac) 
 
     mac.reboot()
 
-    until(lambda: is_served(mac.ports["proxy"]))
+    until(lambda: all(is_served(mac.ports[port(job)]) for job in LABELS))
     assert deployed.says() == SENTENCE
 
 
@@ -421,7 +421,7 @@ def test_nobody_at_the_console_is_a_problem_with_its_fix(deployed: Fleet, mac: M
     assert run.code == 1
     assert "not logged in at the console" in plain(run.err)
     assert 'launchd_autostart = "off"' in plain(run.err)
-    until(lambda: is_served(mac.ports["proxy"]))
+    until(lambda: all(is_served(mac.ports[port(job)]) for job in LABELS))
     assert deployed.says() == SENTENCE
 
 
