@@ -61,7 +61,11 @@ def check_host(host: Declared) -> tuple[Settings | None, list[Problem]]:
     except ValidationError as error:
         # Without defaults every model lacks all of them: that is said once.
         lacking = not isinstance(defaults, Mapping)
-        errors += [e for e in error.errors(include_url=False) if not lacking or _is_own(e)]
+        errors += [
+            e
+            for e in error.errors(include_url=False)
+            if not _is_repeated(e) and (not lacking or _is_own(e))
+        ]
     problems += [_problem(host.name, merged, error) for error in errors]
     problems += _inconsistent(host.name, merged, settings or _usable(values, errors))
     return (None if errors else settings), problems
@@ -87,6 +91,12 @@ def _renamed(merged: Merged) -> list[Mapping[str, Any]]:
         for name, entry in (declared.items() if isinstance(declared, Mapping) else ())
         if isinstance(entry, Mapping) and "name" in entry
     ]
+
+
+def _is_repeated(error: Mapping[str, Any]) -> bool:
+    """Whether it is about a model's name, which is checked as the key that declares it, too."""
+    at = error["loc"]
+    return bool(at[0] == "models" and at[2:] == ("name",))
 
 
 def _is_own(error: Mapping[str, Any]) -> bool:
