@@ -54,6 +54,14 @@ HOSTILE = [
     "&amp;",
 ]
 
+# The same in few names, for what takes longer.
+HOSTILE_NAMES = [
+    'it\'s "quoted" $HOME `id` \\n\\',
+    "-leading dash",
+    " #1 100%s &<>*?[]{}; ",
+    "naïve-模型-🦙",
+]
+
 
 def defaults() -> dict[str, Any]:
     """The settings of group_data/all.py."""

@@ -1,0 +1,215 @@
+"""What asks Homebrew and the Mac itself, with small programs in their place."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from herd.facts import brew, mac
+from tests.scripts.conftest import Machine, Server, quoted
+
+
+@pytest.fixture
+def machine(one_machine: Machine) -> Machine:
+    """One shell will do."""
+    return one_machine
+
+
+@pytest.fixture
+def prefix(machine: Machine) -> Path:
+    """Where Homebrew is, which is not on PATH, as with an SSH command."""
+    path = machine.home / "opt" / "my brew"
+    (path / "bin").mkdir(parents=True)
+    return path
+
+
+def homebrew(prefix: Path, text: str) -> None:
+    program = prefix / "bin" / "brew"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+
+
+# -- brew.sh
+
+
+def test_brew_gets_its_arguments_a_path_and_no_input(machine: Machine, prefix: Path) -> None:
+    homebrew(prefix, 'printf "%s|" "$@"; cat; echo "$PATH"; env | grep ^HOMEBREW | sort')
+    done = machine.run("brew", prefix, "install", "python@3.13", "it's", stdin="an answer\n")
+
+    first, *variables = done.stdout.splitlines()
+    path = f"{prefix}/bin:{prefix}/sbin:{machine.environment['PATH']}"
+    assert first == f"install|python@3.13|it's|{path}"
+    assert variables == [
+        f"HOMEBREW_{name}=1"
+        for name in (
+            "NO_ANALYTICS",
+            "NO_ASK",
+            "NO_ENV_HINTS",
+            "NO_INSTALL_CLEANUP",
+            "NO_INSTALL_UPGRADE",
+        )
+    ]
+
+
+def test_a_failure_of_brew_is_told(machine: Machine, prefix: Path) -> None:
+    homebrew(prefix, "echo 'Error: no' >&2; exit 3")
+    done = machine.run("brew", prefix, "install", "x")
+
+    assert (done.returncode, done.stderr) == (3, "Error: no\n")
+
+
+# -- packages.sh
+
+
+def packages(machine: Machine, prefix: Path) -> brew.Packages | None:
+    done = machine.run("packages", prefix)
+    assert (done.returncode, done.stderr) == (0, "")
+    return brew.parse(done.stdout.splitlines())
+
+
+def test_homebrews_state_is_told_in_one_answer(machine: Machine, prefix: Path) -> None:
+    homebrew(
+        prefix,
+        'case "$*" in --version) echo Homebrew 6.0.18 ;; "list --versions") echo hf 2.4 ;;\n'
+        '\'trust --json=v1\') printf \'{\\n "taps": ["a/b"], "formulae": []\\n}\\n\' ;; esac',
+    )
+
+    assert packages(machine, prefix) == brew.Packages((6, 0, 18), {"hf": "2.4"}, frozenset({"a/b"}))
+
+
+def test_an_older_homebrew_refuses_to_speak_of_trust(machine: Machine, prefix: Path) -> None:
+    homebrew(
+        prefix,
+        'case "$*" in --version) echo Homebrew 5.1 ;; list*) ;;\n'
+        '*) echo "Error: Unknown command: brew trust" >&2; exit 1 ;; esac',
+    )
+
+    assert packages(machine, prefix) == brew.Packages((5, 1), {}, None)
+
+
+def test_without_homebrew_nothing_is_told(machine: Machine, prefix: Path) -> None:
+    assert packages(machine, prefix) is None
+
+
+# -- outdated.sh
+
+
+def test_what_is_outdated_is_told_although_brew_exits_1_then(
+    machine: Machine, prefix: Path
+) -> None:
+    homebrew(
+        prefix,
+        'case $1 in update) echo Updating ;; *) echo "$@" >&2; echo "{}"; exit 1 ;; esac',
+    )
+    done = machine.run("outdated", prefix, "hf", "a/b/c")
+
+    assert (done.returncode, done.stdout) == (0, "{}\n")
+    assert done.stderr == "outdated --json=v2 --formula hf a/b/c\n"
+
+
+# -- install-homebrew.sh
+
+
+@pytest.mark.parametrize(("works", "code"), [(True, 0), (False, 1)])
+def test_the_installer_runs_unattended_and_must_leave_a_brew(
+    machine: Machine, prefix: Path, serve: Callable[..., Server], works: bool, code: int
+) -> None:
+    brew = prefix / "bin" / "brew"
+    text = f'echo "unattended=$NONINTERACTIVE"; {f"cp /bin/sh {quoted(brew)}" if works else ":"}'
+    server = serve(lambda path, request: (200, text.encode()))
+    done = machine.run("install-homebrew", prefix, f"{server.url}/install.sh")
+
+    assert done.returncode == code
+    assert done.stdout == "unattended=1\n"
+    assert done.stderr == ("" if works else f"The installer left no {brew}.\n")
+    assert not list(machine.home.parent.glob("homebrew.*"))
+
+
+def test_an_installer_that_cannot_be_had_is_not_run(
+    machine: Machine, prefix: Path, serve: Callable[..., Server]
+) -> None:
+    server = serve(lambda path, request: (404, b"echo ran"))
+    done = machine.run("install-homebrew", prefix, f"{server.url}/install.sh")
+
+    assert done.returncode != 0
+    assert "ran" not in done.stdout
+    assert "404" in done.stderr
+
+
+# -- mac.sh
+
+
+@pytest.fixture
+def macos(machine: Machine) -> Machine:
+    """The commands of a Mac that the script asks (from documentation)."""
+    machine.program("uname", "case $1 in -s) echo Darwin ;; -m) echo arm64 ;; esac")
+    machine.program("sw_vers", "echo 26.1")
+    machine.program(
+        "sysctl",
+        "case $2 in hw.memsize) echo 68719476736 ;; *) echo Apple M4 Max ;; esac",
+    )
+    machine.program("xcode-select", "echo /Library/Developer/CommandLineTools")
+    machine.program("launchctl", 'case "$*" in "print gui/"*) exit 0 ;; esac; exit 64')
+    machine.program("sudo", "echo 'sudo: a password is required' >&2; exit 1")
+    return machine
+
+
+def identity(machine: Machine, root: object, prefix: Path) -> mac.Identity:
+    done = machine.run("mac", root, prefix)
+    assert (done.returncode, done.stderr) == (0, "")
+    return mac.parse(done.stdout.splitlines())
+
+
+def test_a_mac_tells_everything_at_once(macos: Machine, prefix: Path) -> None:
+    homebrew(prefix, "")
+    found = identity(macos, "~/my stack/deep/below", prefix)
+
+    assert (found.system, found.arch, found.macos) == ("Darwin", "arm64", (26, 1))
+    assert (found.chip, found.memory) == ("Apple M4 Max", 68719476736)
+    assert found.home == str(macos.home)
+    assert (found.command_line_tools, found.console, found.brew) == (True, True, True)
+    assert found.sudo is None
+    assert found.writable
+    assert found.disk_free > 0
+
+
+def test_what_a_mac_lacks_is_told_without_noise(macos: Machine, prefix: Path) -> None:
+    macos.program("xcode-select", "echo 'xcode-select: error: Unable' >&2; exit 2")
+    macos.program("launchctl", "echo 'Could not find domain' >&2; exit 112")
+    (prefix / "bin").rmdir()
+    prefix.rmdir()
+    found = identity(macos, "/nowhere/at/all", prefix)
+
+    assert (found.command_line_tools, found.console, found.brew) == (False, False, False)
+    assert found.sudo is False
+
+
+def test_sudo_is_asked_only_where_homebrew_is_missing(macos: Machine, prefix: Path) -> None:
+    macos.program("sudo", f"echo asked >>{macos.home}/sudo; exit 0")
+    homebrew(prefix, "")
+    assert identity(macos, "~/x", prefix).sudo is None
+    assert not (macos.home / "sudo").exists()
+    found = identity(macos, "~/x", macos.home / "no brew")
+
+    assert found.sudo is True
+    assert (macos.home / "sudo").exists()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="it tells what is no Mac")
+def test_what_is_no_mac_answers_as_well(machine: Machine, prefix: Path) -> None:
+    found = identity(machine, "~/x", prefix)
+
+    assert found.system == "Linux"
+    assert (found.macos, found.memory, found.console) == ((), 0, False)
+
+
+def test_a_root_below_a_file_is_not_writable(macos: Machine, prefix: Path) -> None:
+    """What matters is the nearest directory that is there."""
+    done = macos.run("mac", f"{macos.home}/none/deep", prefix)
+
+    assert "writable\tyes" in done.stdout.splitlines()
+    assert (
+        subprocess.run(["id", "-u"], capture_output=True, text=True).stdout.strip() in done.stdout
+    )
