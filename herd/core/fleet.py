@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from herd.core.groups import preload_conflicts
 from herd.core.layers import Layer, Merged, merge
 from herd.core.problems import Problem
 from herd.core.settings import Group, Model, Settings, is_ours, model_fields, wanted_keys
@@ -227,6 +228,12 @@ def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem
                     f"{member!r} is in more than one group.",
                     "leave it in one; llama-swap refuses the others.",
                 )
+    for one, other in preload_conflicts(settings):
+        add(
+            f"models.{other}.preload",
+            f"Loading {other!r} unloads {one!r}, and both are to be preloaded.",
+            "preload one, or put both into a group of llama_swap_groups with swap=False.",
+        )
     for port, paths in _ports(settings).items():
         if port and len(paths) > 1:
             add(paths[0], f"Port {port} is wanted by {' and '.join(paths)}.", "give each its own.")
