@@ -34,7 +34,10 @@ def resolve(model: Model) -> Resolved:
 
     Raises ValueError with what is wrong, in words: nothing there, no access, no match.
     """
-    commit, files = _repository(model.repo, model.revision)
+    answer = _repository(model.repo, model.revision)
+    if isinstance(answer, str):
+        raise ValueError(answer)
+    commit, files = answer
     paths = sorted(filter_repo_objects(files, allow_patterns=list(model.include)))
     if not paths:
         there = ", ".join(sorted(files)[:20])
@@ -55,18 +58,21 @@ def resolve(model: Model) -> Resolved:
 
 
 @cache
-def _repository(repo: str, revision: str) -> tuple[str, dict[str, int]]:
-    """The commit of a revision, and its files with their sizes: asked once in a run."""
+def _repository(repo: str, revision: str) -> tuple[str, dict[str, int]] | str:
+    """The commit of a revision, and its files with their sizes; or, in words, why there is none.
+
+    Asked once in a run, also when it fails: a Hub that is ill may take its time each time.
+    """
     try:
         info = HfApi(endpoint=endpoint(), token=token()).model_info(
             repo, revision=revision, files_metadata=True, timeout=30
         )
     except GatedRepoError:
-        raise ValueError(f"{repo} is gated: HF_TOKEN on this workstation has no access") from None
+        return f"{repo} is gated: HF_TOKEN on this workstation has no access"
     except RepositoryNotFoundError:
-        raise ValueError(f"{repo} is not on {endpoint()}, or wants a token (HF_TOKEN)") from None
+        return f"{repo} is not on {endpoint()}, or wants a token (HF_TOKEN)"
     except RevisionNotFoundError:
-        raise ValueError(f"{repo} has no revision {revision!r}") from None
+        return f"{repo} has no revision {revision!r}"
     except Exception as error:  # of whichever HTTP client huggingface_hub uses
-        raise ValueError(f"{endpoint()} does not answer for {repo}: {error}") from None
+        return f"{endpoint()} does not answer for {repo}: {error}"
     return info.sha or revision, {file.rfilename: file.size or 0 for file in info.siblings or []}
