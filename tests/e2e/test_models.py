@@ -1,0 +1,264 @@
+"""Model files: many models, adopted, resumed, repaired, gated; nothing is fetched in vain."""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gguf import GGUFWriter
+
+from lab import processes, reciter
+from lab.reciter import write_model
+from tests.e2e.fleet import KEY, REPO, SENTENCE, Fleet, Run, plain, until
+
+FETCH = "Models | Fetch the models' files"
+CONFIG = "llama-swap | Write config.yaml"
+VERIFY = "Verify | Wait until the stack serves"
+
+TWO, SINGLE, BIG, GATED = "lab/two-GGUF", "lab/single-GGUF", "lab/big-GGUF", "lab/gated-GGUF"
+TOKEN = "hf_EXAMPLEnotAsecretButNeverShown"
+MIB = 1 << 20
+MANY = {
+    "q4": {"repo": TWO, "include": ["two-Q4_K_M/*"], "ctx_size": 256},
+    "q8": {"repo": TWO, "include": ["two-Q8_0/*"], "ctx_size": 256},
+    "single": {"repo": SINGLE, "include": ["single-Q4_0.gguf"], "ctx_size": 256},
+}
+
+
+def write_single(path: Path) -> None:
+    """The same model as one file, which has no split metadata."""
+    path.parent.mkdir(parents=True)
+    experts, hidden = reciter._padding(0)
+    writer = GGUFWriter(path, "llama")
+    reciter._write_metadata(writer, "single", experts, hidden)
+    for tensor, values in reciter._tensors(experts, hidden):
+        writer.add_tensor(tensor, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, Run, dict[str, int]]]:
+    """mac1 with four models, mac2 with the files of a hand-run install; a deploy, and its bytes."""
+    fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1", "mac2")
+    hub = fleet.lab.hub_root
+    for quantisation in ("Q4_K_M", "Q8_0", "F16"):
+        write_model(hub / TWO / f"two-{quantisation}", f"two-{quantisation}")
+    write_single(hub / SINGLE / "single-Q4_0.gguf")
+    (hub / SINGLE / "README.md").write_text("# A model\n")
+    write_model(hub / BIG, "big", pad_bytes=6 * MIB)
+    write_model(hub / GATED, "gated", pad_bytes=2 * MIB)
+    (hub / GATED / ".gated").write_text(TOKEN)
+    by_hand = models(fleet, "mac2") / "recite-GGUF"
+    shutil.copytree(hub / REPO, by_hand)
+    (by_hand / ".cache/huggingface").mkdir(parents=True)
+    (by_hand / ".cache/huggingface/.gitignore").write_text("*")
+    fleet.hub("reset")
+    run = fleet.deploy(mac1={"models": MANY})
+    yield fleet, run, fleet.hub()["files"]
+    fleet.stop()
+
+
+@pytest.fixture
+def fleet(first: tuple[Fleet, Run, dict[str, int]]) -> Fleet:
+    """The same, with a Hub that has forgotten what it sent."""
+    first[0].hub("reset")
+    return first[0]
+
+
+def models(fleet: Fleet, name: str = "mac1") -> Path:
+    return fleet[name].home / "llama-swap/models"
+
+
+def deploy(fleet: Fleet, **extra: Any) -> Run:
+    """To mac1 only, with further models beside those that it has."""
+    return fleet.deploy("--limit", "mac1", mac1={"models": {**MANY, **extra}})
+
+
+def sizes(fleet: Fleet, repo: str) -> dict[str, int]:
+    """Bytes of the files on the Hub."""
+    root = fleet.lab.hub_root / repo
+    files = [file for file in root.rglob("*") if file.is_file() and file.name[0] != "."]
+    return {f"{repo}/{file.relative_to(root).as_posix()}": file.stat().st_size for file in files}
+
+
+@pytest.mark.parametrize("model", ["recite", *MANY])
+def test_each_of_several_models_is_served(
+    first: tuple[Fleet, Run, dict[str, int]], model: str
+) -> None:
+    fleet, run, _ = first
+    assert run.code == 0, run.err
+
+    assert fleet.says(model=model) == SENTENCE
+
+
+def test_only_what_is_included_was_fetched_and_only_once(
+    first: tuple[Fleet, Run, dict[str, int]],
+) -> None:
+    """What mac2 had of a hand-run install was not fetched at all."""
+    fleet, run, sent = first
+    wanted = {
+        path: size
+        for repo in (REPO, TWO, SINGLE)
+        for path, size in sizes(fleet, repo).items()
+        if "F16" not in path and path.endswith(".gguf")
+    }
+
+    assert sent == wanted
+    assert FETCH in run.changed("mac1")
+    assert FETCH not in run.changed("mac2")
+    assert fleet.says("mac2") == SENTENCE
+
+
+def test_what_is_wrong_is_replaced_and_leftovers_go(fleet: Fleet) -> None:
+    """But not a transfer of somebody's that is under way, nor anything else of theirs."""
+    mine = models(fleet) / "recite-GGUF"
+    split = mine / "recite-00003-of-00003.gguf"
+    whole = split.read_bytes()
+    split.write_bytes(whole[:-1])
+    download = mine / ".cache/huggingface/download"
+    download.mkdir(parents=True)
+    old = download / "abc.0123.incomplete"
+    stale = mine / "recite-00002-of-00003.gguf.0123456789ab.part"
+    fresh, other = download / "def.4567.incomplete", mine / "notes.part"
+    for file in (old, stale, fresh, other):
+        file.write_bytes(b"bytes")
+    os.utime(old, (time.time() - 86400,) * 2)
+
+    run = deploy(fleet)
+
+    assert run.code == 0, run.err
+    assert run.changed("mac1") == {FETCH}
+    assert split.read_bytes() == whole
+    assert (old.exists(), stale.exists(), fresh.exists(), other.exists()) == (
+        *(False, False),
+        *(True, True),
+    )
+    assert fleet.hub()["files"] == {f"{REPO}/{split.name}": len(whole)}
+    for file in (fresh, other):
+        file.unlink()
+
+
+def test_trouble_is_ridden_out_with_visible_progress(fleet: Fleet) -> None:
+    """Too many requests, a server's error, a dropped connection, a slow line."""
+    second, third = f"{BIG}/big-00002-of-00003.gguf", f"{BIG}/big-00003-of-00003.gguf"
+    size = sizes(fleet, BIG)
+    fleet.hub(
+        "faults",
+        [
+            {"path": second, "status": 429, "times": 1},
+            {"path": second, "drop_after": size[second] // 2, "times": 1},
+            {"path": second, "on": "resolve", "status": 500, "times": 1},
+            {"path": third, "rate": size[third] / 6, "times": 1},
+        ],
+    )
+    data = {"models": {**MANY, "big": {"repo": BIG, "ctx_size": 256}}}
+    inventory = fleet.inventory(mac1=data)
+
+    run = fleet.pyinfra("-y", "--limit", "mac1", str(inventory), "deploy.py")
+
+    text = plain(run.out + run.err)
+    assert run.code == 0, text
+    assert re.search(r"big: \d+%, \d+\.\d MiB of \d+\.\d MiB, \d\.\d MiB/s, 0:00:\d\d left", text)
+    assert "HTTP 429), resuming" in text
+    assert "HTTP 500), resuming" in text
+    assert "big: complete, " in text
+    assert fleet.hub()["files"] == size
+    assert fleet.says(model="big") == SENTENCE
+
+
+def test_gated_repository_without_a_token_says_what_it_wants(fleet: Fleet) -> None:
+    run = deploy(fleet, gated={"repo": GATED, "ctx_size": 256})
+
+    assert run.code == 1
+    assert "it wants a token with access (HF_TOKEN on the workstation)" in plain(run.err)
+    assert "Traceback" not in run.err
+    assert fleet.hub()["files"] == {}
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="only Linux shows environments")
+def test_a_token_opens_it_and_shows_nowhere(fleet: Fleet) -> None:
+    """Not in a command line, an environment, a log, a file, or pyinfra's output at its fullest."""
+    fleet.hub("faults", {"path": f"{GATED}/*00002*", "rate": MIB, "times": 1})
+    gated = {"models": {**MANY, "gated": {"repo": GATED, "ctx_size": 256}}}
+    mac = fleet["mac1"]
+    mac.clear_log()
+    deploying = fleet.begin(
+        *("-vvv", "--debug-all", "--limit", "mac1"), environment={"HF_TOKEN": TOKEN}, mac1=gated
+    )
+    until(lambda: list(models(fleet).glob("gated-GGUF/*00002*.part")), 60)
+    seen = b""
+    for pid in processes.of_mac(str(mac.root)):
+        for shown in ("cmdline", "environ"):
+            seen += Path(f"/proc/{pid}/{shown}").read_bytes()
+    transferring = list(models(fleet).glob("gated-GGUF/*00002*.part"))
+
+    assert deploying.wait() == 0, deploying.out
+    assert transferring, "the transfer was over too soon to look at it"
+    assert b"--continue-at" in seen
+    assert TOKEN.encode() not in seen
+    assert TOKEN not in deploying.out
+    assert KEY not in deploying.out
+    assert all(TOKEN not in text for _, text in mac.log)
+    written = [file for file in mac.home.rglob("*") if file.is_file() and file.suffix != ".gguf"]
+    assert [file for file in written if TOKEN.encode() in file.read_bytes()] == []
+    assert fleet.says(model="gated") == SENTENCE
+
+
+def test_disk_too_small_is_refused_before_the_first_byte(fleet: Fleet) -> None:
+    write_model(fleet.lab.hub_root / "lab/more-GGUF", "more")
+    fleet["mac1"].set(disk_free_kb=10 << 20)
+    try:
+        run = deploy(fleet, more={"repo": "lab/more-GGUF"})
+        enough = deploy(fleet)
+    finally:
+        fleet["mac1"].set(disk_free_kb=900000000)
+
+    assert run.code == 1
+    text = plain(run.err)
+    assert "are still to be fetched and 10.0 GiB stay in reserve, but 10.0 GiB are free" in text
+    assert fleet.hub()["files"] == {}
+    assert not (models(fleet) / "more-GGUF").exists()
+    # Nothing is to be fetched, so a full disk is no reason to refuse.
+    assert enough.code == 0, enough.err
+
+
+def test_a_hub_that_is_ill_is_asked_once_for_a_repository(fleet: Fleet) -> None:
+    """Not again for each model and host, as each question may take half a minute."""
+    fleet.hub("faults", {"path": TWO, "on": "api", "status": 404, "times": None})
+
+    run = fleet.deploy(mac1={"models": MANY}, mac2={"models": MANY})
+
+    assert run.code == 1
+    assert "4 problems in the settings" in plain(run.err)
+    asked = [each for each in fleet.hub()["log"] if each["path"] == TWO]
+    assert len(asked) == 1
+
+
+@pytest.mark.soak
+def test_a_new_commit_brings_its_files_and_leaves_no_part_of_the_old(fleet: Fleet) -> None:
+    """The transfer of one commit is cut off, and the repository moves on."""
+    repo = "lab/moving-GGUF"
+    write_model(fleet.lab.hub_root / repo, "moving", pad_bytes=4 * MIB)
+    fleet.hub("faults", {"path": f"{repo}/*00002*", "rate": MIB, "times": 1})
+    model = {"moving": {"repo": repo, "ctx_size": 256}}
+    cut = fleet.begin("--limit", "mac1", mac1={"models": {**MANY, **model}})
+    until(lambda: list(models(fleet).glob("moving-GGUF/*00002*.part")), 60)
+    time.sleep(1)
+    cut.kill()
+    write_model(fleet.lab.hub_root / repo, "moving", pad_bytes=5 * MIB)
+
+    run = deploy(fleet, **model)
+
+    assert run.code == 0, run.err
+    # The first split has the size that it had, which is all that is compared.
+    for name in ("moving-00002-of-00003.gguf", "moving-00003-of-00003.gguf"):
+        whole = (fleet.lab.hub_root / repo / name).read_bytes()
+        assert (models(fleet) / "moving-GGUF" / name).read_bytes() == whole
+    assert list(models(fleet).rglob("*.part*")) == []
