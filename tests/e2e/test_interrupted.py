@@ -375,7 +375,7 @@ def test_killed_in_each_operation_that_has_work(fleet: Fleet, operation: str, de
         inventory = fleet.inventory(**given) if data else fleet.lab.inventory
         dry = fleet.pyinfra("--dry", str(inventory), "deploy.py")
         (row,) = [line for line in plain(dry.out + dry.err).splitlines() if operation in line]
-        assert row.split()[-3:] == ["1", "-", "-"], "it has no work"
+        assert row.partition(operation)[2].split()[0] == "1", f"it has no work: {row}"
     killed_in(fleet, operation, delay, **data)
 
     is_repaired(fleet, **data)
