@@ -268,6 +268,15 @@ def _sharing(hosts: Mapping[str, Settings]) -> list[Problem]:
                             f"give each stack its own {key}.",
                         )
                     )
+            outer, inner = sorted((a.stack_root, b.stack_root), key=len)
+            if inner.startswith(f"{outer}/"):
+                problems.append(
+                    Problem(
+                        f"{one}, {other}: stack_root",
+                        f"Both are the same machine, and {inner!r} lies in {outer!r}.",
+                        "put the stacks beside each other.",
+                    )
+                )
             for port in sorted(_ports(a).keys() & _ports(b).keys()):
                 problems.append(
                     Problem(
