@@ -377,6 +377,7 @@ def test_two_stacks_on_one_machine_may_be_apart() -> None:
     ("second", "where", "what"),
     [
         ({"stack_root": "~/llama-swap"}, "stack_root", "both say '~/llama-swap'"),
+        ({"stack_root": "~/llama-swap/two"}, "stack_root", "lies in '~/llama-swap'"),
         ({"launchd_label_prefix": "com.moonspirit"}, "launchd_label_prefix", "both say"),
         ({"proxy_port": 3000}, "proxy_port and proxy_port", "both want port 3000"),
         ({"proxy_port": 8080}, "llama_swap_port and proxy_port", "both want port 8080"),
@@ -399,6 +400,10 @@ def test_two_stacks_on_one_machine_get_in_each_others_way(
 
     assert found.startswith(f"one, two: {where} | ")
     assert what in found
+
+
+def test_a_stack_beside_one_of_a_similar_name_is_apart() -> None:
+    assert two(stack_root="~/llama-swap-two") == []
 
 
 def test_all_clashes_of_two_stacks_are_reported_together() -> None:

@@ -1,43 +1,71 @@
-"""Which models llama-swap keeps together, and what may therefore be preloaded."""
+"""Which models llama-swap keeps in memory together (from documentation: its `groups`)."""
 
 from typing import Any
 
 import pytest
 
-from herd.core.groups import together
+from herd.core.groups import preload_conflicts, together
+from herd.core.settings import Settings
 from tests.core.samples import declare, problems, settings
 
-TWO = {name: {"repo": f"me/{name}", "preload": True} for name in ("a", "b")}
 
-CASES: dict[str, tuple[dict[str, Any], bool]] = {
-    "no group": ({}, False),
-    "one group that swaps": ({"g": {"members": ["a", "b"]}}, False),
-    "one group that does not": ({"g": {"members": ["a", "b"], "swap": False}}, True),
-    "two exclusive groups": ({"g": {"members": ["a"]}, "h": {"members": ["b"]}}, False),
-    "one exclusive, the other persistent": (
-        {"g": {"members": ["a"]}, "h": {"members": ["b"], "persistent": True, "exclusive": False}},
-        True,
-    ),
-    "neither exclusive": (
-        {"g": {"members": ["a"], "exclusive": False}, "h": {"members": ["b"], "exclusive": False}},
-        True,
-    ),
-    "one beside the exclusive default": ({"g": {"members": ["a"], "exclusive": False}}, False),
-}
+def fleet(preload: bool = True, **groups: dict[str, Any]) -> Settings:
+    models = {name: {"repo": f"me/{name}", "preload": preload} for name in ("a", "b", "c")}
+    return settings(models={"gpt-oss-120b": None, **models}, llama_swap_groups=groups)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_models_stay_loaded_together(case: str) -> None:
-    """In both orders; a pair that cannot is refused where both are to be preloaded."""
-    groups, expected = CASES[case]
-    data = {"models": {"gpt-oss-120b": None, **TWO}, "llama_swap_groups": groups}
+def group(*members: str, **rule: bool) -> dict[str, Any]:
+    return {"members": list(members), **rule}
 
-    found = [p for p in problems(declare(**data)) if "unloads" in p.what]
-    assert bool(found) is not expected
 
-    alone = {
-        "models": {"gpt-oss-120b": None, **{n: m | {"preload": False} for n, m in TWO.items()}}
-    }
-    valid = settings(**alone, llama_swap_groups=groups)
-    assert together(valid, "a", "b") is expected
-    assert together(valid, "b", "a") is expected
+def test_models_of_no_group_replace_each_other() -> None:
+    with pytest.raises(AssertionError, match="unloads"):
+        fleet()
+    assert not together(fleet(preload=False), "a", "b")
+
+
+def test_members_of_a_group_stay_together_only_where_it_does_not_swap() -> None:
+    own = fleet(preload=False, g=group("a", "b"), h=group("c"))
+    assert not together(own, "a", "b")
+    own = fleet(preload=False, g=group("a", "b", swap=False), h=group("c"))
+    assert together(own, "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("g", "h", "stay"),
+    [
+        ({}, {}, False),
+        ({"exclusive": False}, {}, False),
+        ({"exclusive": False}, {"exclusive": False}, True),
+        ({"persistent": True}, {"exclusive": False}, False),
+        ({"persistent": True, "exclusive": False}, {}, True),
+        ({"persistent": True}, {"persistent": True}, True),
+    ],
+    ids=str,
+)
+def test_models_of_two_groups_stay_where_neither_unloads_the_other(
+    g: dict[str, bool], h: dict[str, bool], stay: bool
+) -> None:
+    own = fleet(preload=False, g=group("a", **g), h=group("b", "c", **h))
+
+    assert together(own, "a", "b") is together(own, "b", "a") is stay
+
+
+def test_models_to_preload_that_stay_together_are_fine() -> None:
+    assert preload_conflicts(fleet(g=group("a", "b", "c", swap=False))) == []
+
+
+def test_each_pair_that_cannot_be_preloaded_is_reported() -> None:
+    found = problems(
+        declare(
+            models={
+                "gpt-oss-120b": {"preload": True},
+                "a": {"repo": "me/a", "preload": True},
+                "b": {"repo": "me/b"},
+            }
+        )
+    )
+
+    (problem,) = found
+    assert problem.where.startswith("mac1: models.a.preload, from host mac1")
+    assert problem.what == "Loading 'a' unloads 'gpt-oss-120b', and both are to be preloaded."

@@ -74,12 +74,11 @@ FILE = {
 }
 
 
-def converge(job: str, file: str, *, running: bool = True, console: bool = True) -> Run:
+def converge(job: str, file: str) -> Run:
     return run(
         keep,
         definition=DEFINITION,
-        running=running,
-        console=console,
+        running=True,
         answers={"launchctl print": JOB[job], "state": FILE[file]},
     )
 
@@ -123,6 +122,19 @@ def test_from_every_state_the_order_is_unload_write_load_start(job: str, file: s
     assert (WRITE[1] in sent) == (file != "right")
 
 
+# -- With autostart off, launchd starts nothing by itself.
+
+OFF_PLACE = layout(launchd_autostart="off")
+OFF_DEFINITION = jobs.definition(OFF_PLACE, LLAMA_SWAP, bundle=BUNDLE, depends_on={})
+OFF_TEXT = render.plist(OFF_DEFINITION)
+OFF_JOB = {
+    "right": loaded(OFF_DEFINITION),
+    "dead": loaded(OFF_DEFINITION, pid=None),
+    "old": loaded(OLDER),
+    "old and dead": loaded(OLDER, pid=None),
+    "gone": NOT_LOADED,
+}
+OFF_FILE = {**FILE, "right": f"file 644 {hashlib.sha256(OFF_TEXT.encode()).hexdigest()}  -"}
 OFF = {
     ("right", "right"): [],
     ("dead", "right"): [],
@@ -135,16 +147,39 @@ OFF = {
 }
 
 
+def off(job: str, file: str, *, console: bool = True) -> Run:
+    return run(
+        keep,
+        definition=OFF_DEFINITION,
+        running=False,
+        console=console,
+        answers={"launchctl print": OFF_JOB[job], "state": OFF_FILE[file]},
+    )
+
+
 @pytest.mark.parametrize(("job", "file"), OFF)
 def test_a_job_that_is_off_is_loaded_but_not_started(job: str, file: str) -> None:
-    assert converge(job, file, running=False).sent == OFF[job, file]
+    assert off(job, file).sent == OFF[job, file]
 
 
 @pytest.mark.parametrize(("file", "sent"), [("right", []), ("missing", WRITE), ("changed", WRITE)])
 def test_with_nobody_at_the_console_a_job_that_is_off_is_only_written(
     file: str, sent: list[str]
 ) -> None:
-    assert converge("gone", file, running=False, console=False).sent == sent
+    assert off("gone", file, console=False).sent == sent
+
+
+def test_the_window_that_replaces_a_running_job_opens_by_itself() -> None:
+    """It runs at load; and what opens a window ends at once, so nobody can wait for its process."""
+    window = jobs.window(PLACE, depends_on={})
+    found = run(
+        keep,
+        definition=window,
+        running=False,
+        answers={"launchctl print": JOB["old"], "state": FILE["changed"]},
+    )
+
+    assert found.sent == [f"job-unload {TARGET} 20", *WRITE, *LOAD]
 
 
 @pytest.mark.parametrize("step", [*UNLOAD, WRITE[0], WRITE[2], *LOAD, *START])

@@ -14,7 +14,9 @@ FILES = sorted((ROOT / "herd" / "scripts").glob("*.sh"))
 
 # What a stock Mac does not have, or what only GNU's tools understand (macos.md, section 4).
 FOREIGN = {
-    "a command that macOS lacks": r"(?<![\w-])(timeout|setfacl|flock|getent|nproc|wget|(sha256|md5)sum)\b",
+    "a command that macOS lacks": (
+        r"(?<![\w-])(timeout|setfacl|flock|getent|nproc|wget|sha256sum|md5sum)\b"
+    ),
     "/proc": r"/proc/",
     "GNU's stat": r"\bstat (-c|--)",
     "GNU's sed -i": r"\bsed -i",
