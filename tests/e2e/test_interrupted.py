@@ -87,7 +87,7 @@ def no_files(fleet: Fleet) -> dict[str, Any]:
 
 
 def no_proxy(fleet: Fleet) -> dict[str, Any]:
-    shutil.rmtree(stack(fleet) / "proxy")
+    shutil.rmtree(stack(fleet) / "proxy", ignore_errors=True)
     return {}
 
 
@@ -108,6 +108,7 @@ def an_old_job(fleet: Fleet) -> dict[str, Any]:
         "Label": "com.earlier.llama-swap",
         "ProgramArguments": ["/bin/sleep", "1000"],
         "StandardOutPath": f"{stack(fleet)}/llama-swap.log",
+        "EnvironmentVariables": {"HERD_DEFINITION": "0123456789abcdef"},
     }
     path = mac.home / "Library/LaunchAgents/com.earlier.llama-swap.plist"
     path.write_bytes(plistlib.dumps(job))
