@@ -157,6 +157,12 @@ def test_nested_blocks_do_not_speak_for_the_job() -> None:
     assert (job.state, job.pid, job.runs) == ("running", 3246, 1)
 
 
+def test_of_a_line_that_comes_twice_the_first_counts() -> None:
+    job = parsed(changed(("\tcpumon = default\n", "\tcpumon = default\n\tstate = active\n")))
+
+    assert job.state == "running"
+
+
 def test_only_the_jobs_own_environment_counts() -> None:
     environment = parsed(RUNNING).environment
 
