@@ -62,7 +62,7 @@ JOB = {
     "dead": loaded(DEFINITION, pid=None),
     "old": loaded(OLDER),
     "old and dead": loaded(OLDER, pid=None),
-    "from elsewhere": loaded(DEFINITION, path="/tmp/by-hand.plist"),
+    "from elsewhere": loaded(DEFINITION, path="/Users/me/by-hand.plist"),
     "gone": NOT_LOADED,
 }
 FILE = {
