@@ -1,19 +1,25 @@
-"""sshd of one Mac: key login, commands in the user's home, SFTP; every action is recorded."""
+"""sshd of one Mac: key login, commands in the user's home, SFTP; every action is recorded.
+
+With `ssh -t` a command has a terminal; tunnels lead to loopback only.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import pty
 import re
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import asyncssh
 
 from lab.definition import system_path
 from lab.mac import Machine
+from lab.terminal import LAUNCHER
 
 CHUNK = 65536
 
@@ -41,6 +47,7 @@ class Sshd:
             sftp_factory=lambda channel: _Sftp(channel, self.machine),
             allow_scp=True,
             encoding=None,
+            line_editor=False,
             reuse_address=True,
         )
 
@@ -59,6 +66,9 @@ class Sshd:
         command = process.command
         if command is not None:
             self.machine.record("exec", command)
+        if process.term_type:
+            await self._on_terminal(process)
+            return
         child = await asyncio.create_subprocess_exec(
             *self._argv(command),
             cwd=self.machine.home,
@@ -69,6 +79,36 @@ class Sshd:
             start_new_session=True,
         )
         await _attend(process, child)
+
+    async def _on_terminal(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """A pseudo-terminal of its own, which hangs up when the client is gone."""
+        master, slave = pty.openpty()
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", LAUNCHER, *self._argv(process.command)),
+            cwd=self.machine.home,
+            env=self._environment(process) | {"TERM": process.term_type or ""},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+        )
+        os.close(slave)
+        screen = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(screen), os.fdopen(master, "rb", buffering=0)
+        )
+        typing = asyncio.create_task(_type(process.stdin, master))
+        output = asyncio.create_task(_pump(screen, process.stdout))
+        lost = asyncio.create_task(process.channel.wait_closed())
+        await asyncio.wait((output, lost), return_when=asyncio.FIRST_COMPLETED)
+        for task in (typing, output):
+            task.cancel()
+        await asyncio.gather(typing, output, return_exceptions=True)
+        transport.close()
+        status = await child.wait()
+        lost.cancel()
+        with contextlib.suppress(OSError, asyncssh.Error):
+            process.exit(status if status >= 0 else 128 - status)
 
     def _argv(self, command: str | None) -> list[str]:
         """`zsh -c COMMAND`, which on macOS reads ~/.zshenv and nothing else (zsh(1))."""
@@ -143,13 +183,34 @@ async def _feed(source: asyncssh.SSHReader[bytes], sink: asyncio.StreamWriter) -
             sink.close()
 
 
+async def _type(source: asyncssh.SSHReader[bytes], terminal: int) -> None:
+    while True:
+        try:
+            data = await source.read(CHUNK)
+        except asyncssh.TerminalSizeChanged:
+            continue
+        except (OSError, asyncssh.Error):  # the client is gone
+            return
+        if not data:
+            return
+        with contextlib.suppress(OSError):
+            os.write(terminal, data)
+
+
 async def _pump(source: asyncio.StreamReader, sink: asyncssh.SSHWriter[bytes]) -> None:
-    while data := await source.read(CHUNK):
+    while data := await _read(source):
         try:
             sink.write(data)
             await sink.drain()
         except (OSError, asyncssh.Error):  # the client is gone; _attend notices too
             return
+
+
+async def _read(source: asyncio.StreamReader) -> bytes:
+    try:
+        return await source.read(CHUNK)
+    except OSError:  # EIO: the last process has left the terminal
+        return b""
 
 
 def _close_pipes(child: asyncio.subprocess.Process) -> None:
@@ -176,6 +237,12 @@ class _Server(asyncssh.SSHServer):
         peer = conn.get_extra_info("socket")
         if peer is not None:
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connection_requested(
+        self, dest_host: str, dest_port: int, orig_host: str, orig_port: int
+    ) -> bool:
+        """Whether a client's tunnel may lead there."""
+        return dest_host in ("127.0.0.1", "localhost", "::1")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._connection:
