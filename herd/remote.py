@@ -67,7 +67,12 @@ def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
     set_echo(lambda line, **_: print(line, flush=True))  # for what `follow` prints
     state = State()
     ctx_state.set(state)  # as the CLI does, before an inventory is read
-    everything = make_inventory(inventory, cwd=os.getcwd())
+    try:
+        everything = make_inventory(inventory, cwd=os.getcwd())
+    except Exception as error:  # an inventory is code, and pyinfra wraps what it raises
+        cause = error.__context__ or error
+        words = f"{inventory} cannot be read: {type(cause).__name__}: {cause}"
+        raise RemoteError(words) from None
     state.init(everything, Config())
     chosen = [
         host

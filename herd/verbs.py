@@ -2,8 +2,10 @@
 
 import os
 import shlex
+import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -159,7 +161,10 @@ def unload(remotes: Sequence[Remote], model: str | None) -> bool:
         ok, lines = remote.run(
             StringCommand("curl -sS --fail-with-body --max-time 120 -X POST", QuoteString(url))
         )
-        done &= _say(remote, ok, lines, success=f"{model or 'every model'} is unloaded")
+        what = model or "every model"
+        if not ok:
+            lines = [f"{what} is not unloaded: {' '.join(lines)}"]
+        done &= _say(remote, ok, lines, success=f"{what} is unloaded")
     return done
 
 
@@ -223,7 +228,8 @@ def talk(
             print()
         except chat.ChatError as error:
             done = False
-            print(f"\n[{host.name}] {error}", file=sys.stderr)
+            print(flush=True)
+            print(f"[{host.name}] {error}", file=sys.stderr)
     return done
 
 
@@ -241,12 +247,23 @@ def dashboard(inventory: str, limits: Sequence[str]) -> None:
     state, chosen = hosts(inventory, limits)
     host = _only(chosen)
     port = plan.settings_of(state.inventory)[host.name].llama_swap_port
-    url = f"http://127.0.0.1:{port}/ui/"
     if host.name.startswith("@local"):
-        print(url)
+        print(f"http://127.0.0.1:{port}/ui/")
         return
-    print(f"{url} shows {host.name} until Ctrl+C.")
-    _become([*ssh_command(host, "-N", "-L", f"{port}:127.0.0.1:{port}")])
+    here = _free_port(port)
+    print(f"http://127.0.0.1:{here}/ui/ shows {host.name} until Ctrl+C.")
+    options = ("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{here}:127.0.0.1:{port}")
+    _become(ssh_command(host, *options))
+
+
+def _free_port(wanted: int) -> int:
+    """That port of this workstation, or another if it is taken, as by a stack of its own."""
+    for port in (wanted, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise RemoteError("this workstation has no free port")
 
 
 def _only(chosen: Sequence[Any]) -> Any:
