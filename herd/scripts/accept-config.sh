@@ -1,7 +1,9 @@
 # Asks llama-swap whether it accepts a configuration, by starting it on a free port of this Mac.
 # usage: accept-config.sh LLAMA_SWAP CONFIG     (one that preloads nothing; it is removed)
 said=$(mktemp -t herd-accept.XXXXXX)
-trap 'rm -f "$said" "$2"' EXIT
+config=$2 child=
+trap 'rm -f "$said" "$config"; [ -z "$child" ] || kill "$child" 2>/dev/null' EXIT
+trap 'exit 1' HUP INT TERM
 free() { curl -s -o /dev/null --connect-timeout 2 "http://127.0.0.1:$1/health"; [ $? -eq 7 ]; }
 attempt=0
 while [ $attempt -lt 5 ]; do
@@ -15,6 +17,7 @@ while [ $attempt -lt 5 ]; do
     if curl -s -f -o /dev/null --max-time 2 "http://127.0.0.1:$port/health"; then
       kill $child
       wait $child 2>/dev/null
+      child=
       exit 0
     fi
     polls=$((polls + 1))
@@ -22,6 +25,7 @@ while [ $attempt -lt 5 ]; do
   done
   kill $child 2>/dev/null
   wait $child 2>/dev/null
+  child=
   grep -q 'address already in use' "$said" || break
 done
 echo "llama-swap does not accept the new config.yaml; the old one stays. It says:" >&2

@@ -20,13 +20,16 @@ take_over() {
   while [ $# -ge 4 ]; do
     if [ "$(bytes "$1")" -ne "$3" ]; then
       mkdir -p -- "$(dirname -- "$2")"
-      old=$(cat -- "$2.pid" 2>/dev/null)
-      case $(ps -ww -o args= -p "${old:-0}" 2>/dev/null) in
-        *"$2"*)
-          say "taking over from an earlier run"
-          kill "$old" 2>/dev/null
-          while kill -0 "$old" 2>/dev/null; do sleep 0.2; done ;;
-      esac
+      # The script, and its curl, which lives on when the script was killed.
+      pids=$(cat -- "$2.pid" 2>/dev/null)
+      for old in $pids; do
+        case $(ps -ww -o args= -p "$old" 2>/dev/null) in
+          *"$2"*)
+            say "taking over from an earlier run"
+            kill "$old" 2>/dev/null
+            while kill -0 "$old" 2>/dev/null; do sleep 0.2; done ;;
+        esac
+      done
       echo $$ >"$2.pid"
     fi
     shift 4
@@ -70,6 +73,7 @@ fetch() { # PATH PART SIZE URL
       --connect-timeout 30 --speed-limit 1 --speed-time 60 --continue-at - \
       --write-out '%{http_code}' --output "$2" "$4" >"$2.status" &
     transfer=$!
+    echo $$ "$transfer" >"$2.pid"
     waited=0
     while kill -0 "$transfer" 2>/dev/null; do
       sleep 0.5

@@ -1,13 +1,13 @@
 # Loads a launchd job from its property list. usage: job-load.sh DOMAIN LABEL PLIST
 [ -f "$3" ] || { echo "$3 is not there: deploy first" >&2; exit 1; }
-plutil -lint "$3" >/dev/null || { [ -f "$3" ] || { echo "$3 is not there: deploy first" >&2; exit 1; }
-plutil -lint "$3" >&2; exit 1; }
+plutil -lint "$3" >/dev/null || { plutil -lint "$3" >&2; exit 1; }
 launchctl enable "$1/$2"
 tries=0
 until said=$(launchctl bootstrap "$1" "$3" 2>&1); do
-  # It can be loaded all the same.
-  launchctl print "$1/$2" >/dev/null 2>&1 && break
   tries=$((tries + 1))
+  # "5: Input/output error" is what a label gets that is loaded already, or still going away: only
+  # after a while is it the former.
+  [ $tries -lt 5 ] || { launchctl print "$1/$2" >/dev/null 2>&1 && break; }
   [ $tries -lt 15 ] || { printf '%s\n' "$said" >&2; exit 1; }
   sleep 1
 done

@@ -15,8 +15,6 @@ xcode-select -p >/dev/null 2>&1 && say tools yes
 launchctl print "gui/$uid" >/dev/null 2>&1 && say console yes
 if [ -x "$prefix/bin/brew" ]; then
   say brew yes
-elif [ -d "$prefix" ] && [ -w "$prefix" ]; then
-  say sudo unneeded
 elif sudo -n true 2>/dev/null; then
   say sudo yes
 fi

@@ -172,7 +172,6 @@ def test_a_changed_dependency_restarts_a_job() -> None:
         ({"preflight_disk_reserve_gb": 1}, set()),
         ({"homebrew_upgrade": True}, set()),
     ],
-    ids=str,
 )
 def test_a_setting_restarts_only_the_jobs_that_depend_on_it(
     own: dict[str, Any], restarts: set[str]

@@ -95,7 +95,6 @@ def test_the_key_is_no_argument_of_the_question() -> None:
         ({"states": {}}, "not loaded: a"),
         ({"states": {"a": "stopping"}}, "not loaded: a"),
     ],
-    ids=str,
 )
 def test_each_fault_is_named(change: dict[str, object], words: str) -> None:
     served = Served(**{**GOOD.__dict__, **change})  # type: ignore[arg-type]
