@@ -57,6 +57,8 @@ def definition(
     environment = {"PATH": layout.path}
     if job == PROXY:
         environment |= {"PYTHONPATH": layout.proxy_release(bundle), "PYTHONUNBUFFERED": "1"}
+        # Python would look in the working directory first, where somebody's proxy.py may be.
+        environment["PYTHONSAFEPATH"] = "1"
     return with_digest(
         {
             "Label": layout.label(job),
