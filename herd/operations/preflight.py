@@ -50,6 +50,8 @@ def _foreign(listeners: Mapping[int, Listener], layout: Layout, uid: int) -> Map
     # A stack that moves to another directory still runs in the old one.
     jobs = [host.get_fact(Loaded, uid=uid, label=layout.label(name)) for name in JOBS]
     pids = {job.pid for job in jobs if job and job.pid}
+    # What those and ours have started is ours, however its command line names its files.
+    pids |= {pid for port in listeners.keys() - foreign for pid in listeners[port].processes}
     return {
         port: who
         for port, who in foreign.items()
