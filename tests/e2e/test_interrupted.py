@@ -181,8 +181,8 @@ WORK: dict[str, Callable[[Fleet], dict[str, Any]]] = {
     VERIFY: unloaded,
     SUMMARY: another_context,
 }
-# Operations that never change a Mac.
-IDLE = {PREFLIGHT, SUMMARY}
+# Operations that never change a Mac, or have work only once the one before has done its own.
+IDLE = {PREFLIGHT, SUMMARY, OPENED}
 
 
 def killed_in(fleet: Fleet, operation: str, delay: float, **data: Any) -> str:
@@ -210,7 +210,10 @@ def debris(fleet: Fleet) -> list[str]:
 def is_repaired(fleet: Fleet, **data: Any) -> None:
     """A normal run ends converged and serving, and one more changes nothing."""
     given = {"mac1": data} if data else {}
-    fleet.settles(**given)
+    run, again = fleet.deploy(**given), fleet.deploy(**given)
+    assert run.code == 0, run.err
+    assert again.code == 0, again.err
+    assert again.changed("mac1") == set(), f"{plain(run.err)}\n{plain(again.err)}"
     assert fleet.says() == SENTENCE
     assert debris(fleet) == []
 
