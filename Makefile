@@ -75,7 +75,7 @@ logs:      ## the last lines of the logs: ARGS=-f follows
 
 # -- Development
 test: .venv/.dev  ## every test but the long matrices
-	@$(BIN)/python -m pytest -m "not soak" $(ARGS)
+	@$(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadscope $(ARGS)
 
 soak: .venv/.dev  ## the long matrices
 	@$(BIN)/python -m pytest -m soak $(ARGS)

@@ -6,7 +6,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core import jobs
+from herd.core import jobs, render
 from herd.core.bundle import Bundle
 from herd.core.endpoints import completion, local_proxy
 from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
@@ -45,7 +45,7 @@ def without_strays(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
     }
     loaded = {n: host.get_fact(Loaded, uid=uid, label=layout.label(n)) for n in JOBS if ours}
     kept = {job.pid for job in loaded.values() if job and job.pid}
-    if ours and _is_window(loaded[LLAMA_SWAP], layout, bundle):
+    if ours and _is_window(loaded[LLAMA_SWAP], layout, bundle, uid):
         kept |= {
             pid for port in ports[:2] if port in listeners for pid in listeners[port].processes
         }
@@ -110,26 +110,28 @@ def window(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
     + uid: the user at the console
     """
     yield from launchd.converge(
-        _window(layout, bundle), uid=uid, path=layout.plist(LLAMA_SWAP), running=False
+        _window(layout, bundle, uid), uid=uid, path=layout.plist(LLAMA_SWAP), running=False
     )
 
 
-def _is_window(main: Job | None, layout: Layout, bundle: Bundle) -> bool:
+def _is_window(main: Job | None, layout: Layout, bundle: Bundle, uid: int) -> bool:
     """Whether a Terminal window shall run the stack, and the job that opened it is right: then
     so is what it runs."""
     return (
         layout.settings.launchd_autostart == "terminal"
         and main is not None
-        and main.runs_definition(_window(layout, bundle), layout.plist(LLAMA_SWAP))
+        and main.runs_definition(_window(layout, bundle, uid), layout.plist(LLAMA_SWAP))
     )
 
 
-def _window(layout: Layout, bundle: Bundle) -> dict[str, Any]:
+def _window(layout: Layout, bundle: Bundle, uid: int) -> dict[str, Any]:
     everything = {
         f"{name}: {key}": value
         for name in JOBS
         for key, value in _depends_on(layout, bundle, name).items()
     }
+    # What the window runs has its arguments from there.
+    everything["start.command"] = render.start_command(layout, bundle, uid)
     return jobs.window(layout, depends_on=everything)
 
 
@@ -163,11 +165,11 @@ def window_opened(layout: Layout, *, uid: int) -> Commands:
     + uid: the user at the console
     """
     settings = layout.settings
-    listeners = host.get_fact(Listeners, ports=[settings.proxy_port, settings.llama_swap_port])
-    if len(listeners) == 2:
+    ports = [settings.proxy_port, settings.llama_swap_port]
+    if len(host.get_fact(Listeners, ports=ports)) == len(ports):
         host.noop("the stack runs")
         return
-    yield StringCommand("launchctl", "kickstart", f"gui/{uid}/{layout.label(LLAMA_SWAP)}")
+    yield script("window-open", f"gui/{uid}/{layout.label(LLAMA_SWAP)}", *ports)
 
 
 @operation()
