@@ -192,7 +192,7 @@ def test_off_running_takes_a_change_over_and_goes_on(off: Fleet) -> None:
     """A new definition restarts what runs, as half an old stack would be wrong."""
     mac = off["mac1"]
     port = mac.ports["proxy"] + 1
-    wanted = {"mac1": {"launchd_autostart": "off", "proxy_port": port}}
+    wanted: dict[str, Any] = {"mac1": {"launchd_autostart": "off", "proxy_port": port}}
     assert off.herd("start", inventory=off.inventory(**data("off"))).code == 0
     until(lambda: both_served(mac))
 

@@ -318,7 +318,6 @@ PAIRS = [
     (booted_out, file_deleted),
     (restart_lost, disabled),
     (loaded_from_elsewhere, deaf_to_sigterm),
-    (file_edited, file_is_a_link),
 ]
 RUNS_ON = {file_deleted, file_edited, file_unsafe, file_is_a_link}
 

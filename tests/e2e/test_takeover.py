@@ -187,7 +187,7 @@ def test_what_cannot_be_told_for_ours_is_refused_and_goes_on(
     (window,) = mac.terminals
     window.write("\x03")
     until(lambda: not is_served(mac.ports["llama_swap"]) and not is_served(mac.ports["proxy"]))
-    fleet.settles()
+    assert fleet.deploy().code == 0
     ours_serve(fleet)
 
 
