@@ -1,33 +1,35 @@
-"""The event loop, signals, and the orderly end."""
+"""The listening socket, signals, and the orderly end."""
 
 import asyncio
-import gc
 import logging
 import resource
 import signal
-from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any
 
-from proxy.app import Settings, create_engine
+from aiohttp import web
+
+from proxy.app import Settings, create_app
+from proxy.drain import DRAIN
+from proxy.forward import break_off
 
 _log = logging.getLogger("proxy.server")
 
-# What is written to a client that reads slowly still goes out after the end, but not for long:
-# launchd kills 5 s after SIGTERM.
-FLUSH_SECONDS = 0.5
+KEEPALIVE_SECONDS = 75
+# aiohttp waits this long twice for what is still open, after the drain; launchd kills after 5 s
+CLEANUP_SECONDS = 0.25
 OPEN_FILES = 10240
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Runs on uvloop, which needs two thirds of asyncio's time per token; without it if need be."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main)
-    else:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(main)
+def new_runner(settings: Settings) -> web.AppRunner:
+    """aiohttp's server, with the defaults changed that a proxy cannot live with."""
+    return web.AppRunner(
+        create_app(settings),
+        handler_cancellation=True,  # a client that leaves ends its request, before any token too
+        auto_decompress=False,  # a compressed body goes up as it came
+        access_log=None,  # `log` writes our own
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        shutdown_timeout=CLEANUP_SECONDS,
+    )
 
 
 async def serve(settings: Settings, host: str, port: int, *, drain_seconds: float) -> None:
@@ -38,21 +40,25 @@ async def serve(settings: Settings, host: str, port: int, *, drain_seconds: floa
     loop.add_signal_handler(signal.SIGINT, stop.set)
     loop.add_signal_handler(signal.SIGHUP, settings.keys.reload)
     raise_open_files()
-    # What is there now stays: the collector need not look at it for each thousand requests.
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
-    engine = create_engine(settings)
+    runner = new_runner(settings)
+    await runner.setup()
     try:
-        address = await engine.listen(host, port)
+        site = web.TCPSite(runner, host, port)
+        await site.start()
         _log.info(
-            "listening on %s, upstream %s, %s", _text(address), settings.upstream, settings.keys
+            "listening on %s, upstream %s, %s",
+            _address(runner.addresses[0]),
+            settings.upstream,
+            settings.keys,
         )
         await stop.wait()
-        left = await engine.finish(drain_seconds)
-        _log.info("ending, %d requests broken off", left)
+        await site.stop()
+        left = await runner.app[DRAIN].finish(drain_seconds)
+        for request in left:
+            break_off(request)
+        _log.info("ending, %d requests broken off", len(left))
     finally:
-        engine.close()
-        await engine.closed(FLUSH_SECONDS)
+        await runner.cleanup()
 
 
 def raise_open_files() -> None:
@@ -64,6 +70,6 @@ def raise_open_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _text(address: tuple[str, int]) -> str:
-    host, port = address
+def _address(name: tuple[str, int]) -> str:
+    host, port = name[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
