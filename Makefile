@@ -78,7 +78,7 @@ test: .venv/.dev  ## every test but the long matrices
 	@$(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadscope $(ARGS)
 
 soak: .venv/.dev  ## the long matrices
-	@$(BIN)/python -m pytest -m soak $(ARGS)
+	@$(BIN)/python -m pytest -m soak --numprocesses 2 --dist loadscope $(ARGS)
 
 check: .venv/.dev  ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
