@@ -34,7 +34,7 @@ def complete(
         else:
             yield str(json.loads(response.read())["choices"][0]["message"].get("content") or "")
     except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-        raise ChatError(f"{url} is not reachable from here, or broke off: {error!r}") from error
+        raise ChatError(f"{url} is not reachable from here, or broke off: {error}") from error
     finally:
         connection.close()
 

@@ -30,6 +30,13 @@ def read() -> list[str]:
     raise ValueError("There is no API key, neither in config.json nor in API_KEYS")
 
 
+def how_to_mend() -> str:
+    """What to do when `read` raises."""
+    if CONFIG.exists():
+        return "mend config.json, or remove it; config.example.json shows its form."
+    return "run `make key NAME=me`, or set API_KEYS."
+
+
 def document(keys: list[str]) -> str:
     """The config.json of a Mac."""
     return json.dumps({"apiKeys": keys}, indent=2) + "\n"

@@ -67,14 +67,12 @@ def make(hosts: Iterable[Host]) -> Plan:
     settings, problems = fleet.check(declared(host) for host in hosts)
     if not hosts:
         fix = 'add a Mac: macs = [("studio.local", {"ssh_user": "me"})]'
-        problems.append(Problem("inventory.py", "It names no host.", fix))
+        problems.append(Problem("inventory", "It names no host.", fix))
     api_keys: list[str] = []
     try:
         api_keys = keys.read()
     except ValueError as error:
-        problems.append(
-            Problem("API keys", f"{error}.", "run `make key NAME=me`, or set API_KEYS.")
-        )
+        problems.append(Problem("API keys", f"{error}.", keys.how_to_mend()))
     models: dict[str, list[Resolved]] = {}
     for name, wanted in settings.items():
         models[name], wrong = _resolve(name, wanted)

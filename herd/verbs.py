@@ -1,6 +1,7 @@
 """What a person does with a herd between deploys; each verb takes the chosen hosts."""
 
 import os
+import re
 import shlex
 import socket
 import sys
@@ -183,16 +184,16 @@ def logs(remotes: Sequence[Remote], job: str | None, lines: int, follow: bool) -
 def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision: str) -> bool:
     """Fetch a model's files without declaring it; says what to declare to serve it."""
     defaults = next(iter(remotes[0].settings.models.values()))
-    model = Model.model_validate(
-        {
-            **defaults.model_dump(),
-            "name": repo.rpartition("/")[2].removesuffix("-GGUF"),
-            "repo": repo,
-            "revision": revision,
-            "include": list(include),
-        }
-    )
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+        raise RemoteError(f"{repo!r} is no repository: write OWNER/NAME, as the Hub has it")
+    wanted = {
+        "name": repo.rpartition("/")[2].removesuffix("-GGUF"),
+        "repo": repo,
+        "revision": revision,
+        "include": list(include),
+    }
     try:
+        model = Model.model_validate({**defaults.model_dump(), **wanted})
         resolved = hub.resolve(model)
     except ValueError as error:
         raise RemoteError(str(error)) from None
@@ -216,7 +217,7 @@ def talk(
     try:
         key = keys.read()[0]
     except ValueError as error:
-        raise RemoteError(f"{error}; `make key NAME=me` makes one") from None
+        raise RemoteError(f"{error}: {keys.how_to_mend()}") from None
     done = True
     for host in chosen:
         url = public_proxy(settings[host.name], plan.address(host))

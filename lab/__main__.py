@@ -66,11 +66,15 @@ def up(directory: Path, macs: int, homebrew: str) -> int:
     print("\nDeploy to them:\n")
     inventory = os.path.relpath(lab.inventory)
     key = api_key(lab.directory)
-    print(f"  API_KEYS={key} HF_ENDPOINT={lab.hub_url} \\")
+    # The product's own rule: a config.json in the working directory wins over API_KEYS.
+    own = Path("config.json").exists()
+    print(f"  {'' if own else f'API_KEYS={key} '}HF_ENDPOINT={lab.hub_url} \\")
     print(f"    .venv/bin/pyinfra {inventory} deploy.py\n")
+    print(f"with the keys of {'your config.json' if own else 'API_KEYS'}.\n")
     for mac in lab.macs.values():
         print(f"{mac.name} then answers on http://127.0.0.1:{mac.ports['proxy']}")
-    print(f"\nStop them:\n\n  {_command(directory)} down")
+    stop = "make lab-down" if str(directory) == ".lab" else f"{_command(directory)} down"
+    print(f"\nStop them:\n\n  {stop}")
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from herd.core.groups import preload_conflicts
-from herd.core.layers import Layer, Merged, merge
+from herd.core.layers import MERGED, Layer, Merged, merge
 from herd.core.problems import Problem
 from herd.core.settings import Group, Model, Settings, is_ours, model_fields, wanted_keys
 
@@ -47,7 +47,7 @@ def check(hosts: Iterable[Declared]) -> tuple[dict[str, Settings], list[Problem]
 def check_host(host: Declared) -> tuple[Settings | None, list[Problem]]:
     """One host's settings, None when a value of theirs is bad, and its problems."""
     merged = merge(host.layers)
-    problems = _unknown(host.name, merged)
+    problems = _unknown(host.name, merged) + _unmergeable(host)
     values = {key: value for key, value in merged.values.items() if key in Settings.model_fields}
     defaults = merged.values.get("model_defaults")
     if isinstance(values.get("models"), Mapping):
@@ -70,6 +70,22 @@ def check_host(host: Declared) -> tuple[Settings | None, list[Problem]]:
     problems += [_problem(host.name, merged, error) for error in errors]
     problems += _inconsistent(host.name, merged, settings or _usable(values, errors))
     return (None if errors else settings), problems
+
+
+def _unmergeable(host: Declared) -> list[Problem]:
+    """Layers that are no mapping, under one that is: their entries would be lost in silence."""
+    return [
+        Problem(
+            f"{host.name}: {key}, from {layer.source}",
+            f"{layer.data[key]!r} is no dictionary, so nothing can be merged into it.",
+            "write a dictionary; None as an entry's value removes that entry.",
+        )
+        for key in MERGED
+        for layer in host.layers[:-1]
+        if key in layer.data
+        and not isinstance(layer.data[key], Mapping)
+        and any(isinstance(above.data.get(key), Mapping) for above in host.layers)
+    ]
 
 
 def _defaults_error(merged: Merged) -> list[Mapping[str, Any]]:
@@ -174,6 +190,8 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
             what = f"{value!r} {what}." if not isinstance(value, dict) else f"{what}."
         case "string_pattern_mismatch":
             what = f"{value!r} does not look like a {at[-1]}."
+            if at[-1] == "repo":
+                fix = "write OWNER/NAME, as the Hub has it, without its address."
         case _:
             shown = "" if isinstance(value, dict) else f"{value!r}: "
             what = f"{shown}{what}."

@@ -26,17 +26,21 @@ class Served:
     def complaint(self, models: Collection[str], preload: Iterable[str]) -> str | None:
         """What is not as it should be: health, closed to strangers, open to a key, the models."""
         if self.llama_swap != 200:
-            return f"llama-swap's /health answers HTTP {self.llama_swap}"
+            return f"llama-swap {_answers(self.llama_swap)} on /health"
         if self.anonymous != 401:
-            return f"the proxy answers HTTP {self.anonymous} without a key, not 401"
+            return f"the proxy {_answers(self.anonymous)} without a key, not 401"
         if self.with_key != 200:
-            return f"the proxy answers HTTP {self.with_key or 0} with a key, not 200"
+            return f"the proxy {_answers(self.with_key or 0)} with a key, not 200"
         if self.listed != set(models):
             listed, wanted = ", ".join(sorted(self.listed)), ", ".join(sorted(models))
             return f"llama-swap lists {listed or 'no model'}, not {wanted}"
         if waiting := [name for name in preload if self.states.get(name) != "ready"]:
             return f"not loaded: {', '.join(waiting)}"
         return None
+
+
+def _answers(code: int) -> str:
+    return f"answers HTTP {code}" if code else "does not answer"
 
 
 def parse(lines: Iterable[str]) -> Served:

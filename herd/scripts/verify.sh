@@ -26,7 +26,7 @@ began=$(date +%s) last=
 while reason=$(wrong) && [ -n "$reason" ]; do
   now=$(($(date +%s) - began))
   if [ $now -ge "$limit" ]; then
-    echo "After $limit s: $reason." >&2
+    echo "After $limit s: $reason. If a service hangs, \`make restart\` ends it." >&2
     for log in "$swap_log" "$proxy_log"; do
       echo "The last lines of $log:" >&2
       tail -n 12 "$log" >&2

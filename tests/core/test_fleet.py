@@ -66,7 +66,12 @@ BAD: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "number for a model's name": ({"models": {5: {"repo": "x/y"}}}, "models.5", "string", "means"),
     "field not named by text": ({"models": {"t": {"repo": "x/y", 7: 1}}}, "models.t.7", "", ""),
     # -- Models
-    "repo without owner": (model(repo="tiny"), "models.tiny.repo", "look like a repo", "means"),
+    "repo without owner": (
+        model(repo="tiny"),
+        "models.tiny.repo",
+        "look like a repo",
+        "OWNER/NAME",
+    ),
     "repo as URL": (model(repo="https://h.co/a/b"), "models.tiny.repo", "look like a repo", ""),
     "no pattern": (model(include=[]), "models.tiny.include", "at least 1", "include means"),
     "pattern not in a list": (model(include="*.gguf"), "models.tiny.include", "list", "means"),
@@ -425,3 +430,14 @@ def test_the_same_address_on_another_ssh_port_is_another_machine() -> None:
     )
 
     assert found == []
+
+
+@pytest.mark.parametrize("value", [[], None, "x"])
+def test_a_lower_layer_that_cannot_be_merged_is_not_lost_in_silence(value: Any) -> None:
+    """A group's list under a host's dictionary would leave no trace."""
+    everywhere = defaults() | {"models": value}
+
+    found = problems(declare(everywhere=everywhere, models={"t": {"repo": "me/t"}}))
+
+    assert any(f"{value!r} is no dictionary" in problem.what for problem in found)
+    assert any("models, from group_data/all.py" in problem.where for problem in found)

@@ -84,11 +84,11 @@ def test_the_key_is_no_argument_of_the_question() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"llama_swap": 0}, "llama-swap's /health answers HTTP 0"),
+        ({"llama_swap": 0}, "llama-swap does not answer on /health"),
         ({"anonymous": 200}, "the proxy answers HTTP 200 without a key, not 401"),
-        ({"anonymous": 0}, "the proxy answers HTTP 0 without a key"),
+        ({"anonymous": 0}, "the proxy does not answer without a key"),
         ({"with_key": 401}, "the proxy answers HTTP 401 with a key, not 200"),
-        ({"with_key": None}, "the proxy answers HTTP 0 with a key"),
+        ({"with_key": None}, "the proxy does not answer with a key"),
         ({"listed": frozenset({"a"})}, "llama-swap lists a, not a, b"),
         ({"listed": frozenset({"a", "b", "c"})}, "llama-swap lists a, b, c, not a, b"),
         ({"listed": frozenset()}, "llama-swap lists no model, not a, b"),

@@ -94,7 +94,7 @@ def test_the_command_line(tmp_path: Path) -> None:
         assert code == 0
         assert re.search(r"API_KEYS=sk-lab-\S{32} HF_ENDPOINT=http://127.0.0.1:\d+ \\\n", told)
         assert ".venv/bin/pyinfra .lab/inventory.py deploy.py\n" in told
-        assert "python -m lab down" in told
+        assert "Stop them:\n\n  make lab-down\n" in told
         assert command(tmp_path, "status")[1].splitlines()[1].startswith("mac1: SSH on port ")
         assert command(tmp_path, "shell", "mac1", "id -un; ls -d $LAB_MAC/opt/homebrew")[
             1

@@ -165,7 +165,7 @@ def test_a_stack_that_never_serves_fails_with_the_reason_and_the_ends_of_the_log
     reason = reason.replace("SWAP", str(stack.swap.port)).replace("PROXY", stack.proxy.url)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
-    assert lines[0] == f"After 0 s: {reason}."
+    assert lines[0] == f"After 0 s: {reason}. If a service hangs, `make restart` ends it."
     assert lines[1] == f"The last lines of {logs[0]}:"
     assert lines[2:14] == [f"my swap {n}" for n in range(88, 100)]
     assert lines[14] == f"The last lines of {logs[1]}:"
