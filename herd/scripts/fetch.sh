@@ -105,9 +105,10 @@ while [ $# -ge 4 ]; do
     done=$((done - before))
     fetch "$@"
     mv -f -- "$2" "$1" || fail "cannot put $1 in place"
-    rm -f -- "$2.pid"
     done=$((done + $3))
   fi
+  # A run that was taken over may have left these, of a file that was whole by then, too.
+  rm -f -- "$2" "$2.pid" "$2.status"
   shift 4
 done
 say "complete, $(human "$total")"

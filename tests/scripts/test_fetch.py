@@ -384,6 +384,19 @@ def test_a_number_of_a_process_that_is_gone_or_none_at_all_does_not_matter(
     assert files(target) == hub.files
 
 
+def test_what_a_run_left_that_was_taken_over_at_the_very_end_is_cleared_away(
+    machine: Machine, hub: Hub, target: Path
+) -> None:
+    """Its bytes were all there, so nothing is fetched that would clear it."""
+    put(part(hub, target), FIRST)
+    for leftover in ("pid", "status"):
+        put(Path(f"{part(hub, target)}.{leftover}"), b"206")
+    done = fetch(machine, hub, target)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert files(target) == hub.files
+
+
 def test_a_run_whose_connection_is_gone_stops_and_leaves_its_part(
     machine: Machine, hub: Hub, target: Path
 ) -> None:
