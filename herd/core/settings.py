@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -184,8 +184,3 @@ def is_ours(key: str) -> bool:
 def model_fields() -> set[str]:
     """The settings of one model."""
     return set(Model.model_fields) - {"name"}
-
-
-def plain(settings: Settings) -> dict[str, Any]:
-    """The settings as plain data, in the order of group_data/all.py."""
-    return settings.model_dump()
