@@ -37,3 +37,9 @@ def yaml_quote(value: object) -> str:
 def xml_quote(value: object) -> str:
     """Character data of an XML element."""
     return escape(str(value))
+
+
+def elided(value: str, most: int = 160) -> str:
+    """`value` in at most so many characters: a command line is known by its start and its end."""
+    half = (most - 3) // 2
+    return value if len(value) <= most else f"{value[:half]}...{value[-half:]}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from pyinfra.api import FactBase, FactProcessError, StringCommand
 
+from herd.core.text import elided
 from herd.facts.script import script
 
 
@@ -29,7 +30,7 @@ class Listener:
         )
 
     def __str__(self) -> str:
-        shown = [f"{process.command[:70]} (pid {pid})" for pid, process in self.processes.items()]
+        shown = [f"{elided(one.command)} (pid {pid})" for pid, one in self.processes.items()]
         return ", ".join(shown) or "another user's process"
 
 

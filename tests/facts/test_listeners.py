@@ -60,6 +60,9 @@ def test_a_process_that_only_root_may_see_is_not_ours() -> None:
 
 
 def test_a_listener_is_named_shortly() -> None:
-    assert str(listener("node server.js", "x" * 200)) == (
-        f"node server.js (pid 11), {'x' * 70} (pid 12)"
-    )
+    """A long path in front does not hide what is run, nor with which arguments."""
+    deep = f"/{'deep/' * 60}llama-swap --config config.yaml"
+    shown = str(listener("node server.js", deep))
+    assert shown.startswith("node server.js (pid 11), /deep/")
+    assert shown.endswith("deep/llama-swap --config config.yaml (pid 12)")
+    assert len(shown) < 220
