@@ -1,17 +1,49 @@
-"""The auth proxy: checks the key of a request, then streams it to llama-swap and back.
+"""The auth proxy: checks who a request is from and what it may do, then streams it to llama-swap.
 
-A separate program: aiohttp and the standard library only; it imports nothing of the rest of the
-repository, and nothing there needs it to run. Lower lines may import upper ones, not the reverse:
+A separate program: aiohttp's parser, uvloop, prometheus_client and the standard library; it imports
+nothing of the rest of the repository, and nothing there needs it to run. Two halves, which know
+each other only by `exchange`: the engine speaks HTTP and moves bytes, the policy decides and keeps
+the books. In each list, lower modules may import upper ones, not the reverse.
 
-- `keys`      what a key is, and what config.json may say about keys; pure
-- `keystore`  the keys in force: read at the start, and again when the file changes
-- `headers`   which headers pass, and what a request's credential is; pure
-- `errors`    refusals, and how they reach the client: in the shape of OpenAI's errors
-- `log`       one line per request, and no line that could hold a key or a prompt
-- `drain`     knows the open requests, and refuses new ones when the program is about to end
-- `auth`      the key check, before anything else is read or answered
-- `forward`   the pass-through: opens llama-swap, streams both ways
-- `app`       `create_app(settings)`: the routes, and the order in which a request meets the above
-- `server`    the listening socket, signals and the orderly end
-- `__main__`  the command line
+- `exchange`  what engine and policy say to each other about one request; types only
+
+The policy:
+
+- `keyring`    what a key is and may do, and how the key of a request is found; pure
+- `weakness`   which keys could be guessed or not be sent; pure
+- `entry`      one entry of config.json's `apiKeys`, with all its faults; pure
+- `keys`       what config.json and API_KEYS may say about keys, and a fresh one; pure
+- `keystore`   the keys in force: read at the start, and again when the file changes
+- `routes`     what is reachable, and for which scope; pure
+- `dialect`    errors as OpenAI's and Anthropic's clients read them; pure
+- `cors`       what pages of other web origins may do; pure
+- `limits`     how much each name may ask for; pure
+- `tokens`     tokens of an answer, read in passing; pure
+- `login`      sessions of browsers, and which requests may act by them; pure
+- `usage`      the books per day, key and model, in SQLite
+- `metrics`    what Prometheus may ask for
+- `accesslog`  one line for each request
+- `tls`        a certificate, taken anew when it was renewed
+- `ticket`     running requests, charged while they run and at their end
+- `handlers`   what is answered here and not by llama-swap
+- `policy`     the order in which a request meets the above
+- `plain`      a policy without any of it: whoever has a key may do everything
+
+The engine:
+
+- `headers`    which headers of a request pass, and what its credential is; pure
+- `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
+- `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
+- `upstream`   connections to llama-swap
+- `forward`, `local`                 one request, passed on or answered here
+- `client`     one connection of a client
+- `engine`     all of them, and the limits they share
+
+The program:
+
+- `log`        where the log goes
+- `app`        settings, and the engine they make
+- `server`     the event loop, signals and the orderly end
+- `commands`   what serves nothing: `keys new` and `usage`
+- `__main__`   the command line
 """

@@ -1,7 +1,6 @@
-"""The command line: `python -m proxy serve` and `python -m proxy keys new NAME`."""
+"""The command line: `python -m proxy serve`, `keys new NAME` and `usage`."""
 
 import argparse
-import asyncio
 import os
 import socket
 import sys
@@ -9,11 +8,12 @@ from pathlib import Path
 
 from yarl import URL
 
-from proxy import log
+from proxy import commands, log
 from proxy.app import Settings
-from proxy.keys import new_key
 from proxy.keystore import KeyStore
-from proxy.server import serve
+from proxy.policy import HerdPolicy, PolicyState
+from proxy.server import run, serve
+from proxy.usage import Usage
 
 # Below launchd's 5 seconds between SIGTERM and SIGKILL.
 DRAIN_SECONDS = 3.0
@@ -22,18 +22,22 @@ DRAIN_SECONDS = 3.0
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; the exit code is 0, 1 if it could not be done, 2 for a wrong call."""
     args = parser().parse_args(argv)
-    if args.command == "keys":
-        return keys_new(args.name)
-    return run_server(args)
+    match args.command:
+        case "keys":
+            return commands.keys_new(args)
+        case "usage":
+            return commands.show_usage(args)
+        case _:
+            return run_server(args)
 
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     root = argparse.ArgumentParser(prog="python -m proxy", description="Auth proxy for llama-swap.")
-    commands = root.add_subparsers(dest="command", required=True)
+    verbs = root.add_subparsers(dest="command", required=True)
 
     defaults = argparse.ArgumentDefaultsHelpFormatter
-    server = commands.add_parser(
+    server = verbs.add_parser(
         "serve",
         formatter_class=defaults,
         help="run the proxy until SIGTERM",
@@ -64,13 +68,29 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how long open streams may go on after SIGTERM",
     )
+    server.add_argument(
+        "--usage",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with what was used (default: usage.db beside the file with the keys)",
+    )
 
-    keys = commands.add_parser("keys", help="make keys", description="Makes keys.")
+    keys = verbs.add_parser("keys", help="make keys", description="Makes keys.")
     keys_commands = keys.add_subparsers(dest="keys_command", required=True)
     new = keys_commands.add_parser(
-        "new", help="print a fresh key", description="Prints a fresh key, which is stored nowhere."
+        "new",
+        help="print a fresh key",
+        description="Prints a fresh key, which is stored nowhere, and the entry that lets it in.",
     )
-    new.add_argument("name", metavar="NAME", type=printable, help="who it is for")
+    commands.add_keys_new(new)
+    used = verbs.add_parser(
+        "usage",
+        formatter_class=defaults,
+        help="show what was used",
+        description="Shows requests and tokens for each day (UTC), key and model.",
+    )
+    commands.add_usage(used)
     return root
 
 
@@ -78,28 +98,21 @@ def run_server(args: argparse.Namespace) -> int:
     """Serves until told to stop."""
     log.set_up()
     try:
-        settings = Settings(
-            keys=KeyStore(args.config, os.environ.get("API_KEYS", "")), upstream=args.upstream
-        )
+        keys = KeyStore(args.config, os.environ.get("API_KEYS", ""))
+        usage = Usage(getattr(args, "usage", args.config.absolute().parent / "usage.db"))
     except ValueError as problem:
         return fail(f"cannot start: {problem}")
+    policy = HerdPolicy(PolicyState(keys, usage))
+    settings = Settings(keys=keys, upstream=args.upstream, policy=policy)
     host, port = args.listen
     try:
-        asyncio.run(serve(settings, host, port, drain_seconds=args.drain))
+        run(serve(settings, host, port, drain_seconds=args.drain))
     except OSError as error:
         unknown_host = isinstance(error, socket.gaierror)  # its numbers are not errno's
         reason = error.strerror if unknown_host else os.strerror(error.errno or 0)
         return fail(f"cannot listen on {host} port {port}: {reason}")
-    return 0
-
-
-def keys_new(name: str) -> int:
-    """Prints a key, once."""
-    key = new_key()
-    print(f"A new key for {name}. It is shown only now, and stored nowhere:\n")
-    print(f"  {key}\n")
-    print("To let it in, put it into config.json, beside the keys that are there:\n")
-    print(f'  {{"apiKeys": ["{key}"]}}')
+    finally:
+        usage.close()
     return 0
 
 
@@ -129,13 +142,6 @@ def seconds(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"not a number of seconds: {text!r}")
     return value
-
-
-def printable(text: str) -> str:
-    """A name that a terminal shows as it is."""
-    if not text.strip() or not text.isprintable():
-        raise argparse.ArgumentTypeError("it must have letters, and nothing that is not shown")
-    return text
 
 
 def fail(message: str) -> int:

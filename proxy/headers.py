@@ -1,42 +1,44 @@
-"""Which headers pass in which direction, and what a request's credential is. Pure functions."""
+"""Which headers of a request pass, and what its credential is. Pure functions."""
 
-from collections.abc import Mapping
+from multidict import MultiMapping
 
-from multidict import CIMultiDict, MultiMapping
-
-Headers = CIMultiDict[str]
+from proxy.exchange import RawHeaders
 
 # RFC 9110 7.6.1, and the ones older programs treat so. They speak of one connection, not of the
 # message; what `Connection` names belongs to them too.
 HOP_BY_HOP = frozenset(
     {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authentication-info",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
     }
 )
 
-CREDENTIALS = frozenset({"authorization", "x-api-key"})
+CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 
 # Set anew or answered by this proxy. A client's word on who it is would be a lie waiting to happen.
 OURS = frozenset(
     {
-        "expect",
-        "forwarded",
-        "host",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
-        "x-real-ip",
+        b"expect",
+        b"forwarded",
+        b"host",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-proto",
+        b"x-real-ip",
     }
 )
+
+_COMMON = frozenset({b"keep-alive", b"close"})  # values of Connection that name no header
+
+_DROPPED = HOP_BY_HOP | CREDENTIALS | OURS
 
 
 def credential(headers: MultiMapping[str]) -> str | None:
@@ -55,55 +57,82 @@ def credential(headers: MultiMapping[str]) -> str | None:
     return secret.strip() or None if scheme.lower() == "bearer" else None
 
 
-def to_upstream(headers: MultiMapping[str], *, client: str, scheme: str) -> Headers:
-    """The request's headers as llama-swap gets them."""
-    passed = _without(headers, HOP_BY_HOP | CREDENTIALS | OURS | _named_by_connection(headers))
-    passed["X-Forwarded-For"] = client
-    passed["X-Forwarded-Proto"] = scheme
-    if host := headers.get("Host"):
-        passed["X-Forwarded-Host"] = host
-    return passed
+def to_upstream(headers: RawHeaders, *, host: bytes, client: str, scheme: str) -> bytes:
+    """The header lines llama-swap gets, without those that say where the body ends if chunked."""
+    forwarded_host = None
+    named = frozenset[bytes]()
+    lines = [b"Host: " + host]
+    for name, value in headers:
+        lower = name.lower()
+        if lower not in _DROPPED:
+            lines.append(name + b": " + value)
+        elif lower == b"host":
+            forwarded_host = value
+        elif lower == b"connection" and value.lower() not in _COMMON:
+            named |= named_by_connection(headers)
+    if named:
+        lines[1:] = [line for line in lines[1:] if line.partition(b":")[0].lower() not in named]
+    lines.append(b"X-Forwarded-For: " + client.encode())
+    lines.append(b"X-Forwarded-Proto: " + scheme.encode())
+    if forwarded_host:
+        lines.append(b"X-Forwarded-Host: " + forwarded_host)
+    return b"\r\n".join(lines) + b"\r\n"
 
 
-def to_client(headers: MultiMapping[str]) -> Headers:
-    """The response's headers as the client gets them."""
-    drop = HOP_BY_HOP | _named_by_connection(headers)
-    if "Transfer-Encoding" in headers:
-        drop |= {"content-length"}  # RFC 9112 6.3: it says nothing then, and would be believed
-    passed = _without(headers, drop)
-    for name in [name for name, value in passed.items() if not is_utf8(value)]:
-        del passed[name]
-    return passed
+def named_by_connection(headers: RawHeaders) -> frozenset[bytes]:
+    """The headers that belong to the connection because its own header says so.
+
+    Not the length: without it the body would be taken for the next request.
+    """
+    return frozenset(
+        part.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for part in value.split(b",")
+    ) - {b"content-length"}
 
 
-def wants_upgrade(headers: Mapping[str, str]) -> bool:
+def wants_upgrade(headers: MultiMapping[str]) -> bool:
     """Whether a client asks to speak something else than HTTP.
 
     h2c may be overlooked (RFC 9110 7.8), and must be: `curl --http2` asks for it in passing.
     """
-    protocols = {name.strip().lower() for name in headers.get("Upgrade", "").split(",")}
+    protocols = {
+        name.strip().lower() for line in headers.getall("Upgrade", ()) for name in line.split(",")
+    }
     return bool(protocols - {"", "h2c"})
 
 
-def is_utf8(text: str) -> bool:
-    """False for text that came as other bytes: aiohttp reads those, but cannot write them again."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+def is_chunked_or_plain(headers: MultiMapping[str]) -> bool:
+    """Whether the body has no transfer coding but chunked."""
+    codings = headers.getall("Transfer-Encoding", ())
+    return not codings or [coding.strip().lower() for coding in codings] == ["chunked"]
 
 
-def _named_by_connection(headers: MultiMapping[str]) -> frozenset[str]:
-    return frozenset(
-        name.strip().lower()
-        for line in headers.getall("Connection", [])
-        for name in line.split(",")
+def is_utf8(value: bytes) -> bool:
+    """Whether these bytes mean the same to everyone."""
+    if value.isascii():
+        return True
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def all_utf8(target: str, headers: RawHeaders) -> bool:
+    """Whether a head has no bytes that programs would read differently."""
+    # One look at all of them: nearly always they are ASCII.
+    return (target.isascii() or _encodes(target)) and (
+        b"".join([value for _, value in headers]).isascii()
+        or all(is_utf8(value) for _, value in headers)
     )
 
 
-def _without(headers: MultiMapping[str], names: frozenset[str]) -> Headers:
-    """The other headers. A repeated one is spelled as at first, or aiohttp would keep only one."""
-    passed: Headers = CIMultiDict()
-    spelling: dict[str, str] = {}
-    for name, value in headers.items():
-        lower = name.lower()
-        if lower not in names:
-            passed.add(spelling.setdefault(lower, name), value)
-    return passed
+def _encodes(text: str) -> bool:
+    """False for text with surrogates, which is how the parser keeps bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,43 +1,17 @@
-"""What a key is, and what config.json may say about keys. Pure; no message ever quotes a key."""
+"""What config.json and API_KEYS may say about keys, and a fresh one. No message quotes a key."""
 
-import hashlib
-import hmac
 import json
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from proxy.entry import read_entry
+from proxy.keyring import Key, Keys
 
 
 def new_key() -> str:
     """A fresh key: 256 random bits, recognisable by its prefix in a leak scanner."""
     return "sk-herd-" + secrets.token_urlsafe(32)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key, of which only the digest is kept; `label` is how logs call it."""
-
-    label: str
-    digest: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """All keys in force, never none."""
-
-    entries: tuple[Key, ...]
-
-    def find(self, secret: str) -> Key | None:
-        """The entry for this secret; takes as long for a wrong secret as for a right one.
-
-        Digests have one length and every entry is compared, so the time tells neither how much of
-        a guess was right nor which entry it was.
-        """
-        digest = _digest(secret)
-        found = None
-        for key in self.entries:
-            if hmac.compare_digest(key.digest, digest):
-                found = key
-        return found
 
 
 def parse_keys(text: str) -> Keys:
@@ -47,55 +21,70 @@ def parse_keys(text: str) -> Keys:
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise ValueError(f"it is not valid JSON: {error.msg} at {where}") from None
-    except RecursionError:
-        raise ValueError("it is not valid JSON for us: nested too deeply") from None
+    except (RecursionError, ValueError):
+        raise ValueError("it is not valid JSON for us: too deep, or a number too long") from None
     if not isinstance(config, dict):
         raise ValueError('it must be an object: {"apiKeys": ["..."]}')
     if "apiKeys" not in config:
         raise ValueError('it has no "apiKeys"')
     values = config["apiKeys"]
     if not isinstance(values, list):
-        raise ValueError('"apiKeys" must be a list of strings')
-    return _keys(values)
+        raise ValueError('"apiKeys" must be a list of strings and objects')
+    return _keys(values, config.get("allowOrigins", []))
 
 
 def parse_key_list(text: str) -> Keys:
     """The keys in a comma-separated list, as in API_KEYS=a,b."""
-    return _keys([part.strip() for part in text.split(",") if part.strip()])
+    return _keys([part.strip() for part in text.split(",") if part.strip()], [])
 
 
-def _keys(values: list[object]) -> Keys:
-    problems = [] if values else ["there is no key"]
-    first_seen: dict[str, int] = {}
-    entries = []
+def _keys(values: Sequence[object], origins: object) -> Keys:
+    faults = [] if values else ["there is no key; make one with `python -m proxy keys new NAME`"]
+    first_seen: dict[bytes, str] = {}
+    keys: list[Key] = []
     for number, value in enumerate(values, start=1):
-        if not isinstance(value, str):
-            problems.append(f"key {number} is not a string")
-        elif fault := _fault(value):
-            problems.append(f"key {number} {fault}")
-        elif value in first_seen:
-            problems.append(f"key {number} is the same as key {first_seen[value]}")
+        entry = read_entry(number, value)
+        faults += entry.faults
+        if entry.key is None:
+            continue
+        first = first_seen.setdefault(entry.key.digest, entry.title)
+        if first != entry.title:
+            faults.append(f"{entry.title} is the same as {first}; remove one of them")
         else:
-            first_seen[value] = number
-            entries.append(Key(label=str(number), digest=_digest(value)))
-    if problems:
-        raise ValueError("; ".join(problems))
-    return Keys(tuple(entries))
+            keys.append(entry.key)
+            faults += _overlap(entry.title, keys)
+    faults += _faulty_origins(origins)
+    if faults:
+        raise ValueError("; ".join(faults))
+    return Keys(keys, origins if isinstance(origins, list) else ())
 
 
-def _fault(value: str) -> str | None:
-    """Why a client could not send this key in a header, if so."""
-    if not value:
-        return "is empty"
-    if any(character.isspace() for character in value):
-        return "has whitespace in it"
-    if not value.isascii():
-        return "has characters outside ASCII in it"
-    if not value.isprintable():
-        return "has control characters in it"
-    return None
+def _overlap(title: str, keys: list[Key]) -> list[str]:
+    """A name has one key, or an old one that ends and its successor."""
+    of_name = [key for key in keys if key.name == keys[-1].name]
+    if len(of_name) == 1:
+        return []
+    if len(of_name) > 2:
+        return [f"{title} is the third of its name; remove the oldest, or name it otherwise"]
+    if all(key.expires is None for key in of_name):
+        return [f'{title} is the second of its name; give the older one an "expires"']
+    return []
 
 
-def _digest(secret: str) -> bytes:
-    # surrogateescape: a header may hold any bytes, and this is how aiohttp decoded them
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
+def _faulty_origins(origins: object) -> list[str]:
+    if isinstance(origins, list) and all(_is_origin(origin) for origin in origins):
+        return []
+    return ['"allowOrigins" must be a list of web origins as "https://chat.example.com"']
+
+
+def _is_origin(value: object) -> bool:
+    """Whether a browser would send exactly this as `Origin`."""
+    try:
+        if not isinstance(value, str) or value != value.lower() or not value.isascii():
+            return False
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
+        default = {"http": 80, "https": 443}.get(parts.scheme)
+        return bool(good) and parts.port != default and value == f"{parts.scheme}://{parts.netloc}"
+    except ValueError:
+        return False

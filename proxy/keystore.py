@@ -2,9 +2,12 @@
 
 import logging
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from proxy.keys import Keys, parse_key_list, parse_keys
+from proxy.keyring import Key, Keys
+from proxy.keys import parse_key_list, parse_keys
 
 _log = logging.getLogger("proxy.keys")
 
@@ -15,14 +18,17 @@ class KeyStore:
     """Holds the keys, and asks the file system at each request whether they are still current.
 
     A stat takes about two microseconds; a changed file therefore counts from the next request on.
+    `on_change` is told the new keys, so that what runs with a revoked one can be ended.
     """
 
     def __init__(self, config: Path, env: str = "") -> None:
         """Reads the keys; ValueError says in one line why there are none to work with."""
+        self.on_change: Callable[[Keys], None] = lambda _: None
         self._config = config
         self._env = env
         self._stamp = _stamp(config)
         self._keys, self._origin = self._read()
+        self._remind()
 
     def current(self) -> Keys:
         """The keys in force now."""
@@ -41,10 +47,16 @@ class KeyStore:
             _log.error("the old keys stay in force (%s): %s", self, problem)
         else:
             _log.info("keys read again: %s", self)
+            self._remind()
+            self.on_change(self._keys)
 
     def __str__(self) -> str:
         count = len(self._keys.entries)
         return f"{count} key{'s' if count != 1 else ''} from {self._origin}"
+
+    def _remind(self) -> None:
+        if over := [_title(key) for key in self._keys.entries if key.expired(time.time())]:
+            _log.warning("expired, and to be removed: %s", ", ".join(over))
 
     def _read(self) -> tuple[Keys, str]:
         try:
@@ -68,6 +80,11 @@ class KeyStore:
             return parse_key_list(self._env), "API_KEYS"
         except ValueError as problem:
             raise ValueError(f"API_KEYS: {problem}") from None
+
+
+def _title(key: Key) -> str:
+    made = time.strftime(" of %Y-%m-%d", time.gmtime(key.created)) if key.created else ""
+    return f"{key.name}{made}"
 
 
 def _stamp(path: Path) -> _Stamp:

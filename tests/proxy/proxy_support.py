@@ -12,21 +12,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aiohttp import web
+import uvloop
 
-from proxy.app import Settings
+from proxy.app import Settings, create_engine
+from proxy.engine import Engine
+from proxy.exchange import Limits
 from proxy.keystore import KeyStore
-from proxy.server import new_runner
 
 KEY = "sk-herd-the-key-of-these-tests"
 ROOT = Path(__file__).parents[2]
+
+# The program runs on uvloop; without it, and in PROXY_TEST_LOOP=asyncio, on asyncio's own loop.
+LOOPS = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+LOOP = os.environ.get("PROXY_TEST_LOOP", "uvloop")
 
 T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T], seconds: float = 15) -> T:
-    """Runs one asynchronous test; what hangs is a failure."""
-    return asyncio.run(asyncio.wait_for(coroutine, seconds))
+    """Runs one asynchronous test, on the event loop of `LOOP`; what hangs is a failure."""
+    with asyncio.Runner(loop_factory=LOOPS[LOOP]) as runner:
+        return runner.run(asyncio.wait_for(coroutine, seconds))
 
 
 @dataclass
@@ -151,7 +157,7 @@ async def listening(upstream: Upstream, port: int = 0) -> AsyncIterator[Upstream
 @dataclass
 class Proxy:
     port: int
-    runner: web.AppRunner
+    engine: Engine
     config: Path
 
     @property
@@ -196,19 +202,22 @@ def config_file(directory: str | Path, *keys: str) -> Path:
 
 
 @asynccontextmanager
-async def proxy_to(port: int, host: str = "127.0.0.1") -> AsyncIterator[Proxy]:
+async def proxy_to(
+    port: int, host: str = "127.0.0.1", limits: Limits | None = None
+) -> AsyncIterator[Proxy]:
     """The proxy, in this process, in front of whatever listens on a port."""
     with tempfile.TemporaryDirectory() as directory:
         config = config_file(directory, KEY)
-        settings = Settings(keys=KeyStore(config), upstream=f"http://{host}:{port}")
-        runner = new_runner(settings)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
+        settings = Settings(
+            keys=KeyStore(config), upstream=f"http://{host}:{port}", limits=limits or Limits()
+        )
+        engine = create_engine(settings)
+        _, own_port = await engine.listen("127.0.0.1", 0)
         try:
-            yield Proxy(runner.addresses[0][1], runner, config)
+            yield Proxy(own_port, engine, config)
         finally:
-            await runner.cleanup()
+            engine.close()
+            await engine.closed(1)
 
 
 @asynccontextmanager

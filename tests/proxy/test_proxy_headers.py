@@ -3,12 +3,34 @@
 import pytest
 from multidict import CIMultiDict
 
-from proxy.headers import credential, to_client, to_upstream, wants_upgrade
+from proxy.answer import BadAnswer, Framing, for_client, parse
+from proxy.headers import credential, to_upstream, wants_upgrade
+
+Pairs = list[tuple[str, str]]
 
 
-def up(*pairs: tuple[str, str]) -> list[tuple[str, str]]:
-    sent = to_upstream(CIMultiDict(pairs), client="192.0.2.7", scheme="http")
-    return [(name, value) for name, value in sent.items() if not name.startswith("X-Forwarded")]
+def pairs_of(lines: bytes) -> Pairs:
+    split = (line.partition(": ") for line in lines.decode().split("\r\n") if ": " in line)
+    return [(name, value) for name, _, value in split]
+
+
+def all_up(*pairs: tuple[str, str]) -> Pairs:
+    raw = [(name.encode(), value.encode()) for name, value in pairs]
+    return pairs_of(to_upstream(raw, host=b"llama:1", client="192.0.2.7", scheme="http"))
+
+
+def up(*pairs: tuple[str, str]) -> Pairs:
+    sent = all_up(*pairs)
+    assert sent.pop(0) == ("Host", "llama:1")
+    return [(name, value) for name, value in sent if not name.startswith("X-Forwarded")]
+
+
+def down(*pairs: tuple[str, str]) -> Pairs:
+    lines = [f"{name}: {value}".encode() for name, value in (*pairs, ("Date", "then"))]
+    head = parse(b"\r\n".join([b"HTTP/1.1 200 OK", *lines]), to_head=False)
+    sent = pairs_of(for_client(head, "id", b"", chunked=False, close=False))
+    assert sent[-2:] == [("Date", "then"), ("X-Request-Id", "id")]
+    return sent[:-2]
 
 
 @pytest.mark.parametrize(
@@ -75,34 +97,34 @@ def test_hop_by_hop_credential_and_forwarding_headers_do_not_go_up() -> None:
 
 def test_who_the_client_is_comes_from_the_socket() -> None:
     """A client cannot say it is somebody else."""
-    sent = to_upstream(
-        CIMultiDict({"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "Host": "mac"}),
-        client="192.0.2.7",
-        scheme="http",
-    )
+    assert all_up(
+        ("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Proto", "https"), ("Host", "mac")
+    ) == [
+        ("Host", "llama:1"),
+        ("X-Forwarded-For", "192.0.2.7"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Host", "mac"),
+    ]
 
-    assert sent.getall("X-Forwarded-For") == ["192.0.2.7"]
-    assert sent.getall("X-Forwarded-Proto") == ["http"]
-    assert sent.getall("X-Forwarded-Host") == ["mac"]
+
+def test_connection_cannot_take_the_length_away() -> None:
+    """The body would then be read as the next request."""
+    assert up(("Connection", "Content-Length"), ("Content-Length", "3")) == [
+        ("Content-Length", "3")
+    ]
 
 
 def test_hop_by_hop_headers_do_not_come_down_and_others_keep_their_order() -> None:
     """Repeated ones stay repeated."""
-    sent = to_client(
-        CIMultiDict(
-            [
-                ("Set-Cookie", "a=1"),
-                ("Connection", "X-Private"),
-                ("X-Private", "1"),
-                ("Keep-Alive", "timeout=5"),
-                ("Proxy-Authenticate", "Basic"),
-                ("Set-Cookie", "b=2"),
-                ("Content-Encoding", "gzip"),
-            ]
-        )
-    )
-
-    assert list(sent.items()) == [
+    assert down(
+        ("Set-Cookie", "a=1"),
+        ("Connection", "X-Private"),
+        ("X-Private", "1"),
+        ("Keep-Alive", "timeout=5"),
+        ("Proxy-Authenticate", "Basic"),
+        ("Set-Cookie", "b=2"),
+        ("Content-Encoding", "gzip"),
+    ) == [
         ("Set-Cookie", "a=1"),
         ("Set-Cookie", "b=2"),
         ("Content-Encoding", "gzip"),
@@ -111,9 +133,56 @@ def test_hop_by_hop_headers_do_not_come_down_and_others_keep_their_order() -> No
 
 def test_length_beside_chunked_does_not_come_down() -> None:
     """It means nothing there, and the client would believe it."""
-    sent = to_client(CIMultiDict({"Transfer-Encoding": "chunked", "Content-Length": "3"}))
+    assert not down(("Transfer-Encoding", "chunked"), ("Content-Length", "3"))
 
-    assert not sent
+
+BAD_ANSWERS = {
+    "another protocol": b"SSH-2.0-x",
+    "no version": b"HTTP/2 200 OK",
+    "no number": b"HTTP/1.1 2x0 OK",
+    "long number": b"HTTP/1.1 2000 OK",
+    "status in another line end": b"HTTP/1.1 200 OK\rX: y",
+    "line feed in a header": b"HTTP/1.1 200 OK\r\nA: b\nX-Injected: 1",
+    "carriage return in a header": b"HTTP/1.1 200 OK\r\nA: b\rX-Injected: 1",
+    "NUL": b"HTTP/1.1 200 OK\r\nA: b\0",
+    "folded": b"HTTP/1.1 200 OK\r\nA: b\r\n c",
+    "no colon": b"HTTP/1.1 200 OK\r\nA",
+    "space before colon": b"HTTP/1.1 200 OK\r\nA : b",
+    "no name": b"HTTP/1.1 200 OK\r\n: b",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3",
+    "signed length": b"HTTP/1.1 200 OK\r\nContent-Length: +3",
+    "list of lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 3, 3",
+    "endless length": b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 30,
+    "other coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked",
+    "chunked twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\ntransfer-encoding: chunked",
+    "chunked in 1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked",
+}
+
+
+@pytest.mark.parametrize("head", BAD_ANSWERS.values(), ids=BAD_ANSWERS)
+def test_answer_that_two_programs_may_read_differently_is_none(head: bytes) -> None:
+    """The client gets a 502 instead of somebody's guess."""
+    with pytest.raises(BadAnswer):
+        parse(head, to_head=False)
+
+
+@pytest.mark.parametrize(
+    ("head", "to_head", "framing"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3", False, Framing.LENGTH),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0", False, Framing.NONE),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3", True, Framing.NONE),
+        (b"HTTP/1.1 204 No\r\nContent-Length: 3", False, Framing.NONE),
+        (b"HTTP/1.1 304 No\r\nContent-Length: 3", False, Framing.NONE),
+        (b"HTTP/1.1 103 No\r\nContent-Length: 3", False, Framing.NONE),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked", False, Framing.CHUNKED),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", True, Framing.NONE),
+        (b"HTTP/1.1 200", False, Framing.CONNECTION),
+    ],
+)
+def test_end_of_an_answer(head: bytes, to_head: bool, framing: Framing) -> None:
+    """RFC 9112 6.3."""
+    assert parse(head, to_head=to_head).framing is framing
 
 
 @pytest.mark.parametrize(

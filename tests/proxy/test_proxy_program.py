@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from proxy_support import KEY, ROOT, command, config_file, program
 
+from proxy.keystore import KeyStore
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
@@ -84,7 +86,7 @@ def rest(connection: socket.socket) -> bytes:
     return got
 
 
-@pytest.mark.parametrize("args", [(), ("serve",), ("keys",), ("keys", "new")])
+@pytest.mark.parametrize("args", [(), ("serve",), ("keys",), ("keys", "new"), ("usage",)])
 def test_help_is_everywhere(args: tuple[str, ...]) -> None:
     """Each level explains itself."""
     done = call(*args, "--help")
@@ -122,15 +124,41 @@ def test_wrong_argument_is_one_clear_message(args: tuple[str, ...]) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_keys_new_prints_a_key_and_a_config_that_has_it() -> None:
-    """What it prints can be pasted, and is another one each time."""
-    one, other = call("keys", "new", "anna").stdout, call("keys", "new", "anna").stdout
-    pasted = json.loads(one[one.index("{") :])
+def test_keys_new_prints_a_key_once_and_an_entry_that_has_its_hash(tmp_path: Path) -> None:
+    """What it prints can be committed, and is another one each time."""
+    options = ("--models", "gpt-*,qwen", "--rpm", "60", "--expires", "90d", "--scopes", "admin")
+    one, other = (call("keys", "new", "anna", *options).stdout for _ in range(2))
+    entry = json.loads(one[one.index("{") :])
+    (key,) = re.findall(r"sk-herd-[\w-]{43}", one)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"apiKeys": [entry]}))
+    found = KeyStore(config).current().find(key)
 
-    assert "anna" in one
-    assert re.fullmatch(r"sk-herd-[\w-]{43}", pasted["apiKeys"][0])
-    assert one.count(pasted["apiKeys"][0]) == 2
-    assert one != other
+    assert found
+    assert (found.name, found.models, found.limits.rpm) == ("anna", ("gpt-*", "qwen"), 60)
+    assert found.expires
+    assert 89 < (found.expires - time.time()) / 86400 < 91.1
+    assert key not in other
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("an na",), "not a name: letters"),
+        (("anna", "--rpm", "0"), 'key 1 (anna) has a "rpm" that is not'),
+        (("anna", "--scopes", "root"), "some of inference, admin, metrics"),
+        (("anna", "--expires", "soon"), "neither days as 90d nor a date"),
+        (("anna", "--expires", "2001-01-01"), 'not after "created"'),
+    ],
+)
+def test_keys_new_refuses_what_the_proxy_would_not_read(
+    options: tuple[str, ...], says: str
+) -> None:
+    """Before a key is shown."""
+    done = call("keys", "new", *options)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -138,7 +166,7 @@ def test_keys_new_prints_a_key_and_a_config_that_has_it() -> None:
     [
         (None, "no API key"),
         ('{"apiKeys": []}', "there is no key"),
-        ('{"apiKeys": ["a b", 1]}', "key 1 has whitespace in it; key 2 is not a string"),
+        ('{"apiKeys": ["a b", 1]}', "key 1 has whitespace in it; key 2 is neither a string"),
     ],
 )
 def test_start_without_usable_keys_is_refused(tmp_path: Path, text: str | None, says: str) -> None:
@@ -183,7 +211,7 @@ def test_startup_line_says_where_what_and_how_many(config: Path, tmp_path: Path)
         line = line_with(process, "listening on 127.0.0.1:")
         assert "upstream http://127.0.0.1:9, " in line
         assert f"1 key from {config}" in line
-    environment = {"API_KEYS": "one,two"}
+    environment = {"API_KEYS": "the-first-0123456789,the-second-0123456789"}
     with program(config=tmp_path / "none.json", env=environment) as process:
         assert "2 keys from API_KEYS" in line_with(process, "listening on")
 
@@ -192,7 +220,7 @@ def test_each_request_is_one_line_without_anything_secret(config: Path) -> None:
     """Id, client, key's number, method, path, status, time, bytes; no query, no key."""
     with upstream() as server, program("--upstream", url(server), config=config) as process:
         port = port_of(line_with(process, "listening"))
-        with send(port, "POST /v1/x?prompt=secret-query") as client:
+        with send(port, "POST /v1/rerank?prompt=secret-query") as client:
             above, _ = server.accept()
             receive_until(above, b"\r\n\r\n")
             above.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 6\r\n\r\nanswer")
@@ -210,11 +238,15 @@ def test_each_request_is_one_line_without_anything_secret(config: Path) -> None:
 
     request_id = re.search(r"X-Request-Id: (\w+)", got)
     assert request_id
-    pattern = rf"\S+Z INFO {request_id[1]} 127.0.0.1 key=1 POST /v1/x 201 \d\.\d+s 6B -"
+    pattern = (
+        rf"\S+Z INFO access id={request_id[1]} client=127.0.0.1 key=#1 method=POST "
+        r"path=/v1/rerank status=201 time=\d\.\d+ sent=6 in=0 out=0"
+    )
     assert re.fullmatch(pattern, lines[0])
-    assert re.search(r"key=- GET /v1/models 401 \d\.\d+s \d\d\dB -", lines[1])
-    assert "aiohttp.server: " in lines[2]
-    assert re.search(r"key=- GET /healthz 200 ", lines[3])
+    denied = r"key=- method=GET path=/v1/models status=401 time=\d\.\d+ sent=\d\d\d$"
+    assert re.search(denied, lines[1])
+    assert lines[2].endswith("INFO - 127.0.0.1 malformed head")
+    assert re.search(r"key=- method=GET path=/healthz status=200 ", lines[3])
     assert len(lines) == 5, lines
     assert "secret" not in "\n".join(lines)
     assert KEY not in "\n".join(lines)
@@ -223,12 +255,12 @@ def test_each_request_is_one_line_without_anything_secret(config: Path) -> None:
 def test_client_that_left_is_a_line_too(config: Path) -> None:
     """499, as nginx writes it: nobody got an answer."""
     with upstream() as server, program("--upstream", url(server), config=config) as process:
-        client = send(port_of(line_with(process, "listening")), "GET /slow")
+        client = send(port_of(line_with(process, "listening")), "GET /props?model=slow")
         above, _ = server.accept()
         receive_until(above, b"\r\n\r\n")
         client.close()
 
-        assert " GET /slow 499 " in line_with(process, "/slow")
+        assert " status=499 " in line_with(process, "path=/props")
         assert above.recv(1) == b""
         above.close()
 
@@ -237,7 +269,7 @@ def test_hangup_signal_reads_the_keys_again(config: Path) -> None:
     """For whoever does not want to wait for the next request to see whether the file is good."""
     with program(config=config) as process:
         line_with(process, "listening")
-        config_file(config.parent, "another", "and-one")
+        config_file(config.parent, "another-key-01234", "and-one-more-01234")
         process.send_signal(signal.SIGHUP)
         assert f"2 keys from {config}" in line_with(process, "keys read again")
         config.write_text("{")
@@ -268,7 +300,7 @@ def test_open_stream_is_finished_before_the_end_and_new_requests_are_not_begun(
         port = port_of(line_with(process, "listening"))
         waiting = send(port, "GET /healthz", "")
         receive_until(waiting, b"ok\n")
-        client = send(port, "GET /stream")
+        client = send(port, "GET /props?model=stream")
         above, _ = server.accept()
         receive_until(above, b"\r\n\r\n")
         above.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst")
@@ -278,7 +310,7 @@ def test_open_stream_is_finished_before_the_end_and_new_requests_are_not_begun(
 
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
-        waiting.sendall(f"GET /new HTTP/1.1\r\nHost: x\r\n{AUTHORIZED}\r\n".encode())
+        waiting.sendall(f"GET /props?model=new HTTP/1.1\r\nHost: x\r\n{AUTHORIZED}\r\n".encode())
         refused = rest(waiting)
         assert refused.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: " in refused
@@ -300,7 +332,9 @@ def test_stream_that_takes_too_long_is_broken_off_before_launchd_kills(
         upstream() as server,
         program("--upstream", url(server), "--drain", "0.5", config=config) as process,
     ):
-        client = send(port_of(line_with(process, "listening")), "GET /endless", version=version)
+        client = send(
+            port_of(line_with(process, "listening")), "GET /props?model=endless", version=version
+        )
         above, _ = server.accept()
         receive_until(above, b"\r\n\r\n")
         above.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n!\r\n")

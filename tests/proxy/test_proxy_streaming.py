@@ -13,11 +13,14 @@ from proxy_support import (
     STREAM_HEAD,
     Proxy,
     Seen,
+    Upstream,
     Wire,
     answer,
     body,
     headers,
+    listening,
     proxied,
+    proxy_to,
     read_chunks,
     read_head,
     run,
@@ -25,7 +28,7 @@ from proxy_support import (
     until,
 )
 
-from proxy.forward import new_session
+from proxy.exchange import Limits
 
 EVENTS = [
     b": ping\n\n",
@@ -444,11 +447,31 @@ def test_many_streams_at_once_neither_wait_for_each_other_nor_mix() -> None:
 
 
 def test_no_answer_takes_too_long() -> None:
-    """A total limit of aiohttp's would end every long stream after five minutes."""
+    """Not before its head, and not between two tokens: the limits of time are for requests."""
+    limits = Limits(
+        head_seconds=0.1, idle_seconds=0.1, body_seconds=0.1, send_seconds=0.1, clock_seconds=0.05
+    )
+
+    async def script(_: Seen, wire: Wire) -> None:
+        await asyncio.sleep(0.6)
+        await wire.send(STREAM_HEAD)
+        await wire.chunk(b"data: 1\n\n")
+        await asyncio.sleep(0.6)
+        await wire.chunk(b"data: 2\n\n")
+        await wire.send(b"0\r\n\r\n")
 
     async def situation() -> None:
-        async with new_session() as session:
-            assert session.timeout.total is None
-            assert session.timeout.sock_read is None
+        async with (
+            listening(Upstream(script)) as upstream,
+            proxy_to(upstream.port, limits=limits) as proxy,
+        ):
+            reader, writer = await proxy.begin(head="Content-Length: 2\r\n")
+            writer.write(b"{}")
+            await read_head(reader)
+            assert [chunk async for chunk in read_chunks(reader)] == [
+                b"data: 1\n\n",
+                b"data: 2\n\n",
+            ]
+            writer.close()
 
     run(situation())

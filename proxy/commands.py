@@ -1,0 +1,126 @@
+"""The commands that serve nothing: `keys new` and `usage`."""
+
+import json
+import re
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from proxy import usage
+from proxy.entry import LIMITS, NAME, NAME_RULE, instant, read_entry
+from proxy.keyring import Scope, digest_of
+from proxy.keys import new_key
+
+
+def add_keys_new(parser: ArgumentParser) -> None:
+    """The options of `keys new`."""
+    parser.add_argument("name", metavar="NAME", type=key_name, help="who it is for")
+    parser.add_argument("--models", type=words, metavar="A,B*", help="only these models")
+    parser.add_argument(
+        "--scopes", type=words, metavar="S,S", help=f"of {', '.join(Scope)} (inference)"
+    )
+    parser.add_argument("--expires", type=end, metavar="90d", help="in days, or a date")
+    for name, what in zip(
+        LIMITS,
+        ("requests per minute", "tokens per minute", "tokens per day", "requests at once"),
+        strict=True,
+    ):
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=what)
+
+
+def keys_new(args: Namespace) -> int:
+    """Prints a key, once, and the entry that lets it in."""
+    key = new_key()
+    now = datetime.now(UTC)
+    entry: dict[str, Any] = {
+        "name": args.name,
+        "sha256": digest_of(key).hex(),
+        "created": now.date().isoformat(),
+    }
+    for option in ("expires", "models", "scopes", *LIMITS):
+        if (value := getattr(args, option)) is not None:
+            entry[option] = value
+    if faults := read_entry(1, entry).faults:
+        print(f"proxy: {'; '.join(faults)}", file=sys.stderr)
+        return 2
+    print(f"A new key for {args.name}. It is shown only now, and stored nowhere:\n")
+    print(f"  {key}\n")
+    print('Its entry for "apiKeys", which holds no secret and may be committed:\n')
+    print(f"  {json.dumps(entry)}")
+    return 0
+
+
+def add_usage(parser: ArgumentParser) -> None:
+    """The options of `usage`."""
+    parser.add_argument(
+        "--db", type=Path, default=Path("usage.db"), metavar="PATH", help="the proxy's --usage file"
+    )
+    parser.add_argument("--since", type=begin, default="30d", metavar="7d", help="days, or a date")
+    parser.add_argument("--key", metavar="NAME", help="of this key only")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def show_usage(args: Namespace) -> int:
+    """Prints what was used."""
+    try:
+        rows = usage.read(args.db, args.since, args.key)
+    except ValueError as problem:
+        print(f"proxy: {problem}", file=sys.stderr)
+        return 1
+    if args.json:
+        print(json.dumps([row._asdict() for row in rows], indent=2))
+    else:
+        print("\n".join(table(rows)))
+    return 0
+
+
+def table(rows: Sequence[usage.Row]) -> list[str]:
+    """Lines with aligned columns, and the sum."""
+    if not rows:
+        return ["nothing was used"]
+    numbers = ("requests", "errors", "prompt", "completion")
+    sums = [str(sum(getattr(row, name) for row in rows)) for name in numbers]
+    cells = [usage.Row._fields, *(tuple(map(str, row)) for row in rows), ("total", "", "", *sums)]
+    widths = [max(len(row[column]) for row in cells) for column in range(7)]
+    return [
+        "  ".join(
+            text.ljust(width) if column < 3 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+
+
+def key_name(text: str) -> str:
+    """The name of a key."""
+    if not NAME.fullmatch(text):
+        raise ArgumentTypeError(f"not a name: {NAME_RULE}")
+    return text
+
+
+def words(text: str) -> list[str]:
+    """A list with commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def begin(text: str) -> str:
+    """The day that was so many days ago, or a date."""
+    return _day(text, -1)
+
+
+def end(text: str) -> str:
+    """The day in so many days, or a date."""
+    return _day(text, 1)
+
+
+def _day(text: str, sign: int) -> str:
+    try:
+        if days := re.fullmatch(r"(\d{1,5})d", text):
+            return (datetime.now(UTC) + sign * timedelta(days=int(days[1]))).date().isoformat()
+        instant(text[:10], end_of_day=False)
+        return text[:10] if sign < 0 else text
+    except (ValueError, OverflowError):
+        raise ArgumentTypeError(f"neither days as 90d nor a date as 2026-12-31: {text!r}") from None

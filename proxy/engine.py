@@ -1,0 +1,105 @@
+"""All connections of one proxy: what they share, how many there are, and how they end."""
+
+import asyncio
+import secrets
+from contextlib import suppress
+from ssl import SSLContext
+
+from proxy.client import ClientConnection
+from proxy.exchange import Limits, Policy, Reply
+from proxy.local import Fetched
+from proxy.upstream import Pool
+
+
+class Engine:
+    """Serves one policy in front of one llama-swap. Made within a running event loop."""
+
+    def __init__(self, policy: Policy, host: str, port: int, limits: Limits | None = None) -> None:
+        self.policy = policy
+        self.limits = limits or Limits()
+        self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time()  # to the second: what deadlines are set from
+        self.ending = False
+        self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds)
+        self.upstream_host = (
+            f"[{host}]:{port}".encode() if ":" in host else f"{host}:{port}".encode()
+        )
+        self.clients: set[ClientConnection] = set()
+        self._server: asyncio.Server | None = None
+        self._prefix = secrets.token_hex(4)
+        self._count = 0
+        self._empty = asyncio.Event()  # no open exchange, at the end
+        self._gone = asyncio.Event()  # no connection
+        self._clock = self.loop.call_later(self.limits.clock_seconds, self._tick)
+
+    async def listen(self, host: str, port: int, ssl: SSLContext | None = None) -> tuple[str, int]:
+        """Takes connections; where that is, with the port chosen if it was 0."""
+        self._server = await self.loop.create_server(
+            lambda: ClientConnection(self), host, port, ssl=ssl, backlog=1024
+        )
+        name = self._server.sockets[0].getsockname()
+        return name[0], name[1]
+
+    async def finish(self, limit: float) -> int:
+        """Takes no more requests, gives the open ones `limit` seconds; how many were broken off."""
+        self.ending = True
+        if self._server is not None:
+            self._server.close()
+        if any(client.exchange for client in self.clients):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    await self._empty.wait()
+        left = [client for client in self.clients if client.exchange]
+        self.close()
+        return len(left)
+
+    def close(self) -> None:
+        """Ends everything now; what was written to idle clients still goes out."""
+        self._clock.cancel()
+        if self._server is not None:
+            self._server.close()
+        for client in list(self.clients):
+            client.close()
+        self.pool.close()
+
+    async def closed(self, limit: float) -> None:
+        """Waits until all is sent, or for `limit` seconds."""
+        self._gone.clear()
+        if self.clients:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limit):
+                    await self._gone.wait()
+
+    async def fetch(self, target: str) -> Reply:
+        """A GET to llama-swap for a handler."""
+        return await Fetched(self, target).run()
+
+    def new_id(self) -> str:
+        """A name for a request, to be found in the log."""
+        self._count += 1
+        return f"{self._prefix}{self._count:06x}"
+
+    # -- What connections report
+
+    def enter(self, client: ClientConnection) -> bool:
+        """One connection more; False if it is one too many."""
+        self.clients.add(client)
+        return len(self.clients) <= self.limits.connections
+
+    def leave(self, client: ClientConnection) -> None:
+        """One connection less."""
+        self.clients.discard(client)
+        if not self.clients:
+            self._gone.set()
+
+    def over(self) -> None:
+        """One exchange less."""
+        if self.ending and not any(client.exchange for client in self.clients):
+            self._empty.set()
+
+    def _tick(self) -> None:
+        self.now = self.loop.time()
+        self._clock = self.loop.call_later(self.limits.clock_seconds, self._tick)
+        for client in list(self.clients):
+            client.tick(self.now)
+        self.pool.tick(self.now)

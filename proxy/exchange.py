@@ -1,0 +1,184 @@
+"""What the engine and a policy say to each other about one request; types only.
+
+The engine speaks HTTP and moves bytes. A policy decides who may do what, and keeps the books. For
+each request the engine calls, in this order and on the event loop's thread:
+
+1. `authenticate`, on the head alone: no byte of the body has been read, no `100 Continue` sent.
+2. `route`, which says what becomes of it: forwarded, answered at once, or given to a handler.
+3. `admit`, if it is forwarded and after `model` was found in the part of the body held back.
+4. the ticket's `head` once, `data` for each piece of the answer, `finish` once, always.
+5. `done` once, for every request, refused ones too: the place for the access log and counters.
+
+None of these may block or raise; what one of them raises becomes a 500 and a line in the log.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from multidict import CIMultiDictProxy
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+"""Names and values as they are on the wire: order, repetition and spelling kept."""
+
+
+class Caller(Protocol):
+    """Who a request is from; a policy's own class, with at least the name that logs show."""
+
+    @property
+    def label(self) -> str: ...
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """The head of a request. Text is UTF-8; other bytes appear as surrogates, and are refused
+    after `authenticate`."""
+
+    id: str
+    """Returned to the client as X-Request-Id."""
+    method: str
+    target: str
+    """The request target as sent: nothing decoded, nothing resolved."""
+    path: str
+    """The target up to the first `?`, still as sent; may be no path at all before `route`."""
+    query: str
+    headers: CIMultiDictProxy[str]
+    raw_headers: RawHeaders
+    version: tuple[int, int]
+    client: str
+    """The address of the socket's other end."""
+    scheme: str
+    """`http` or `https`: how the client came."""
+    started: float
+    """time.monotonic() when the head was complete."""
+    abort: Callable[[str], None]
+    """Breaks the request off, now or at any later time, as when its key is revoked. The argument
+    is the `how` of its outcome. After the end of the request it does nothing."""
+    caller: Caller | None = None
+    """What `authenticate` returned, set by the engine."""
+    model: str | None = None
+    """Set by the engine before `admit`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer made here. Length, Date, Connection and X-Request-Id are added by the engine."""
+
+    status: int
+    headers: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+    close: bool = False
+    """Whether the connection ends with it."""
+    note: str = "-"
+    """For the log only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """The request goes to llama-swap."""
+
+    needs_model: bool
+    """Whether to look for `model` (JSON, form field or query) before `admit`. What is not found
+    is None there; the policy decides whether that is a refusal."""
+    endings: tuple[bytes, ...] = ()
+    """One of these is near the end of every whole event stream of this route, as `[DONE]`. A
+    stream that llama-swap ends properly without one was cut behind it; the client's connection
+    is then broken off before the end, so that it cannot be taken for a whole one."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a request ended."""
+
+    status: int
+    """Of the answer, sent or about to be; 499 if the client left before there was one."""
+    how: str
+    """`-` for a whole answer; otherwise why not: `cancelled`, `broken off: ...`, or a note."""
+    sent: int
+    """Bytes of the answer's body, without framing."""
+    seconds: float
+
+    @property
+    def whole(self) -> bool:
+        """Whether the client was sent all of the answer."""
+        return not self.how.startswith(("cancelled", "broken off"))
+
+
+class Ticket(Protocol):
+    """One admitted request, from admission to end."""
+
+    def head(self, status: int, headers: RawHeaders) -> bytes:
+        """llama-swap's answer begins. Returns header lines to add (`b"X-A: 1\\r\\n"`), or b""."""
+
+    def data(self, chunk: bytes) -> None:
+        """A piece of the body passes, without chunk framing, cut anywhere. Runs for each token:
+        it should do no more than keep a reference or search a few bytes. Looked up for each
+        call, so that a ticket may replace it on itself."""
+
+    def finish(self, outcome: Outcome) -> None:
+        """The request is over, however it ended, also when `head` was never called."""
+
+
+class Fetch(Protocol):
+    """A GET to llama-swap on behalf of a handler, its answer held in memory up to a limit."""
+
+    async def __call__(self, target: str) -> Reply: ...
+
+
+LocalHandler = Callable[[Request, bytes, Fetch], Awaitable[Reply]]
+"""Answers here, given the body (up to 64 KiB; more is refused with 413 before)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The request is answered by a handler here."""
+
+    handler: LocalHandler
+
+
+class Policy(Protocol):
+    """Who may do what, and the books."""
+
+    def authenticate(self, request: Request) -> Caller | Reply:
+        """The caller, or the refusal. Open paths and preflights are answered here as well."""
+
+    def route(self, request: Request, caller: Caller) -> Forward | Reply | Local:
+        """What becomes of the request. The target is a path by now, and no upgrade asked for."""
+
+    def admit(self, request: Request, caller: Caller, model: str | None) -> Ticket | Reply:
+        """The last word before llama-swap hears of the request."""
+
+    def error(self, status: int, code: str, message: str, request: Request | None) -> Reply:
+        """An error in the dialect of the request's client; None for a head that was not HTTP.
+
+        Its headers are the policy's too: Retry-After for `upstream_unavailable` and
+        `shutting_down`. The engine's codes: bad_request, upgrade_not_supported, head_too_large,
+        request_timeout, body_too_large, upstream_unavailable, upstream_error, shutting_down,
+        too_many_connections, internal_error."""
+
+    def done(self, request: Request, outcome: Outcome) -> None:
+        """A request is over; after the ticket's `finish` if there was one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one client, and all of them, may take."""
+
+    connections: int = 4096
+    head_bytes: int = 65536
+    """All of a head; a line of it may have 8190 bytes, and it may have 128 of them."""
+    head_seconds: float = 10.0
+    """From the first byte of a head to its last."""
+    idle_seconds: float = 75.0
+    """Between requests, and before the first."""
+    body_bytes: int = 2**30
+    body_seconds: float = 60.0
+    """Without any progress in a body that is waited for."""
+    send_seconds: float = 300.0
+    """Without any progress of a client that takes nothing of its answer."""
+    model_bytes: int = 32 * 2**20
+    """How much of a body may be held back in the search for `model`."""
+    local_body_bytes: int = 65536
+    connect_seconds: float = 5.0
+    clock_seconds: float = 1.0
+    """How often the times above are looked at."""

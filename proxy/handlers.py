@@ -1,0 +1,120 @@
+"""What is answered here and not by llama-swap: health, metrics, models, usage, login."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from urllib.parse import parse_qs
+
+from proxy import cors, login
+from proxy.exchange import Fetch, Local, LocalHandler, Reply, Request
+from proxy.keyring import Key, Scope
+from proxy.keystore import KeyStore
+from proxy.metrics import CONTENT_TYPE, Metrics
+from proxy.routes import Own
+from proxy.usage import Usage
+
+Error = Callable[[int, str, str, Request | None], Reply]
+
+_TEXT = ("Content-Type", "text/plain; charset=utf-8")
+_JSON = ("Content-Type", "application/json")
+
+
+class Handlers:
+    """A handler for each of routes.Own."""
+
+    def __init__(
+        self, keys: KeyStore, usage: Usage | None, metrics: Metrics, sessions: login.Sessions,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._keys = keys
+        self._usage = usage
+        self._metrics = metrics
+        self._sessions = sessions
+        self._clock = clock
+
+    def handle(self, own: Own, key: Key | None, error: Error) -> Reply | Local:
+        """The answer, or who makes it."""
+        match own:
+            case Own.HEALTH:
+                return Reply(status=200, headers=[_TEXT], body=b"ok\n")
+            case Own.METRICS:
+                headers = [("Content-Type", CONTENT_TYPE)]
+                return Reply(status=200, headers=headers, body=self._metrics.text())
+            case Own.READY:
+                return Local(self._ready)
+            case Own.MODELS:
+                return Local(self._models_of(key, error))
+            case Own.USAGE:
+                return Local(self._used(error))
+            case Own.LOGIN:
+                return Local(self._login)
+            case Own.LOGOUT:
+                return Local(self._logout)
+
+    async def _ready(self, request: Request, body: bytes, fetch: Fetch) -> Reply:
+        """Whether llama-swap answers, which /healthz does not ask."""
+        answer = await fetch("/health")
+        self._metrics.upstream = answer.status == 200
+        if answer.status == 200:
+            return Reply(status=200, headers=[_TEXT], body=b"ready\n")
+        return Reply(status=503, headers=[_TEXT, ("Retry-After", "5")], body=b"no llama-swap\n")
+
+    def _models_of(self, key: Key | None, error: Error) -> LocalHandler:
+        async def models(request: Request, body: bytes, fetch: Fetch) -> Reply:
+            answer = await fetch("/v1/models")
+            try:
+                listed = json.loads(answer.body) if answer.status == 200 else {}
+                data = [
+                    model for model in listed["data"]
+                    if key is not None and key.may_use(model["id"])
+                ]  # fmt: skip
+            except (ValueError, KeyError, TypeError):
+                code = "upstream_unavailable" if answer.status == 503 else "upstream_error"
+                status = 503 if answer.status == 503 else 502
+                return error(status, code, "llama-swap did not list its models.", request)
+            shared = cors.shared(request.path, request.headers, self._keys.current().origins)
+            body = json.dumps({**listed, "data": data}).encode()
+            return Reply(status=200, headers=[_JSON, *shared], body=body)
+
+        return models
+
+    def _used(self, error: Error) -> LocalHandler:
+        async def used(request: Request, body: bytes, fetch: Fetch) -> Reply:
+            query = parse_qs(request.query)
+            since, key = query.get("since", [""])[-1], query.get("key", [None])[-1]
+            if self._usage is None:
+                return error(404, "not_found", "This proxy keeps no books.", request)
+            try:
+                rows = [row._asdict() for row in self._usage.rows(since, key)]
+            except ValueError:
+                return error(500, "internal_error", "The books cannot be read.", request)
+            headers = [_JSON, ("Cache-Control", "no-store")]
+            return Reply(status=200, headers=headers, body=json.dumps({"data": rows}).encode())
+
+        return used
+
+    async def _login(self, request: Request, body: bytes, fetch: Fetch) -> Reply:
+        if request.method != "POST":
+            return _page(200)
+        if not login.is_same_origin(request.headers, request.scheme):
+            return _page(403, "Please log in on this page itself.")
+        key = self._keys.current().find(login.posted_key(body) or "")
+        if key is None or Scope.ADMIN not in key.scopes or key.expired(time.time()):
+            return _page(401, "This is no key with the scope admin.")
+        cookie = login.set_cookie(request.scheme, self._sessions.begin(key, self._clock()))
+        return Reply(status=303, headers=[("Location", "/ui/"), cookie, _NO_STORE])
+
+    async def _logout(self, request: Request, body: bytes, fetch: Fetch) -> Reply:
+        if not login.is_same_origin(request.headers, request.scheme):
+            return _page(403, "Please log out on a page of the dashboard.")
+        self._sessions.end(login.session_id(request.headers, request.scheme))
+        gone = login.set_cookie(request.scheme, None)
+        return Reply(status=303, headers=[("Location", Own.LOGIN.value), gone, _NO_STORE])
+
+
+_NO_STORE = ("Cache-Control", "no-store")
+
+
+def _page(status: int, message: str = "") -> Reply:
+    headers: Sequence[tuple[str, str]] = login.PAGE_HEADERS
+    return Reply(status=status, headers=headers, body=login.page(message))

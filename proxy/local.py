@@ -1,0 +1,121 @@
+"""Answers made here by a handler of the policy: the body read, the handler run, its reply sent."""
+
+import asyncio
+import logging
+import traceback
+from typing import TYPE_CHECKING
+
+from proxy.answer import AnswerHead
+from proxy.exchange import LocalHandler, Reply
+from proxy.upstream import Connection
+
+if TYPE_CHECKING:
+    from proxy.engine import Engine
+    from proxy.forward import Exchange
+
+_log = logging.getLogger("proxy.errors")
+
+LONGEST_FETCHED = 8 * 2**20
+
+
+class LocalAnswer:
+    """A request that is answered by a handler."""
+
+    def __init__(self, exchange: "Exchange", handler: LocalHandler) -> None:
+        self._exchange = exchange
+        self._handler = handler
+        self._body = bytearray()
+        self._task: asyncio.Task[None] | None = None
+
+    def body(self, data: bytes, complete: bool) -> None:
+        """Takes a piece of the body; the handler runs when all of it is there."""
+        exchange = self._exchange
+        self._body += data
+        if len(self._body) > exchange.engine.limits.local_body_bytes:
+            exchange.close = True
+            request = exchange.request
+            exchange.reply(
+                exchange.policy.error(413, "body_too_large", "The body is too large.", request)
+            )
+        elif complete and self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    def cancel(self) -> None:
+        """The client is gone, or was answered."""
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        exchange = self._exchange
+        engine = exchange.engine
+        try:
+            reply = await self._handler(exchange.request, bytes(self._body), engine.fetch)
+        except Exception as bug:
+            reply = internal_error(engine, exchange, bug)
+        exchange.reply(reply)
+
+
+def internal_error(engine: "Engine", exchange: "Exchange", bug: Exception) -> Reply:
+    """500, and a line that holds the type and the place only: a message may quote the client."""
+    place = traceback.extract_tb(bug.__traceback__)[-1]
+    _log.error("bug: %s at %s:%s", type(bug).__name__, place.filename, place.lineno)
+    return engine.policy.error(500, "internal_error", "Internal error.", exchange.request)
+
+
+class Fetched:
+    """A GET of our own: an `upstream.Owner` that keeps the answer."""
+
+    def __init__(self, engine: "Engine", target: str) -> None:
+        self._engine = engine
+        self._target = target
+        self._up: Connection | None = None
+        self._head: AnswerHead | None = None
+        self._body = bytearray()
+        self._reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> Reply:
+        """The answer; a reply with status 502 or 503 if there is none."""
+        if up := self._engine.pool.acquire(self):
+            self.connected(up)
+        try:
+            return await self._reply
+        finally:
+            self._engine.pool.forget(self)
+            if self._up is not None:
+                self._up.release(clean=False)
+
+    def connected(self, connection: Connection) -> None:
+        self._up = connection
+        host = self._engine.upstream_host
+        data = b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (self._target.encode(), host)
+        connection.send(self, data, to_head=False)
+
+    def not_connected(self, why: str) -> None:
+        self._done(Reply(status=503, note=why))
+
+    def answer_head(self, head: AnswerHead, *, more: bool) -> None:
+        self._head = head
+
+    def answer_data(self, raw: bytes, content: bytes, done: bool) -> None:
+        self._body += content
+        if len(self._body) > LONGEST_FETCHED:
+            self._done(Reply(status=502, note="too long"))
+        elif done and self._head is not None and self._up is not None:
+            up, self._up = self._up, None
+            up.release(clean=True)
+            pairs = [(name.decode(), value.decode("latin-1")) for name, value in self._head.headers]
+            self._done(Reply(status=self._head.status, headers=pairs, body=bytes(self._body)))
+
+    def answer_failed(self, why: str, *, begun: bool) -> None:
+        self._up = None
+        self._done(Reply(status=502, note=why))
+
+    def pause_body(self) -> None:
+        pass
+
+    def resume_body(self) -> None:
+        pass
+
+    def _done(self, reply: Reply) -> None:
+        if not self._reply.done():
+            self._reply.set_result(reply)

@@ -1,0 +1,129 @@
+"""Reads requests: aiohttp's C parser (llhttp) without aiohttp's server around it.
+
+The only file that uses private interfaces of aiohttp, for which requirements.in pins 3.14.x and
+tests/proxy/test_proxy_parser.py says what is relied on:
+
+- `aiohttp.http_parser.HttpRequestParser`, its arguments, `feed_data` and `message_consumed`;
+- with `max_msg_queue_size=1` it stops behind each message and keeps what follows for later;
+- it wants a "protocol" only to pause and resume it, and pauses only beyond `limit`;
+- a payload's `read_nowait` returns what is there, `is_eof` says whether more can come.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_parser import HttpRequestParser
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from multidict import CIMultiDictProxy
+
+LONGEST_LINE = 8190
+MOST_HEADERS = 128
+# Never reached: what a read brought is taken from the payload before the next read.
+_NO_LIMIT = 2**30
+
+
+class Malformed(Exception):
+    """What came is no HTTP that everyone reads in the same way; too large, if `large`."""
+
+    def __init__(self, *, large: bool) -> None:
+        super().__init__()
+        self.large = large
+
+
+class Head(Protocol):
+    """The head of a request, as aiohttp's RawRequestMessage has it."""
+
+    method: str
+    path: str
+    version: tuple[int, int]
+    headers: CIMultiDictProxy[str]
+    raw_headers: Sequence[tuple[bytes, bytes]]
+    should_close: bool
+    upgrade: bool
+    chunked: bool
+
+
+class _Flow(BaseProtocol):
+    """What the parser pauses and resumes: nothing, for flow control is the connection's.
+
+    With the connection itself here, taking a body's bytes would call its data_received again.
+    """
+
+    def __init__(self) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        pass
+
+
+_FLOW = _Flow()
+
+
+class RequestParser:
+    """The requests of one connection, one at a time."""
+
+    __slots__ = ("_head_bytes", "_limit", "_parser", "_payload")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, head_bytes: int) -> None:
+        self._parser: HttpRequestParser = HttpRequestParser(
+            _FLOW,
+            loop,
+            _NO_LIMIT,
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
+            max_headers=MOST_HEADERS,
+            auto_decompress=False,
+            max_msg_queue_size=1,
+        )
+        self._payload: StreamReader = EMPTY_PAYLOAD
+        self._limit = head_bytes
+        self._head_bytes = 0
+
+    def head(self, data: bytes) -> Head | None:
+        """Takes bytes between messages; the head, if it is complete with them.
+
+        What came of its body is waiting in `body`. What came behind it waits in the parser, to be
+        had by the next call, which may have no bytes of its own.
+        """
+        messages = self._feed(data)
+        if not messages:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limit:
+                raise Malformed(large=True)
+            return None
+        self._head_bytes = 0
+        self._parser.message_consumed()
+        head: Head
+        head, self._payload = messages[0]
+        return head
+
+    def body(self, data: bytes = b"") -> bytes:
+        """Takes bytes within a message; what they held of its body, without framing."""
+        if data:
+            self._feed(data)
+        return self._payload.read_nowait()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the message has been read to its end."""
+        return self._payload.is_eof()
+
+    @property
+    def in_head(self) -> bool:
+        """Whether part of a head has come."""
+        return self._head_bytes > 0
+
+    def _feed(self, data: bytes) -> Sequence[tuple[Any, StreamReader]]:
+        try:
+            messages: Sequence[tuple[Any, StreamReader]] = self._parser.feed_data(data)[0]
+        except LineTooLong:
+            raise Malformed(large=True) from None
+        except (HttpProcessingError, ValueError):  # ValueError: of yarl, about a target
+            raise Malformed(large=False) from None
+        return messages

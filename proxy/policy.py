@@ -1,0 +1,231 @@
+"""The policy: keys, scopes, limits and books, behind the engine's interface.
+
+Each decision is made in a module of its own; here they are put in order.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from proxy import cors, dialect, login
+from proxy.accesslog import AccessLog, Line
+from proxy.exchange import Caller, Forward, Local, Outcome, Reply, Request
+from proxy.handlers import Handlers
+from proxy.headers import credential
+from proxy.keyring import Key, Keys, Scope
+from proxy.keystore import KeyStore
+from proxy.limits import Denied, Meter
+from proxy.metrics import Metrics, Models
+from proxy.routes import Own, Route, is_ambiguous, route_of
+from proxy.ticket import Books, Ticket
+from proxy.usage import Usage
+
+RETRY_AFTER = {"upstream_unavailable": "5", "shutting_down": "2"}
+
+TICK = 0.5
+"""Seconds between two looks at what is running; nothing wakes up while nothing runs."""
+
+_JSON = ("Content-Type", "application/json")
+_NO_KEY = (
+    "Exactly one API key is needed, in the header 'Authorization: Bearer <key>' "
+    "or 'x-api-key: <key>'."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who a request is from, and what it leads to."""
+
+    key: Key | None
+    route: Route | None
+
+    @property
+    def label(self) -> str:
+        """The key's name."""
+        return self.key.name if self.key else "-"
+
+
+@dataclass(slots=True)
+class PolicyState:
+    """What the parts share."""
+
+    keys: KeyStore
+    usage: Usage | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    models: Models = field(default_factory=Models)
+    sessions: login.Sessions = field(default_factory=login.Sessions)
+    log: AccessLog = field(default_factory=AccessLog)
+
+
+class HerdPolicy:
+    """Implements exchange.Policy."""
+
+    def __init__(self, state: PolicyState, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._state = state
+        self._clock = clock
+        self._keys = state.keys.current()
+        self._books = Books(state.usage, state.metrics, state.models, clock)
+        self._handlers = Handlers(state.keys, state.usage, state.metrics, state.sessions, clock)
+        self._meters: dict[str, Meter] = {}
+        self._running: dict[Request, Key] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        state.keys.on_change = self.keys_changed
+        state.metrics.keys = len(self._keys.entries)
+
+    # -- exchange.Policy
+
+    def authenticate(self, request: Request) -> Caller | Reply:
+        """The key by a header, else by the session of a browser; open routes need none."""
+        self._keys = self._state.keys.current()
+        if "Cookie" in request.headers:  # a credential, and never sent on
+            request.raw_headers = [
+                pair for pair in request.raw_headers if pair[0].lower() != b"cookie"
+            ]
+        if cors.is_preflight(request.method, request.headers):
+            return self._preflight(request)
+        route = None if is_ambiguous(request.path) else route_of(request.method, request.path)
+        if route is not None and route.scope is None:
+            return Visitor(None, route)
+        key = self._key_of(request)
+        return key if isinstance(key, Reply) else Visitor(key, route)
+
+    def route(self, request: Request, caller: Caller) -> Forward | Reply | Local:
+        """What is reachable, with this key."""
+        assert isinstance(caller, Visitor)
+        route, key = caller.route, caller.key
+        if is_ambiguous(request.path):
+            return self.error(400, "bad_request", "This path has more than one meaning.", request)
+        if route is None:
+            return self.error(404, "not_found", "There is nothing here.", request)
+        if key is not None and route.scope not in key.scopes:
+            message = f"This API key does not have the scope '{route.scope}' that this needs."
+            return self.error(403, "insufficient_scope", message, request)
+        if route.own is not None:
+            return self._handlers.handle(route.own, key, self.error)
+        return Forward(needs_model=route.needs_model, endings=route.endings)
+
+    def admit(self, request: Request, caller: Caller, model: str | None) -> Ticket | Reply:
+        """The key's models, then its limits."""
+        assert isinstance(caller, Visitor)
+        route, key = caller.route, caller.key
+        if key is None or route is None:
+            return self.error(404, "not_found", "There is nothing here.", request)
+        if route.needs_model and not key.may_use(model):
+            return self._no_model(request, model)
+        lines = cors.shared(request.path, request.headers, self._keys.origins)
+        meter = None  # an admin's pages are neither limited nor charged
+        if route.scope is Scope.INFERENCE:
+            now, today = self._clock(), time.time()
+            meter = self._meter(key.name, now)
+            if denied := meter.enter(now, today):
+                return self._over(request, denied, meter)
+            lines += meter.headers(now, today)
+        added = "".join(f"{name}: {value}\r\n" for name, value in lines).encode()
+        self._running[request] = key
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+        return Ticket(self._books, request, key.name, model, meter, added)
+
+    def error(self, status: int, code: str, message: str, request: Request | None) -> Reply:
+        """In the dialect of the client, which a page of another origin may read as well."""
+        headers = [_JSON]
+        if status == 401:
+            headers.append(("WWW-Authenticate", "Bearer"))
+        if code in RETRY_AFTER:
+            headers.append(("Retry-After", RETRY_AFTER[code]))
+        spoken, request_id = dialect.Dialect.OPENAI, None
+        if request is not None:
+            spoken, request_id = dialect.dialect_of(request.path, request.headers), request.id
+            headers += cors.shared(request.path, request.headers, self._keys.origins)
+        body = dialect.error_body(spoken, status, code, message, request_id)
+        return Reply(status=status, headers=headers, body=body)
+
+    def done(self, request: Request, outcome: Outcome) -> None:
+        """The line in the log, and what is counted of every request."""
+        self._running.pop(request, None)
+        name = request.caller.label if request.caller else "-"
+        line = Line(
+            id=request.id, client=request.client, key=name, method=request.method,
+            path=request.path, model=request.model, status=outcome.status,
+            seconds=outcome.seconds, sent=outcome.sent, note=outcome.how,
+        )  # fmt: skip
+        self._books.close(request, line)
+        self._state.log.write(line)
+
+    # -- the owner's
+
+    def keys_changed(self, keys: Keys) -> None:
+        """Ends what runs with a key that is gone."""
+        self._keys = keys
+        self._state.metrics.keys = len(keys.entries)
+        for request, key in list(self._running.items()):
+            if not keys.has(key):
+                request.abort("broken off: key revoked")
+        for name in self._meters.keys() - keys.names():
+            if not self._meters[name].open:
+                del self._meters[name]
+
+    def _tick(self) -> None:
+        """While requests run: looks for changed keys, and charges what streams have sent so far."""
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(TICK, self._tick) if self._running else None
+        self._state.keys.current()
+        self._books.settle()
+
+    # -- steps
+
+    def _key_of(self, request: Request) -> Key | Reply:
+        headers = request.headers
+        if "Authorization" not in headers and "x-api-key" not in headers:
+            return self._key_of_session(request)
+        secret = credential(headers)
+        if secret is None:
+            return self.error(401, "invalid_api_key", _NO_KEY, request)
+        key = self._keys.find(secret)
+        if key is None:
+            return self.error(401, "invalid_api_key", "This API key is not known here.", request)
+        if key.expired(time.time()):
+            return self.error(401, "expired_api_key", "This API key has expired.", request)
+        return key
+
+    def _key_of_session(self, request: Request) -> Key | Reply:
+        id_ = login.session_id(request.headers, request.scheme)
+        shown = self._state.sessions.find(id_, self._clock())
+        key = self._keys.current(shown) if shown else None
+        if key is None or key.expired(time.time()) or Scope.ADMIN not in key.scopes:
+            if login.wants_page(request.method, request.headers):
+                return Reply(status=303, headers=[("Location", Own.LOGIN.value)])
+            return self.error(401, "invalid_api_key", _NO_KEY, request)
+        if not login.may_use_cookie(request.method, request.path, request.headers, request.scheme):
+            message = "This request was not caused by a page of the dashboard."
+            return self.error(403, "cross_site_request", message, request)
+        return key
+
+    def _preflight(self, request: Request) -> Reply:
+        allowed = cors.preflight(request.path, request.headers, self._keys.origins)
+        if allowed is None:
+            return self.error(403, "origin_not_allowed", "This origin is not allowed.", request)
+        return Reply(status=204, headers=allowed)
+
+    def _no_model(self, request: Request, model: str | None) -> Reply:
+        if model is None:
+            message = "This API key may use some models only, and the request names none."
+            return self.error(400, "model_required", message, request)
+        message = "This API key may not use this model, or it does not exist."
+        return self.error(404, "model_not_found", message, request)
+
+    def _over(self, request: Request, denied: Denied, meter: Meter) -> Reply:
+        plain = self.error(429, "rate_limit_exceeded", denied.message(), request)
+        told = meter.headers(self._clock(), time.time())
+        return Reply(status=429, headers=[*plain.headers, *denied.headers(), *told],
+                     body=plain.body, note="over limit")  # fmt: skip
+
+    def _meter(self, name: str, now: float) -> Meter:
+        limits = self._keys.limits(name)
+        meter = self._meters.get(name)
+        if meter is None:
+            meter = self._meters[name] = Meter(limits, now)
+            meter.charge_today(self._books.used_today(name), time.time())
+        meter.limit(limits, now)
+        return meter

@@ -1,0 +1,132 @@
+"""What is reachable, and for whom: a table of literal paths and four prefixes. Pure.
+
+Paths are compared as sent. llama-swap resolves `..`, `//` and `%2e` before it looks at a path, so
+one that has any of them is refused instead of being understood differently here and there.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+from proxy.keyring import Scope
+
+
+class Own(Enum):
+    """What is answered here."""
+
+    HEALTH = "/healthz"
+    READY = "/readyz"
+    METRICS = "/metrics"
+    MODELS = "/v1/models"
+    USAGE = "/admin/usage"
+    LOGIN = "/login"
+    LOGOUT = "/logout"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a method and a path lead to; without a scope it is open to everybody."""
+
+    scope: Scope | None
+    own: Own | None = None  # else llama-swap answers
+    needs_model: bool = False
+    endings: tuple[bytes, ...] = ()
+    """What is near the end of every whole event stream; see exchange.Forward."""
+    shared: bool = False
+    """Whether pages of other web origins may call it, if allowed to."""
+
+
+_DONE = (b"[DONE]",)
+_RESPONSE = (b"response.completed", b"response.incomplete", b"response.failed", b"[DONE]")
+_MESSAGE = (b"message_stop",)
+
+# llama-swap's routes that have a model, from its internal/server/server.go.
+_POST = {
+    "/v1/chat/completions": _DONE,
+    "/v1/completions": _DONE,
+    "/v1/responses": _RESPONSE,
+    "/v1/messages": _MESSAGE,
+    "/v1/messages/count_tokens": (),
+    "/v1/embeddings": (),
+    "/v1/rerank": (),
+    "/v1/reranking": (),
+    "/rerank": (),
+    "/reranking": (),
+    "/infill": (),
+    "/completion": (),
+    "/v1/audio/speech": (),
+    "/v1/audio/voices": (),
+    "/v1/audio/transcriptions": (),
+    "/v1/images/generations": (),
+    "/v1/images/edits": (),
+    "/sdapi/v1/txt2img": (),
+    "/sdapi/v1/img2img": (),
+    "/audioapi/v1/tasks/run": (),
+    "/v/chat/completions": _DONE,
+    "/v/completions": _DONE,
+    "/v/responses": _RESPONSE,
+    "/v/messages": _MESSAGE,
+    "/v/messages/count_tokens": (),
+    "/v/embeddings": (),
+    "/v/rerank": (),
+    "/v/reranking": (),
+}
+_GET = ("/props", "/v1/audio/voices", "/sdapi/v1/loras")
+
+_MODELS = Route(Scope.INFERENCE, Own.MODELS, shared=True)
+_ADMIN = Route(Scope.ADMIN)
+_READ = ("GET", "HEAD")
+
+
+def _table() -> MappingProxyType[tuple[str, str], Route]:
+    table = {
+        ("POST", path): Route(Scope.INFERENCE, None, True, endings, True)
+        for path, endings in _POST.items()
+    }
+    for method in _READ:
+        table |= {(method, path): Route(Scope.INFERENCE, None, True, (), True) for path in _GET}
+        table |= {(method, path): _MODELS for path in ("/v1/models", "/models")}
+        table |= {(method, own.value): Route(None, own) for own in (Own.HEALTH, Own.READY)}
+        table |= {
+            (method, path): _ADMIN
+            for path in ("/", "/favicon.ico", "/ui", "/logs", "/running", "/unload", "/upstream")
+        }
+        table[method, Own.METRICS.value] = Route(Scope.METRICS, Own.METRICS)
+        table[method, Own.USAGE.value] = Route(Scope.ADMIN, Own.USAGE)
+        table[method, Own.LOGIN.value] = Route(None, Own.LOGIN)
+    table["POST", Own.LOGIN.value] = Route(None, Own.LOGIN)
+    table["POST", Own.LOGOUT.value] = Route(None, Own.LOGOUT)
+    return MappingProxyType(table)
+
+
+TABLE = _table()
+_SHARED = frozenset(path for (_, path), route in TABLE.items() if route.shared)
+_ADMIN_PREFIXES = ("/api/", "/logs/", "/ui/")
+_ANY_METHOD = "/upstream/"
+
+# A `.` or `..` segment, an empty one, or an encoded `.`, `/`, `\`, `%`, `;`, NUL or control.
+_AMBIGUOUS = re.compile(
+    r"//|/\.{1,2}(?:/|;|$)|[\\#;]|%(?![0-9A-Fa-f]{2})|%(?:2[eEfF5]|5[cC]|3[bB]|[01]|7[fF])|[^!-~]"
+)
+
+
+def is_ambiguous(path: str) -> bool:
+    """Whether two programs could understand this path as two different ones."""
+    return not path.startswith("/") or _AMBIGUOUS.search(path) is not None
+
+
+def route_of(method: str, path: str) -> Route | None:
+    """The route, None if there is none. The path is not ambiguous."""
+    if route := TABLE.get((method, path)):
+        return route
+    if path.startswith(_ANY_METHOD) or (
+        path.startswith(_ADMIN_PREFIXES) and method in ("GET", "HEAD", "POST", "PUT", "DELETE")
+    ):
+        return _ADMIN
+    return None
+
+
+def is_shared(path: str) -> bool:
+    """Whether pages of other web origins may be allowed to call this."""
+    return path in _SHARED

@@ -1,0 +1,279 @@
+"""Connections to llama-swap: kept, used again, and read without a task or a copy per token.
+
+`data_received` is the fast path of the program: one read of llama-swap's becomes one write to the
+client. It follows the framing of the answer only to know where the answer ends.
+"""
+
+import asyncio
+import select
+from typing import Protocol, cast
+
+from proxy.answer import AnswerHead, BadAnswer, Framing, parse
+from proxy.chunks import ChunkError, ChunkWalker
+
+LONGEST_HEAD = 65536
+MOST_IDLE = 64
+IDLE_SECONDS = 30.0
+FRESH_SECONDS = 0.05
+
+
+class Owner(Protocol):
+    """Who waits for an answer. Every call may end in `release`."""
+
+    def connected(self, connection: "Connection") -> None: ...
+
+    def not_connected(self, why: str) -> None:
+        """There will be no connection."""
+
+    def answer_head(self, head: AnswerHead, *, more: bool) -> None:
+        """An answer begins; with `more`, `answer_data` follows at once."""
+
+    def answer_data(self, raw: bytes, content: bytes, done: bool) -> None:
+        """Bytes of the body as they came, without the last chunk, and the same without framing."""
+
+    def answer_failed(self, why: str, *, begun: bool) -> None:
+        """The answer is not whole; `begun` if any byte of it came. Released already."""
+
+    def pause_body(self) -> None:
+        """llama-swap does not take what is written as fast as it comes."""
+
+    def resume_body(self) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """One connection; belongs to the pool, or to the owner of one request."""
+
+    def __init__(self, pool: "Pool") -> None:
+        self._pool = pool
+        self.transport: asyncio.Transport
+        self._alive = select.poll()
+        self._paused = False
+        self._eof = False
+        self._expect(None, to_head=False)
+        self.used = False  # for a request before the current one
+        self.since = 0.0  # when it became idle
+
+    def _expect(self, owner: Owner | None, *, to_head: bool) -> None:
+        """Ready for the head of an answer."""
+        self._owner = owner
+        self._to_head = to_head
+        self._head = b""
+        self._framing: Framing | None = None  # None: the head is not complete
+        self._walker: ChunkWalker | None = None
+        self._left = 0
+        self._begun = False
+        self._reusable = False
+
+    # -- What owners do
+
+    def send(self, owner: Owner, data: bytes, *, to_head: bool) -> None:
+        """Begins a request: its head, and what is there of its body."""
+        self._expect(owner, to_head=to_head)
+        self.transport.write(data)
+
+    def write(self, data: bytes) -> None:
+        """More of the body."""
+        self.transport.write(data)
+
+    def pause(self) -> None:
+        """No more of the answer for now."""
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """More of the answer."""
+        if self._paused:
+            self._paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def release(self, *, clean: bool) -> None:
+        """The owner is done. Unless request and answer are whole, llama-swap is to stop now."""
+        self._owner = None
+        if clean and self._reusable and not self.transport.is_closing():
+            self.resume()  # a paused connection would never see that it was closed
+            self.used = True
+            self._pool.put(self)
+        else:
+            self.transport.abort()
+
+    def is_fresh(self) -> bool:
+        """Whether an idle connection is still one: readable would be its end, or nonsense."""
+        if self.transport.is_closing():
+            return False
+        # Right after its last answer the event loop has just looked; a system call saved.
+        just_now = self._pool.loop.time() - self.since < FRESH_SECONDS
+        return just_now or not self._alive.poll(0)
+
+    def close(self) -> None:
+        """Ends an idle connection."""
+        self.transport.close()
+
+    # -- What the event loop does
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport = cast(asyncio.Transport, transport)
+        self._alive.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def data_received(self, data: bytes) -> None:
+        owner = self._owner
+        if owner is None:  # idle, and yet it speaks
+            self._pool.drop(self)
+            self.transport.abort()
+        elif self._walker is not None:
+            self._chunked(owner, self._walker, data)
+        elif self._framing is None:
+            self._begun = True
+            self._read_head(owner, self._head + data if self._head else data)
+        else:
+            self._plain(owner, data)
+
+    def _chunked(self, owner: Owner, walker: ChunkWalker, data: bytes) -> None:
+        try:
+            raw = walker.feed(data)
+        except ChunkError as error:
+            self._fail(str(error))
+            return
+        if walker.done:
+            self._reusable = self._reusable and not walker.surplus
+        owner.answer_data(raw, walker.content, walker.done)
+
+    def _plain(self, owner: Owner, data: bytes) -> None:
+        if self._framing is Framing.CONNECTION:
+            owner.answer_data(data, data, False)
+            return
+        self._left -= len(data)
+        if self._left < 0:  # more than it said, or than a HEAD or 304 may have
+            data = data[: self._left]
+            self._reusable = False
+        owner.answer_data(data, data, self._left <= 0)
+
+    def _read_head(self, owner: Owner, data: bytes) -> None:
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                if len(data) > LONGEST_HEAD:
+                    self._fail("a head without an end")
+                self._head = data
+                return
+            try:
+                head = parse(data[:end], to_head=self._to_head)
+            except BadAnswer as error:
+                self._fail(f"not HTTP: {error}")
+                return
+            data = data[end + 4 :]
+            if head.status >= 200:
+                break
+            if head.status == 101:  # nobody asked for that
+                self._fail("switches protocols")
+                return
+        self._head = b""
+        self._framing = head.framing
+        self._left = head.length
+        self._reusable = head.reusable
+        if head.framing is Framing.CHUNKED:
+            self._walker = ChunkWalker()
+        more = bool(data) or head.framing is Framing.NONE
+        owner.answer_head(head, more=more)
+        if more and self._owner is owner:
+            if self._walker is not None:
+                self._chunked(owner, self._walker, data)
+            else:
+                self._plain(owner, data)
+
+    def _fail(self, why: str) -> None:
+        owner, self._owner = self._owner, None
+        self.transport.abort()
+        if owner is not None:
+            owner.answer_failed(why, begun=self._begun)
+
+    def eof_received(self) -> None:
+        self._eof = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        owner, self._owner = self._owner, None
+        if owner is None:
+            self._pool.drop(self)
+        elif self._framing is Framing.CONNECTION and exc is None and self._eof:
+            owner.answer_data(b"", b"", True)
+        else:
+            owner.answer_failed("llama-swap ended the connection", begun=self._begun)
+
+    def pause_writing(self) -> None:
+        if self._owner is not None:
+            self._owner.pause_body()
+
+    def resume_writing(self) -> None:
+        if self._owner is not None:
+            self._owner.resume_body()
+
+
+class Pool:
+    """The idle connections to one address, and new ones."""
+
+    def __init__(self, host: str, port: int, *, connect_seconds: float) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._address = host, port
+        self._connect_seconds = connect_seconds
+        self.idle: list[Connection] = []  # the longest idle first
+        self._connecting: dict[Owner, asyncio.Task[None]] = {}
+
+    def acquire(self, owner: Owner) -> Connection | None:
+        """An idle connection; or None, and the owner's `connected` or `not_connected` follows."""
+        while self.idle:
+            connection = self.idle.pop()
+            if connection.is_fresh():
+                return connection
+            connection.close()
+        self.connect(owner)
+        return None
+
+    def connect(self, owner: Owner) -> None:
+        """A new connection, for an owner that must not get one that waited."""
+        self._connecting[owner] = asyncio.create_task(self._connect(owner))
+
+    def forget(self, owner: Owner) -> None:
+        """The owner no longer waits for a connection."""
+        if task := self._connecting.pop(owner, None):
+            task.cancel()
+
+    async def _connect(self, owner: Owner) -> None:
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                _, connection = await self.loop.create_connection(
+                    lambda: Connection(self), *self._address
+                )
+        except OSError as error:  # TimeoutError is one
+            if self._connecting.pop(owner, None):
+                owner.not_connected(type(error).__name__)
+            return
+        if self._connecting.pop(owner, None):
+            owner.connected(connection)
+        else:
+            connection.close()
+
+    def put(self, connection: Connection) -> None:
+        """Back, and idle."""
+        if len(self.idle) >= MOST_IDLE:
+            connection.close()
+            return
+        connection.since = self.loop.time()
+        self.idle.append(connection)
+
+    def drop(self, connection: Connection) -> None:
+        """It ended."""
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    def tick(self, now: float) -> None:
+        """Ends what has been idle for long; the longest idle are first."""
+        while self.idle and now - self.idle[0].since > IDLE_SECONDS:
+            self.idle.pop(0).close()
+
+    def close(self) -> None:
+        """Ends all idle connections, and those that are being made."""
+        for task in self._connecting.values():
+            task.cancel()
+        while self.idle:
+            self.idle.pop().close()

@@ -1,0 +1,77 @@
+"""The proxy under its policy, over sockets, in front of a script."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anthropic
+import openai
+from policy_support import ANNA, STANDARD
+from proxy_support import STREAM_HEAD, Script, Seen, Upstream, Wire, listening
+
+from proxy.app import Settings, create_engine
+from proxy.keystore import KeyStore
+from proxy.policy import HerdPolicy, PolicyState
+from proxy.usage import Usage
+
+
+class Stack:
+    """A proxy under its policy, in front of a script."""
+
+    def __init__(self, directory: Path, upstream: Upstream) -> None:
+        self.upstream = upstream
+        self.config = directory / "config.json"
+        self.write(*STANDARD)
+        self.keys = KeyStore(self.config)
+        self.usage = Usage(directory / "usage.db")
+        policy = HerdPolicy(PolicyState(self.keys, self.usage))
+        self.engine = create_engine(
+            Settings(keys=self.keys, upstream=f"http://127.0.0.1:{upstream.port}", policy=policy)
+        )
+        self.url = ""
+
+    def write(self, *entries: object) -> None:
+        self.config.write_text(json.dumps({"apiKeys": entries}))
+
+    def openai(self, key: str = ANNA) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
+
+    def anthropic(self, key: str = ANNA) -> anthropic.AsyncAnthropic:
+        return anthropic.AsyncAnthropic(base_url=self.url, api_key=key, max_retries=0)
+
+    async def used(self) -> list[tuple[object, ...]]:
+        for _ in range(50):
+            if rows := self.usage.rows():
+                return [tuple(row)[1:] for row in rows]
+            await asyncio.sleep(0.05)
+        return []
+
+
+@asynccontextmanager
+async def stack(directory: Path, script: Script) -> AsyncIterator[Stack]:
+    async with listening(Upstream(script)) as upstream:
+        made = Stack(directory, upstream)
+        _, port = await made.engine.listen("127.0.0.1", 0)
+        made.url = f"http://127.0.0.1:{port}"
+        try:
+            yield made
+        finally:
+            made.engine.close()
+            await made.engine.closed(1)
+            made.usage.close()
+
+
+def streamed(*events: bytes, hold: asyncio.Event | None = None) -> Script:
+    async def script(_: Seen, wire: Wire) -> None:
+        await wire.send(STREAM_HEAD)
+        for event in events:
+            await wire.chunk(event)
+        if hold is not None:
+            await wire.closed_by_peer()
+            hold.set()
+        else:
+            await wire.send(b"0\r\n\r\n")
+
+    return script

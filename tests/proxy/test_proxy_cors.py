@@ -1,0 +1,69 @@
+"""What pages of other origins may do, and what their browsers are told."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from policy_support import ROOT, STANDARD, Desk
+
+from proxy.exchange import Reply
+from proxy.ticket import Ticket
+
+JSON = [(b"content-type", b"application/json")]
+
+ASK = {
+    "Origin": "https://chat.example",
+    "Access_Control_Request_Method": "POST",
+    "Access_Control_Request_Headers": "authorization,content-type",
+}
+
+
+class TestCors:
+    """Pages of allowed origins may infer."""
+
+    @pytest.fixture
+    def desk(self, tmp_path: Path) -> Desk:
+        desk = Desk(tmp_path / "config.json")
+        desk.write(*STANDARD, allowOrigins=["https://chat.example"])
+        return desk
+
+    def test_allowed_origin_is_told_what_it_may_send(self, desk: Desk) -> None:
+        """Without a key: browsers send none with the question."""
+        reply = desk.meet(desk.request("OPTIONS /v1/chat/completions", **ASK))
+
+        assert isinstance(reply, Reply)
+        assert reply.status == 204
+        told = dict(reply.headers)
+        assert told["Access-Control-Allow-Origin"] == "https://chat.example"
+        assert told["Access-Control-Allow-Headers"] == "authorization,content-type"
+        assert "Access-Control-Allow-Credentials" not in told
+
+    def test_others_and_other_routes_are_told_nothing(self, desk: Desk) -> None:
+        """An admin's routes are never shared."""
+        for line, origin in (
+            ("OPTIONS /v1/models", "https://evil.example"),
+            ("OPTIONS /v1/models", "null"),
+            ("OPTIONS /api/models/unload", "https://chat.example"),
+        ):
+            reply = desk.meet(desk.request(line, **{**ASK, "Origin": origin}))
+            assert isinstance(reply, Reply)
+            assert reply.status == 403
+            assert not [name for name, _ in reply.headers if name.startswith("Access-Control")]
+
+    def test_answers_and_errors_may_be_read_by_the_allowed_page(self, desk: Desk) -> None:
+        """An error that a page cannot read looks like a network failure."""
+
+        async def situation() -> None:
+            _, ticket = desk.chat(ROOT, Origin="https://chat.example")
+            assert isinstance(ticket, Ticket)
+            assert b"Access-Control-Allow-Origin: https://chat.example" in ticket.head(200, JSON)
+            _, other = desk.chat(ROOT, Origin="https://evil.example")
+            assert isinstance(other, Ticket)
+            assert b"Allow-Origin" not in other.head(200, JSON)
+
+        asyncio.run(situation())
+        reply = desk.policy.authenticate(
+            desk.request("POST /v1/completions", "wrong", Origin="https://chat.example")
+        )
+        assert isinstance(reply, Reply)
+        assert ("Access-Control-Allow-Origin", "https://chat.example") in reply.headers
