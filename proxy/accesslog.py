@@ -9,6 +9,7 @@ import os
 import re
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 
 LONGEST = 200
 
@@ -50,6 +51,7 @@ class Line:
         return line if self.note == "-" else f"{line} note={plain(self.note)}"
 
 
+@lru_cache(maxsize=1024)
 def plain(text: str) -> str:
     """One word: as it is, or quoted with everything escaped that is not printable ASCII."""
     if _PLAIN.fullmatch(text):

@@ -117,9 +117,11 @@ def is_ambiguous(path: str) -> bool:
 
 
 def route_of(method: str, path: str) -> Route | None:
-    """The route, None if there is none. The path is not ambiguous."""
+    """The route; None if there is none, as for an ambiguous path. What is in the table is plain."""
     if route := TABLE.get((method, path)):
         return route
+    if is_ambiguous(path):
+        return None
     if path.startswith(_ANY_METHOD) or (
         path.startswith(_ADMIN_PREFIXES) and method in ("GET", "HEAD", "POST", "PUT", "DELETE")
     ):

@@ -7,24 +7,21 @@ answer is over, when the numbers stand near its end (chat, responses, messages) 
 its quotation marks are escaped.
 """
 
-import json
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 HEAD = 1024
 TAIL = 4096
 
 _EVENT = b"\ndata:"
-_NAMES = (b'"usage"', b'"timings"')
-_OBJECT = re.compile(rb"\s*:\s*(?=\{)")
-_LONGEST = 1500
-_DECODER = json.JSONDecoder()
-
-# OpenAI chat, OpenAI responses and Anthropic, llama-server's timings
-_PROMPT = ("prompt_tokens", "input_tokens", "prompt_n")
-_COMPLETION = ("completion_tokens", "output_tokens", "predicted_n")
-# These are part of a prompt too, and not contained in input_tokens or prompt_n.
-_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_n")
+_LONGEST = 1500  # of usage or timings, from the name on
+# OpenAI's chat and responses, Anthropic's messages, llama-server's timings. Whole numbers end with
+# a comma or bracket: 1e9 is none.
+_NUMBER = re.compile(
+    rb'"((?:prompt|completion|input|output|cache_read_input|cache_creation_input)_tokens'
+    rb'|prompt_n|predicted_n|cache_n)"\s*:\s*([0-9]{1,12})(?=[\s,}])'
+)
+_SPEED = re.compile(rb'"predicted_per_second"\s*:\s*([0-9]{1,6}(?:\.[0-9]{1,20})?)(?=[\s,}])')
 
 
 class Tokens(NamedTuple):
@@ -33,6 +30,9 @@ class Tokens(NamedTuple):
     prompt: int = 0
     completion: int = 0
     per_second: float | None = None
+
+
+NONE = Tokens()
 
 
 class Observer:
@@ -74,55 +74,38 @@ class Observer:
     def tokens(self, *, whole: bool) -> Tokens:
         """What was told; for a stream that ended early, at least one token for each event."""
         events = self.look()
-        found = _largest(self._tail, Tokens())
-        if len(self._tail) == TAIL:  # else all of the answer is in it
-            found = _largest(self._head, found)
+        tail = self._tail
+        usage = tail.rfind(b'"usage"')
+        found = _read(tail, usage, tail.rfind(b'"timings"'))
+        if len(tail) == TAIL or tail.find(b'"usage"') != usage:  # else that was all
+            head = self._head
+            first = _read(head, head.find(b'"usage"'), head.find(b'"timings"'))
+            found = Tokens(
+                max(found.prompt, first.prompt),
+                max(found.completion, first.completion),
+                found.per_second or first.per_second,
+            )
         if self._stream and (not whole or found == (0, 0, None)):
             return found._replace(completion=max(found.completion, events))
         return found
 
 
-def _largest(part: bytes, found: Tokens) -> Tokens:
-    """Each number is told once or grows; usage and timings of one answer say the same."""
-    for name in _NAMES:
-        at = part.find(name)
-        while at >= 0:
-            at += len(name)
-            if match := _OBJECT.match(part, at):
-                told = _read(part, match.end())
-                found = Tokens(
-                    max(found.prompt, told.prompt),
-                    max(found.completion, told.completion),
-                    told.per_second or found.per_second,
-                )
-            at = part.find(name, at)
-    return found
-
-
-def _read(part: bytes, start: int) -> Tokens:
-    try:
-        text = part[start : start + _LONGEST].decode("utf-8", "replace")
-        told: dict[str, Any] = _DECODER.raw_decode(text)[0]
-    except (ValueError, RecursionError):
-        return Tokens()
-    cached = sum([_count(told[name]) for name in _CACHED if name in told])
+def _read(part: bytes, usage: int, timings: int) -> Tokens:
+    """What is told from these places on; -1 is nowhere. They say the same in different words."""
+    if usage < 0 and timings < 0:
+        return NONE
+    start = min(usage, timings) if usage >= 0 and timings >= 0 else max(usage, timings)
+    stop = max(usage, timings) + _LONGEST
+    told = {name: int(digits) for name, digits in _NUMBER.findall(part, start, stop)}.get
+    cached = told(b"cache_read_input_tokens", 0) + told(b"cache_creation_input_tokens", 0)
+    speed = _SPEED.search(part, timings, stop) if timings >= 0 else None
     return Tokens(
-        _first(told, _PROMPT) + cached,
-        _first(told, _COMPLETION),
-        _speed(told.get("predicted_per_second")),
+        # What was cached is part of the prompt too, and not contained in the last two.
+        max(
+            told(b"prompt_tokens", 0),
+            told(b"input_tokens", 0) + cached,
+            told(b"prompt_n", 0) + told(b"cache_n", 0),
+        ),
+        max(told(b"completion_tokens", 0), told(b"output_tokens", 0), told(b"predicted_n", 0)),
+        float(speed[1]) or None if speed else None,
     )
-
-
-def _first(told: dict[str, Any], names: tuple[str, ...]) -> int:
-    for name in names:
-        if name in told:
-            return _count(told[name])
-    return 0
-
-
-def _count(value: object) -> int:
-    return value if type(value) is int and 0 <= value < 2**40 else 0
-
-
-def _speed(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and 0 < value < 1e6 else None
