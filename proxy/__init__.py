@@ -34,9 +34,11 @@ The engine:
 - `headers`    which headers of a request pass, and what its credential is; pure
 - `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
-- `upstream`   connections to llama-swap
-- `forward`, `local`                 one request, passed on or answered here
-- `client`     one connection of a client
+- `upstream`, `pool`                 connections to llama-swap, kept and used again
+- `relay`, `forward`                 the answer's way down, the request's way up
+- `local`      requests that are answered here
+- `transaction`                      one request and its answer, whoever gives it
+- `closing`, `client`                one connection of a client, and how it ends
 - `engine`     all of them, and the limits they share
 
 The program:
