@@ -14,6 +14,7 @@ The policy:
 - `entry`      one entry of config.json's `apiKeys`, with all its faults; pure
 - `keys`       what config.json and API_KEYS may say about keys, and a fresh one; pure
 - `keystore`   the keys in force: read at the start, and again when the file changes
+- `endings`    how whole event streams end; pure
 - `routes`     what is reachable, and for which scope; pure
 - `dialect`    errors as OpenAI's and Anthropic's clients read them; pure
 - `cors`       what pages of other web origins may do; pure

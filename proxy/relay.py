@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from proxy import answer
 from proxy.answer import AnswerHead, Framing
 from proxy.chunks import LAST, chunk
-from proxy.exchange import Ticket
+from proxy.endings import is_cut
+from proxy.exchange import Ending, Ticket
 
 if TYPE_CHECKING:
     from proxy.forward import Forwarding
@@ -50,7 +51,7 @@ class Relay:
         transaction: "Transaction",
         forwarding: "Forwarding",
         ticket: Ticket,
-        endings: tuple[bytes, ...],
+        endings: tuple[Ending, ...],
     ) -> None:
         self._transaction = transaction
         self._forwarding = forwarding
@@ -109,7 +110,8 @@ class Relay:
             raw = content
         elif self._passing is Passing.IN_CHUNKS:
             raw = chunk(content) if content else b""
-        cut = done and self._was_cut()
+        recent = self._recent if done else None
+        cut = recent is not None and is_cut(b"".join(recent), self._endings)
         if done and self._chunked and not cut:
             raw += LAST
         if self._unsent:
@@ -120,13 +122,6 @@ class Relay:
             self._transaction.break_off("the event stream has no end")
         elif done:
             self._transaction.end("-", clean=self._transaction.body_complete)
-
-    def _was_cut(self) -> bool:
-        """Whether an event stream that has a known ending came without it."""
-        if self._recent is None:
-            return False
-        end = b"".join(self._recent)
-        return not any(ending in end for ending in self._endings)
 
     def answer_failed(self, why: str, *, begun: bool) -> None:
         """llama-swap went away, or speaks another language."""
