@@ -21,6 +21,8 @@ _HEADER_LINE = re.compile(
 )
 # Which software this is, and an id that is not the one in our log, are nobody's business.
 _DROPPED = HOP_BY_HOP | {b"server", b"x-request-id"}
+# llama-swap lets every page of the web in; which ones may, only our policy says.
+_CORS = b"access-control-"
 _REMEMBERED_LINES = 1024
 
 
@@ -127,7 +129,8 @@ def _read_line(text: bytes) -> _Line:
     if match is None:
         raise BadAnswer("no header line")
     name = match[1].lower()
-    line = _Line(name, (match[1], match[2]), name not in _DROPPED and is_utf8(match[2]))
+    passes = not (name in _DROPPED or name.startswith(_CORS)) and is_utf8(match[2])
+    line = _Line(name, (match[1], match[2]), passes)
     if len(text) <= 200:
         if len(_lines) >= _REMEMBERED_LINES:
             _lines.clear()

@@ -7,16 +7,14 @@ body; what it sends ahead; what it leaves unread. No timer per request: the engi
 
 import asyncio
 import logging
-import select
-import socket
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from proxy import closing
 from proxy.answer import of_reply
 from proxy.exchange import Reply
-from proxy.forward import Exchange
 from proxy.parser import Head, Malformed, RequestParser
+from proxy.transaction import Transaction
 
 if TYPE_CHECKING:
     from proxy.engine import Engine
@@ -26,16 +24,14 @@ _log = logging.getLogger("proxy.client")
 MOST_AHEAD = 65536  # bytes of requests sent before the current one is answered
 MOST_DISCARDED = 65536  # bytes of a refused body that are read to keep the connection
 LINGER_SECONDS = 5.0
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
-GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection, and the exchange that is open on it."""
+    """One connection, and the transaction that is open on it."""
 
     def __init__(self, engine: "Engine") -> None:
         self.engine = engine
-        self.exchange: Exchange | None = None
+        self.transaction: Transaction | None = None
         self.last = False  # no request is read behind the current one
         self.scheme = "http"
         self.address = "unknown"
@@ -45,7 +41,7 @@ class ClientConnection(asyncio.Protocol):
         self._ahead = b""
         self._surplus = False  # whether more than that came, and was not kept
         self._reading = False  # in the loop of `_requests`
-        self._paused: set[str] = set()
+        self._paused = False
         self._full = False
         self._lingers = False
         self._discarded = 0
@@ -68,7 +64,7 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._lingers:
             return
-        if self.exchange is None and self._parser.complete and not self._full:
+        if self.transaction is None and self._parser.complete and not self._full:
             self._requests(data)
         elif self._parser.complete:
             self._keep(data)
@@ -77,23 +73,23 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         # A client that will send no more is taken for gone; the event loop closes behind this.
-        if self.exchange is not None:
-            self.exchange.client_gone()
+        if self.transaction is not None:
+            self.transaction.client_gone()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.engine.leave(self)
-        if self.exchange is not None:
-            self.exchange.client_gone()
+        if self.transaction is not None:
+            self.transaction.client_gone()
 
     def pause_writing(self) -> None:
         self._full = True
-        if self.exchange is not None:
-            self.exchange.client_full()
+        if self.transaction is not None:
+            self.transaction.client_full()
 
     def resume_writing(self) -> None:
         self._full = False
-        if self.exchange is not None:
-            self.exchange.client_drained()
+        if self.transaction is not None:
+            self.transaction.client_drained()
         elif self._parser.complete and not self._lingers:
             self._requests()
 
@@ -116,7 +112,7 @@ class ClientConnection(asyncio.Protocol):
                     return
                 data = b""
                 self._begin(head)
-                if self.exchange is not None or not self._parser.complete:
+                if self.transaction is not None or not self._parser.complete:
                     return
         except Malformed as error:
             self._malformed(error)
@@ -129,12 +125,12 @@ class ClientConnection(asyncio.Protocol):
         # 3.14.5), and what follows an offer of h2c is lost: such requests are the last.
         old = head.version < (1, 1)
         self.last = old or head.should_close or head.chunked or head.upgrade or self.last
-        exchange = self.exchange = Exchange(self, head, expects)
+        transaction = self.transaction = Transaction(self, head, expects=expects)
         self._deadline = self.engine.now + self.engine.limits.body_seconds
         try:
-            exchange.begin(self._parser.body(), self._parser.complete)
+            transaction.begin(self._parser.body(), self._parser.complete)
         except Exception as bug:
-            exchange.failed(bug)
+            transaction.failed(bug)
 
     def _body(self, data: bytes) -> None:
         try:
@@ -143,12 +139,12 @@ class ClientConnection(asyncio.Protocol):
             self._malformed(error)
             return
         self._deadline = self.engine.now + self.engine.limits.body_seconds
-        if self.exchange is not None:
-            exchange = self.exchange
+        if self.transaction is not None:
+            transaction = self.transaction
             try:
-                exchange.body(content, self._parser.complete)
+                transaction.body(content, self._parser.complete)
             except Exception as bug:
-                exchange.failed(bug)
+                transaction.failed(bug)
             return
         self._discarded += len(data)
         if self._parser.complete:
@@ -167,8 +163,8 @@ class ClientConnection(asyncio.Protocol):
             self._ahead = b""
 
     def _malformed(self, error: Malformed) -> None:
-        if self.exchange is not None:
-            self.exchange.malformed()
+        if self.transaction is not None:
+            self.transaction.malformed()
             return
         _log.info("- %s malformed head", self.address)
         if error.large:
@@ -181,15 +177,15 @@ class ClientConnection(asyncio.Protocol):
 
     # -- Answers out
 
-    def exchange_over(self, exchange: Exchange) -> None:
+    def over(self, transaction: Transaction) -> None:
         """The answer is written, or there will be none."""
-        self.exchange = None
+        self.transaction = None
         self.engine.over()
         if self.transport.is_closing():
             return
         self._deadline = self.engine.now + self.engine.limits.idle_seconds
         self._discarded = 0
-        if exchange.close or self.last:
+        if transaction.close or self.last:
             self._end()
         elif not self._reading and self._parser.complete and not self._full:
             self._requests()
@@ -210,8 +206,7 @@ class ClientConnection(asyncio.Protocol):
             self._lingers = True
             self._deadline = self.engine.now + LINGER_SECONDS
             self._ahead = b""
-            if self.transport.can_write_eof():
-                self.transport.write_eof()
+            closing.end_sending(self.transport)
 
     def break_off(self, *, reset: bool, flush: bool = False) -> None:
         """Ends the connection so that an unfinished answer cannot be taken for a finished one.
@@ -221,26 +216,25 @@ class ClientConnection(asyncio.Protocol):
         """
         self.last = True
         if reset:
-            peer = self.transport.get_extra_info("socket")
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        if flush and not reset:
+            closing.reset(self.transport)
+        elif flush:
             self.transport.close()
         else:
             self.transport.abort()
 
     # -- Flow and time
 
-    def pause(self, reason: str) -> None:
-        """Reads no more for a reason, until it is gone."""
+    def pause(self) -> None:
+        """Reads no more: llama-swap takes a body more slowly than it comes."""
         if not self._paused and not self.transport.is_closing():
+            self._paused = True
             self.transport.pause_reading()
-        self._paused.add(reason)
 
-    def resume(self, reason: str) -> None:
-        """The reason is gone."""
-        if reason in self._paused:
-            self._paused.remove(reason)
-            if not self._paused and not self.transport.is_closing():
+    def resume(self) -> None:
+        """Reads again."""
+        if self._paused:
+            self._paused = False
+            if not self.transport.is_closing():
                 self.transport.resume_reading()
 
     def tick(self, now: float) -> None:
@@ -253,22 +247,16 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._paused:
             self._deadline = now + self.engine.limits.body_seconds
-            if self._is_gone():
+            if closing.has_left(self.transport):
                 self.transport.abort()
         elif now > self._deadline:
             self._expire()
 
-    def _is_gone(self) -> bool:
-        """Whether a client that is not read from has left; it would go unnoticed."""
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), GONE)
-        return bool(poll.poll(0))
-
     def _expire(self) -> None:
         if self._lingers:
             self.transport.abort()
-        elif self.exchange is not None:
-            self.exchange.expire()
+        elif self.transaction is not None:
+            self.transaction.expire()
         elif self._parser.in_head:
             message = "The request took too long to arrive."
             self._refuse(self.engine.policy.error(408, "request_timeout", message, None))
@@ -276,8 +264,8 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
 
     def close(self) -> None:
-        """Ends an idle connection; one with an open exchange is aborted."""
-        if self.exchange is not None:
-            self.exchange.abort("cancelled")
+        """Ends an idle connection; one with an open transaction is aborted."""
+        if self.transaction is not None:
+            self.transaction.abort("cancelled")
         else:
             self.transport.close()

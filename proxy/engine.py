@@ -8,7 +8,7 @@ from ssl import SSLContext
 from proxy.client import ClientConnection
 from proxy.exchange import Limits, Policy, Reply
 from proxy.local import Fetched
-from proxy.upstream import Pool
+from proxy.pool import Pool
 
 
 class Engine:
@@ -28,7 +28,7 @@ class Engine:
         self._server: asyncio.Server | None = None
         self._prefix = secrets.token_hex(4)
         self._count = 0
-        self._empty = asyncio.Event()  # no open exchange, at the end
+        self._empty = asyncio.Event()  # no open request, at the end
         self._gone = asyncio.Event()  # no connection
         self._clock = self.loop.call_later(self.limits.clock_seconds, self._tick)
 
@@ -45,11 +45,11 @@ class Engine:
         self.ending = True
         if self._server is not None:
             self._server.close()
-        if any(client.exchange for client in self.clients):
+        if any(client.transaction for client in self.clients):
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
                     await self._empty.wait()
-        left = [client for client in self.clients if client.exchange]
+        left = [client for client in self.clients if client.transaction]
         self.close()
         return len(left)
 
@@ -93,8 +93,8 @@ class Engine:
             self._gone.set()
 
     def over(self) -> None:
-        """One exchange less."""
-        if self.ending and not any(client.exchange for client in self.clients):
+        """One request less."""
+        if self.ending and not any(client.transaction for client in self.clients):
             self._empty.set()
 
     def _tick(self) -> None:

@@ -74,16 +74,26 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How the event streams of one API end when they are whole."""
+
+    shapes: tuple[bytes, ...]
+    """One of these is in any few events of such a stream."""
+    last: tuple[bytes, ...]
+    """One of these is near the end of every whole one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
     """The request goes to llama-swap."""
 
     needs_model: bool
     """Whether to look for `model` (JSON, form field or query) before `admit`. What is not found
     is None there; the policy decides whether that is a refusal."""
-    endings: tuple[bytes, ...] = ()
-    """One of these is near the end of every whole event stream of this route, as `[DONE]`. A
-    stream that llama-swap ends properly without one was cut behind it; the client's connection
-    is then broken off before the end, so that it cannot be taken for a whole one."""
+    endings: tuple[Ending, ...] = ()
+    """Of the event streams of this route. One of such a shape that llama-swap ends properly and
+    without its ending was cut behind it; the client's connection is then broken off before the
+    end, so that it cannot be taken for a whole one."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 from multidict import MultiMapping
 
-from proxy.exchange import RawHeaders
+from proxy.exchange import RawHeaders, Request
 
 # RFC 9110 7.6.1, and the ones older programs treat so. They speak of one connection, not of the
 # message; what `Connection` names belongs to them too.
@@ -90,6 +90,20 @@ def named_by_connection(headers: RawHeaders) -> frozenset[bytes]:
         if name.lower() == b"connection"
         for part in value.split(b",")
     ) - {b"content-length"}
+
+
+def fault(request: Request, *, chunked: bool) -> tuple[str, str] | None:
+    """Why a request is no plain exchange of messages, or would change its meaning on the way: a
+    code and a message."""
+    if not request.target.startswith("/"):
+        return "bad_request", "The request target must be a path."
+    if "Upgrade" in request.headers and wants_upgrade(request.headers):
+        return "upgrade_not_supported", "Upgrades are not possible here."
+    if chunked and not is_chunked_or_plain(request.headers):
+        return "bad_request", "The only transfer coding possible here is chunked."
+    if not all_utf8(request.target, request.raw_headers):
+        return "bad_request", "The head of the request is not UTF-8."
+    return None
 
 
 def wants_upgrade(headers: MultiMapping[str]) -> bool:

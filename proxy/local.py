@@ -11,7 +11,7 @@ from proxy.upstream import Connection
 
 if TYPE_CHECKING:
     from proxy.engine import Engine
-    from proxy.forward import Exchange
+    from proxy.transaction import Transaction
 
 _log = logging.getLogger("proxy.errors")
 
@@ -21,21 +21,21 @@ LONGEST_FETCHED = 8 * 2**20
 class LocalAnswer:
     """A request that is answered by a handler."""
 
-    def __init__(self, exchange: "Exchange", handler: LocalHandler) -> None:
-        self._exchange = exchange
+    def __init__(self, transaction: "Transaction", handler: LocalHandler) -> None:
+        self._transaction = transaction
         self._handler = handler
         self._body = bytearray()
         self._task: asyncio.Task[None] | None = None
 
     def body(self, data: bytes, complete: bool) -> None:
         """Takes a piece of the body; the handler runs when all of it is there."""
-        exchange = self._exchange
+        transaction = self._transaction
         self._body += data
-        if len(self._body) > exchange.engine.limits.local_body_bytes:
-            exchange.close = True
-            request = exchange.request
-            exchange.reply(
-                exchange.policy.error(413, "body_too_large", "The body is too large.", request)
+        if len(self._body) > transaction.engine.limits.local_body_bytes:
+            transaction.close = True
+            request = transaction.request
+            transaction.reply(
+                transaction.policy.error(413, "body_too_large", "The body is too large.", request)
             )
         elif complete and self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -46,20 +46,20 @@ class LocalAnswer:
             self._task.cancel()
 
     async def _run(self) -> None:
-        exchange = self._exchange
-        engine = exchange.engine
+        transaction = self._transaction
+        engine = transaction.engine
         try:
-            reply = await self._handler(exchange.request, bytes(self._body), engine.fetch)
+            reply = await self._handler(transaction.request, bytes(self._body), engine.fetch)
         except Exception as bug:
-            reply = internal_error(engine, exchange, bug)
-        exchange.reply(reply)
+            reply = internal_error(engine, transaction, bug)
+        transaction.reply(reply)
 
 
-def internal_error(engine: "Engine", exchange: "Exchange", bug: Exception) -> Reply:
+def internal_error(engine: "Engine", transaction: "Transaction", bug: Exception) -> Reply:
     """500, and a line that holds the type and the place only: a message may quote the client."""
     place = traceback.extract_tb(bug.__traceback__)[-1]
     _log.error("bug: %s at %s:%s", type(bug).__name__, place.filename, place.lineno)
-    return engine.policy.error(500, "internal_error", "Internal error.", exchange.request)
+    return engine.policy.error(500, "internal_error", "Internal error.", transaction.request)
 
 
 class Fetched:

@@ -23,7 +23,7 @@ from proxy_support import (
     until,
 )
 
-from proxy.client import RESET_ON_CLOSE
+from proxy.closing import RESET_ON_CLOSE
 from proxy.exchange import Limits
 
 QUICK = Limits(

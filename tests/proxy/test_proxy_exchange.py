@@ -29,6 +29,7 @@ from proxy_support import (
 from proxy.engine import Engine
 from proxy.exchange import (
     Caller,
+    Ending,
     Fetch,
     Forward,
     Limits,
@@ -189,7 +190,8 @@ def test_stream_that_is_cut_behind_llama_swap_is_no_clean_end(
 ) -> None:
     """llama-swap ends the chunked answer properly even if llama-server died on it. Every byte that
     came is passed; the last chunk is not."""
-    policy = Recorder(Forward(needs_model=False, endings=(b"[DONE]", b'"error"')))
+    ending = Ending(shapes=(b"data: ",), last=(b"[DONE]", b'"error"'))
+    policy = Recorder(Forward(needs_model=False, endings=(ending,)))
 
     async def script(_: Seen, wire: Wire) -> None:
         await wire.send(STREAM_HEAD)

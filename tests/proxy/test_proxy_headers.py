@@ -131,6 +131,21 @@ def test_hop_by_hop_headers_do_not_come_down_and_others_keep_their_order() -> No
     ]
 
 
+def test_word_of_the_upstream_on_other_origins_does_not_come_down() -> None:
+    """llama-swap allows all of them; the lines of our policy are added behind."""
+    head = parse(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\n"
+        b"ACCESS-CONTROL-ALLOW-CREDENTIALS: true\r\nAccess-Control-Allow-Private-Network: true\r\n"
+        b"Vary: Origin",
+        to_head=False,
+    )
+    added = b"Access-Control-Allow-Origin: https://chat.example\r\n"
+    down = for_client(head, "id", added, chunked=False, close=False)
+
+    assert head.lines == [b"Vary: Origin", b"Content-Length: 0"]
+    assert down.lower().count(b"access-control-") == 1
+
+
 def test_length_beside_chunked_does_not_come_down() -> None:
     """It means nothing there, and the client would believe it."""
     assert not down(("Transfer-Encoding", "chunked"), ("Content-Length", "3"))
