@@ -111,14 +111,15 @@ class Outcome:
     @property
     def whole(self) -> bool:
         """Whether the client was sent all of the answer."""
-        return not self.how.startswith(("cancelled", "broken off"))
+        return self.how == "-" or not self.how.startswith(("cancelled", "broken off"))
 
 
 class Ticket(Protocol):
     """One admitted request, from admission to end."""
 
-    def head(self, status: int, headers: RawHeaders) -> bytes:
-        """llama-swap's answer begins. Returns header lines to add (`b"X-A: 1\\r\\n"`), or b""."""
+    def head(self, status: int, kind: bytes) -> bytes:
+        """llama-swap's answer begins; `kind` is its content type in lower case. Returns header
+        lines to add (`b"X-A: 1\\r\\n"`), or b""."""
 
     def data(self, chunk: bytes) -> None:
         """A piece of the body passes, without chunk framing, cut anywhere. Runs for each token:

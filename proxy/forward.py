@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from proxy import headers
 from proxy.chunks import LAST, chunk
 from proxy.exchange import Forward, Reply, Ticket
-from proxy.model import in_query, search_for
+from proxy.model import at_first_sight, in_query, search_for
 from proxy.relay import Relay
 from proxy.upstream import Connection
 from proxy.walker import Walker
@@ -40,7 +40,7 @@ class Forwarding:
     def __init__(self, transaction: "Transaction", route: Forward) -> None:
         self._transaction = transaction
         self._route = route
-        self._held = bytearray()  # what came of the body before it could go up
+        self._held: bytes | bytearray = b""  # what came of the body before it could go up
         self._search: Walker | None = None  # while `model` is looked for
         self._up: Connection | None = None
         self._relay: Relay | None = None  # once the request has begun to go up
@@ -53,7 +53,10 @@ class Forwarding:
         if self._route.needs_model:
             request.model = in_query(request.query) if request.query else None
             kinds = request.headers.getall("Content-Type", [])
-            self._search = search_for(request.method, request.query, kinds)
+            if model := at_first_sight(request.method, request.query, kinds, data):
+                request.model = model
+            else:
+                self._search = search_for(request.method, request.query, kinds)
         if transaction.expects:
             # The client sends its body only when told to, and is told so only when llama-swap is
             # there: a body is never sent for nothing.
@@ -63,7 +66,7 @@ class Forwarding:
         if self._search is not None:
             self._look(self._search, data)
         else:
-            self._held += data
+            self._held = data
             self._admit()
 
     def body(self, data: bytes) -> None:
@@ -114,7 +117,7 @@ class Forwarding:
         coding = b"Transfer-Encoding: chunked\r\n\r\n" if transaction.chunked else b"\r\n"
         first = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
         data = b"".join((first, lines, coding, self._framed(bytes(self._held))))
-        self._held = bytearray()
+        self._held = b""
         transaction.client.resume()
         if up.used and transaction.body_complete and request.method in REPEATABLE:
             self._replay = data

@@ -103,8 +103,7 @@ class Fetched:
         elif done and self._head is not None and self._up is not None:
             up, self._up = self._up, None
             up.release(clean=True)
-            pairs = [(name.decode(), value.decode("latin-1")) for name, value in self._head.headers]
-            self._done(Reply(status=self._head.status, headers=pairs, body=bytes(self._body)))
+            self._done(Reply(status=self._head.status, body=bytes(self._body)))
 
     def answer_failed(self, why: str, *, begun: bool) -> None:
         self._up = None

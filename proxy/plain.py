@@ -4,7 +4,7 @@ import json
 import logging
 from dataclasses import dataclass
 
-from proxy.exchange import Caller, Forward, Local, Outcome, RawHeaders, Reply, Request
+from proxy.exchange import Caller, Forward, Local, Outcome, Reply, Request
 from proxy.headers import credential
 from proxy.keystore import KeyStore
 
@@ -24,7 +24,7 @@ class KeyHolder:
 class NoBooks:
     """A ticket that keeps nothing."""
 
-    def head(self, status: int, headers: RawHeaders) -> bytes:
+    def head(self, status: int, kind: bytes) -> bytes:
         return b""
 
     def data(self, chunk: bytes) -> None:

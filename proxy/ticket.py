@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from proxy.accesslog import Line
-from proxy.exchange import Outcome, RawHeaders, Request
+from proxy.exchange import Outcome, Request
 from proxy.keyring import Key
 from proxy.limits import Meter
 from proxy.metrics import Metrics, Models
@@ -40,15 +40,10 @@ class Ticket:
         self._begun = begun
         self._books = books
 
-    def head(self, status: int, headers: RawHeaders) -> bytes:
+    def head(self, status: int, kind: bytes) -> bytes:
         """Chooses what to look at."""
         self.status = status
         if status < 400:
-            kind = b""
-            for name, value in headers:
-                if name.lower() == b"content-type":
-                    kind = value.lower()
-                    break
             if kind.startswith(b"text/event-stream"):
                 self.stream = True
                 self._answer = Observer(stream=True)

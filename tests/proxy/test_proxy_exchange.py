@@ -35,7 +35,6 @@ from proxy.exchange import (
     Limits,
     Local,
     Outcome,
-    RawHeaders,
     Reply,
     Request,
 )
@@ -74,7 +73,7 @@ class Recorder:
         self.said.append("done")
         self.outcomes.append(outcome)
 
-    def head(self, status: int, headers: RawHeaders) -> bytes:
+    def head(self, status: int, kind: bytes) -> bytes:
         self.said.append(f"head {status}")
         return b"X-RateLimit-Remaining-Requests: 7\r\n"
 
