@@ -81,12 +81,8 @@ class Relay:
         self._as_is = self._passing is Passing.AS_IS
         self._chunked = chunked and not transaction.old
         added = self._ticket.head(head.status, head.kind)
-        if (
-            self._endings
-            and chunked
-            and head.status == 200
-            and head.kind.startswith(b"text/event-stream")
-        ):
+        is_stream = chunked and head.kind.startswith(b"text/event-stream")
+        if self._endings and is_stream and head.status == 200:
             self._recent = deque(maxlen=RECENT)
         data = answer.for_client(
             head, transaction.request.id, added, chunked=self._chunked, close=close
