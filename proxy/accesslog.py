@@ -8,8 +8,8 @@ import asyncio
 import os
 import re
 import time
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 LONGEST = 200
 
@@ -17,8 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9._~/:+@#-]{1,200}")
 _UNSAFE = re.compile(r'[^ !#-\[\]-~]|["\\]')
 
 
-@dataclass(slots=True, kw_only=True)
-class Line:
+class Line(NamedTuple):
     """What is told of one request."""
 
     id: str

@@ -155,12 +155,14 @@ class HerdPolicy:
     def done(self, request: Request, outcome: Outcome) -> None:
         """The line in the log, and what is counted of every request."""
         name = request.caller.label if request.caller else "-"
+        ticket = self._books.close(request, name, outcome)
+        first = prompt = completion = None
+        if ticket is not None and ticket.status:
+            first, (prompt, completion, _) = ticket.first, ticket.tokens
         line = Line(
-            id=request.id, client=request.client, key=name, method=request.method,
-            path=request.path, model=request.model, status=outcome.status,
-            seconds=outcome.seconds, sent=outcome.sent, note=outcome.how,
+            request.id, request.client, name, request.method, request.path, request.model,
+            outcome.status, outcome.seconds, first, prompt, completion, outcome.sent, outcome.how,
         )  # fmt: skip
-        self._books.close(request, line)
         self._state.log.write(line)
 
     # -- the owner's
@@ -195,7 +197,7 @@ class HerdPolicy:
         key = self._keys.find(secret)
         if key is None:
             return self.error(401, "invalid_api_key", "This API key is not known here.", request)
-        if key.expired(time.time()):
+        if key.expires is not None and key.expired(time.time()):
             return self.error(401, "expired_api_key", "This API key has expired.", request)
         return key
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-from proxy.accesslog import Line
 from proxy.exchange import Outcome, Request
 from proxy.keyring import Key
 from proxy.limits import Meter
@@ -113,26 +112,26 @@ class Books:
             metrics.streams -= 1
         if ticket.status == 0 and outcome.status in (502, 503):
             metrics.upstream = False
-        self._charge(ticket, ticket.tokens, 1, int(outcome.status >= 400 or not outcome.whole))
+        label = self._models.label(ticket.model)
+        failed = outcome.status >= 400 or not outcome.whole
+        self._charge(ticket, label, ticket.tokens, 1, int(failed))
         if ticket.tokens is not NONE:
-            self._measure(ticket, outcome)
+            self._measure(ticket, label, outcome)
 
     def settle(self) -> None:
         """Charges what streams have sent so far; what they really took is known at their end."""
         for ticket in self.running.values():
             if ticket.stream:
-                self._charge(ticket, ticket.so_far(), 0, 0)
+                label = self._models.label(ticket.model)
+                self._charge(ticket, label, ticket.so_far(), 0, 0)
 
-    def close(self, request: Request, line: Line) -> None:
-        """Tells the log, and counts the request, whether it had a ticket or not."""
+    def close(self, request: Request, key: str, outcome: Outcome) -> Ticket | None:
+        """Counts a request; its ticket, if it had one."""
         label = self._models.label(request.model)
         metrics = self._metrics
-        metrics.requests[line.key, label, line.status] += 1
-        metrics.seconds.add(label, line.seconds)
-        ticket = self.running.pop(request, None)
-        if ticket is not None and ticket.status:
-            line.first = ticket.first
-            line.prompt, line.completion, _ = ticket.tokens
+        metrics.requests[key, label, outcome.status] += 1
+        metrics.seconds.add(label, outcome.seconds)
+        return self.running.pop(request, None)
 
     def used_today(self, key: str) -> int:
         """What this key has used today, before this process too."""
@@ -144,7 +143,9 @@ class Books:
             return 0
         return sum(row.prompt + row.completion for row in rows)
 
-    def _charge(self, ticket: Ticket, told: Tokens, requests: int, errors: int) -> None:
+    def _charge(
+        self, ticket: Ticket, label: str, told: Tokens, requests: int, errors: int
+    ) -> None:  # fmt: skip
         before = ticket.charged
         if before is None:
             return
@@ -155,11 +156,10 @@ class Books:
         if ticket.meter is not None:
             ticket.meter.charge(prompt + completion, time.time())
         if self._usage is not None:
-            label = self._models.label(ticket.model)
             self._usage.add(ticket.key.name, label, requests, errors, prompt, completion)
 
-    def _measure(self, ticket: Ticket, outcome: Outcome) -> None:
-        name, label, metrics = ticket.key.name, self._models.label(ticket.model), self._metrics
+    def _measure(self, ticket: Ticket, label: str, outcome: Outcome) -> None:
+        name, metrics = ticket.key.name, self._metrics
         prompt, completion, speed = ticket.tokens
         if prompt:
             metrics.tokens[name, label, "in"] += prompt

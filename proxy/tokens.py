@@ -21,6 +21,7 @@ _NUMBER = re.compile(
     rb'"((?:prompt|completion|input|output|cache_read_input|cache_creation_input)_tokens'
     rb'|prompt_n|predicted_n|cache_n)"\s*:\s*([0-9]{1,12})(?=[\s,}])'
 )
+_CACHED = (b"cache_read_input_tokens", b"cache_creation_input_tokens")
 _SPEED = re.compile(rb'"predicted_per_second"\s*:\s*([0-9]{1,6}(?:\.[0-9]{1,20})?)(?=[\s,}])')
 
 
@@ -36,7 +37,7 @@ NONE = Tokens()
 
 
 class Observer:
-    """Sees the body of one answer. `pieces` and `feed` are the fast path."""
+    """Sees the body of one answer. `feed` is the fast path."""
 
     __slots__ = ("_head", "_pieces", "_size", "_stream", "_tail", "events")
 
@@ -60,7 +61,7 @@ class Observer:
         """Looks through what was kept; the events so far."""
         if self._pieces:
             pieces = b"".join(self._pieces)
-            self._pieces.clear()
+            self._pieces = []
             self._size = 0
             if len(self._head) < HEAD:
                 self._head += pieces[: HEAD - len(self._head)]
@@ -85,7 +86,7 @@ class Observer:
                 max(found.completion, first.completion),
                 found.per_second or first.per_second,
             )
-        if self._stream and (not whole or found == (0, 0, None)):
+        if self._stream and (not whole or found == NONE):
             return found._replace(completion=max(found.completion, events))
         return found
 
@@ -96,16 +97,15 @@ def _read(part: bytes, usage: int, timings: int) -> Tokens:
         return NONE
     start = min(usage, timings) if usage >= 0 and timings >= 0 else max(usage, timings)
     stop = max(usage, timings) + _LONGEST
-    told = {name: int(digits) for name, digits in _NUMBER.findall(part, start, stop)}.get
-    cached = told(b"cache_read_input_tokens", 0) + told(b"cache_creation_input_tokens", 0)
-    speed = _SPEED.search(part, timings, stop) if timings >= 0 else None
-    return Tokens(
-        # What was cached is part of the prompt too, and not contained in the last two.
-        max(
-            told(b"prompt_tokens", 0),
-            told(b"input_tokens", 0) + cached,
-            told(b"prompt_n", 0) + told(b"cache_n", 0),
-        ),
-        max(told(b"completion_tokens", 0), told(b"output_tokens", 0), told(b"predicted_n", 0)),
-        float(speed[1]) or None if speed else None,
-    )
+    told = {name: int(digits) for name, digits in _NUMBER.findall(part, start, stop)}
+    speed = None
+    if timings >= 0 and (match := _SPEED.search(part, timings, stop)):
+        speed = float(match[1]) or None
+    if b"prompt_tokens" in told:
+        return Tokens(told[b"prompt_tokens"], told.get(b"completion_tokens", 0), speed)
+    if b"output_tokens" in told:
+        # What was cached is part of a prompt, and not contained in this number.
+        cached = [told.get(name, 0) for name in _CACHED]
+        return Tokens(told.get(b"input_tokens", 0) + sum(cached), told[b"output_tokens"], speed)
+    prompt = told.get(b"prompt_n", 0) + told.get(b"cache_n", 0)
+    return Tokens(prompt, told.get(b"predicted_n", 0), speed)
