@@ -76,7 +76,12 @@ class AccessLog:
         """Queues a line."""
         if not self._lines:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._lines.append(f"{self._time()} INFO access {line.text()}\n")
+        now = time.time()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        milliseconds = int(now % 1 * 1000)
+        self._lines.append(f"{self._stamp}.{milliseconds:03d}Z INFO access {line.text()}\n")
 
     def flush(self) -> None:
         """Writes what is queued. A log that cannot be written is no reason to stop serving."""
@@ -87,10 +92,3 @@ class AccessLog:
                 data = data[os.write(self._descriptor, data) :]
         except OSError:
             pass
-
-    def _time(self) -> str:
-        now = time.time()
-        if int(now) != self._second:
-            self._second = int(now)
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-        return f"{self._stamp}.{int(now % 1 * 1000):03d}Z"

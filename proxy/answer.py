@@ -57,26 +57,17 @@ class AnswerHead:
     dated: bool = False
 
 
-class _Means(Enum):
-    """What a header line is to us."""
-
-    NOTHING = auto()  # it passes
-    TYPE = auto()
-    DATE = auto()
-    LENGTH = auto()
-    CODING = auto()
-    CONNECTION = auto()
-    DROPPED = auto()
-
-
+# What a header line is to us: it passes, is dropped, or one of those that say something here.
+PASSES, DROPPED, TYPE, DATE, LENGTH, CODING, CONNECTION = range(7)
 _MEANS = {
-    b"content-type": _Means.TYPE,
-    b"date": _Means.DATE,
-    b"content-length": _Means.LENGTH,
-    b"transfer-encoding": _Means.CODING,
-    b"connection": _Means.CONNECTION,
+    b"content-type": TYPE,
+    b"date": DATE,
+    b"content-length": LENGTH,
+    b"transfer-encoding": CODING,
+    b"connection": CONNECTION,
 }
-_lines: dict[bytes, tuple[_Means, bytes]] = {}  # with the value in lower case
+_NONE = frozenset[bytes]()
+_lines: dict[bytes, tuple[int, bytes]] = {}  # with the value in lower case
 _status_lines: dict[bytes, tuple[int, bytes, bool]] = {}  # status, reason, whether HTTP/1.0
 
 
@@ -86,47 +77,43 @@ def parse(head: bytes, *, to_head: bool) -> AnswerHead:
     status, reason, old = _status_lines.get(first) or _read_status_line(first)
     lines: list[bytes] = []
     found = AnswerHead(status, reason, lines)
-    length: bytes | None = None
-    coding: bytes | None = None
-    named: set[bytes] | None = None
+    length = coding = b""
+    named = _NONE
     for text in rest:
         means, value = _lines.get(text) or _read_line(text)
-        if means is _Means.NOTHING:
+        if means is PASSES:
             lines.append(text)
-        elif means is _Means.TYPE:
-            lines.append(text)
-            found.kind = value
-        elif means is _Means.DATE:
-            lines.append(text)
-            found.dated = True
-        elif means is _Means.LENGTH:
-            if length is not None or not (value.isdigit() and len(value) < 19):
+        elif means is LENGTH:
+            if length or not (value.isdigit() and len(value) < 19):
                 raise BadAnswer("a length")
             length = value
-        elif means is _Means.CODING:
-            if coding is not None or old or value != b"chunked":
+        elif means is TYPE:
+            lines.append(text)
+            found.kind = value
+        elif means is DATE:
+            lines.append(text)
+            found.dated = True
+        elif means is CODING:
+            if coding or old or value != b"chunked":
                 raise BadAnswer("a transfer coding")
             coding = value
-        elif means is _Means.CONNECTION:
-            named = (named or set()) | {part.strip() for part in value.split(b",")}
+        elif means is CONNECTION:
+            named |= {part.strip() for part in value.split(b",")}
     if named:
         found.lines = [text for text in lines if text.partition(b":")[0].lower() not in named]
     # RFC 9112 6.3, and no second use of a connection where that leaves a choice.
-    if length is not None and coding is None and status >= 200 and status != 204:
+    if length and not coding and status >= 200 and status != 204:
         found.lines.append(b"Content-Length: " + length)
     if to_head or status < 200 or status in (204, 304):
         found.framing = Framing.NONE
-    elif coding is not None:
+    elif coding:
         found.framing = Framing.CHUNKED
-    elif length is not None:
+    elif length:
         found.length = int(length)
         found.framing = Framing.LENGTH if found.length else Framing.NONE
-    found.reusable = not (
-        old
-        or found.framing is Framing.CONNECTION
-        or (named and b"close" in named)
-        or (length is not None and coding is not None)
-    )
+    else:
+        return found
+    found.reusable = not (old or b"close" in named or (length and coding))
     return found
 
 
@@ -139,15 +126,15 @@ def _read_status_line(text: bytes) -> tuple[int, bytes, bool]:
     return read
 
 
-def _read_line(text: bytes) -> tuple[_Means, bytes]:
+def _read_line(text: bytes) -> tuple[int, bytes]:
     match = _HEADER_LINE.match(text)
     if match is None:
         raise BadAnswer("no header line")
     name = match[1].lower()
-    means = _MEANS.get(name, _Means.NOTHING)
+    means = _MEANS.get(name, PASSES)
     # What frames the body is read even where it does not pass.
-    if means in (_Means.NOTHING, _Means.TYPE, _Means.DATE) and not _passes(name, match[2]):
-        means = _Means.DROPPED
+    if means in (PASSES, TYPE, DATE) and not _passes(name, match[2]):
+        means = DROPPED
     read = means, match[2].lower()
     _remember(_lines, text, read)
     return read

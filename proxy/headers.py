@@ -62,21 +62,21 @@ def to_upstream(headers: RawHeaders, *, host: bytes, client: str, scheme: str) -
     forwarded_host = None
     named = frozenset[bytes]()
     lines = [b"Host: " + host]
-    for name, value in headers:
-        lower = name.lower()
+    for pair in headers:
+        lower = pair[0].lower()
         if lower not in _DROPPED:
-            lines.append(name + b": " + value)
+            lines.append(b": ".join(pair))
         elif lower == b"host":
-            forwarded_host = value
-        elif lower == b"connection" and value.lower() not in _COMMON:
+            forwarded_host = pair[1]
+        elif lower == b"connection" and pair[1].lower() not in _COMMON:
             named |= named_by_connection(headers)
     if named:
         lines[1:] = [line for line in lines[1:] if line.partition(b":")[0].lower() not in named]
-    lines.append(b"X-Forwarded-For: " + client.encode())
-    lines.append(b"X-Forwarded-Proto: " + scheme.encode())
+    forwarded = f"X-Forwarded-For: {client}\r\nX-Forwarded-Proto: {scheme}\r\n".encode()
     if forwarded_host:
-        lines.append(b"X-Forwarded-Host: " + forwarded_host)
-    return b"\r\n".join(lines) + b"\r\n"
+        forwarded += b"X-Forwarded-Host: " + forwarded_host + b"\r\n"
+    lines.append(forwarded)
+    return b"\r\n".join(lines)
 
 
 def named_by_connection(headers: RawHeaders) -> frozenset[bytes]:

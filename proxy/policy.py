@@ -120,7 +120,8 @@ class HerdPolicy:
             return self.error(404, "not_found", "There is nothing here.", request)
         if route.needs_model and not key.may_use(model):
             return self._no_model(request, model)
-        lines = cors.shared(request.path, request.headers, self._keys.origins)
+        origins = self._keys.origins
+        lines = cors.shared(request.path, request.headers, origins) if origins else []
         meter = None
         charged = route.scope is Scope.INFERENCE  # an admin's pages are neither limited nor charged
         if charged and (limits := self._keys.limits(key.name)) is not None:
@@ -129,7 +130,9 @@ class HerdPolicy:
             if denied := meter.enter(now, today):
                 return self._over(request, denied, meter)
             lines += meter.headers(now, today)
-        added = "".join([f"{name}: {value}\r\n" for name, value in lines]).encode()
+        added = b""
+        if lines:
+            added = "".join([f"{name}: {value}\r\n" for name, value in lines]).encode()
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
         ticket = Ticket(

@@ -97,26 +97,28 @@ class Books:
     def begun(self, ticket: Ticket) -> None:
         """llama-swap answers."""
         self._metrics.upstream = True
-        if ticket.status < 400 and ticket.model is not None:
-            self._models.answered(ticket.model)
         if ticket.stream:
             self._metrics.streams += 1
+        if ticket.status < 400 and ticket.model is not None:
+            self._models.answered(ticket.model)
 
     def ended(self, ticket: Ticket, outcome: Outcome) -> None:
         """The request is over."""
         metrics = self._metrics
         metrics.open -= 1
-        if ticket.meter is not None:
-            ticket.meter.leave()
         if ticket.stream:
             metrics.streams -= 1
+        if ticket.meter is not None:
+            ticket.meter.leave()
         if ticket.status == 0 and outcome.status in (502, 503):
             metrics.upstream = False
-        label = self._models.label(ticket.model)
-        failed = outcome.status >= 400 or not outcome.whole
-        self._charge(ticket, label, ticket.tokens, 1, int(failed))
-        if ticket.tokens is not NONE:
-            self._measure(ticket, label, outcome)
+        told, label = ticket.tokens, self._models.label(ticket.model)
+        self._charge(ticket, label, told, 1, int(outcome.status >= 400 or not outcome.whole))
+        if told is not NONE:
+            name = ticket.key.name
+            metrics.tokens[name, label, "in"] += told.prompt
+            metrics.tokens[name, label, "out"] += told.completion
+            self._time(ticket, label, outcome)
 
     def settle(self) -> None:
         """Charges what streams have sent so far; what they really took is known at their end."""
@@ -158,16 +160,11 @@ class Books:
         if self._usage is not None:
             self._usage.add(ticket.key.name, label, requests, errors, prompt, completion)
 
-    def _measure(self, ticket: Ticket, label: str, outcome: Outcome) -> None:
-        name, metrics = ticket.key.name, self._metrics
-        prompt, completion, speed = ticket.tokens
-        if prompt:
-            metrics.tokens[name, label, "in"] += prompt
-        if completion:
-            metrics.tokens[name, label, "out"] += completion
+    def _time(self, ticket: Ticket, label: str, outcome: Outcome) -> None:
+        _, completion, speed = ticket.tokens
         if ticket.first is not None:
-            metrics.first.add(label, ticket.first)
-            if speed is None and completion >= _ENOUGH and outcome.seconds > ticket.first:
+            self._metrics.first.add(label, ticket.first)
+            if speed is None and outcome.seconds > ticket.first:
                 speed = (completion - 1) / (outcome.seconds - ticket.first)
         if speed is not None and completion >= _ENOUGH:
-            metrics.speed.add(label, speed)
+            self._metrics.speed.add(label, speed)

@@ -74,8 +74,10 @@ class Observer:
 
     def tokens(self, *, whole: bool) -> Tokens:
         """What was told; for a stream that ended early, at least one token for each event."""
-        events = self.look()
-        tail = self._tail
+        if not self._stream and len(self._pieces) == 1 and not self._head:
+            events, tail = 0, self._pieces[0]  # all of a short answer came at once
+        else:
+            events, tail = self.look(), self._tail
         usage = tail.rfind(b'"usage"')
         found = _read(tail, usage, tail.rfind(b'"timings"'))
         if len(tail) == TAIL or tail.find(b'"usage"') != usage:  # else that was all
