@@ -7,6 +7,7 @@ from ssl import SSLContext
 
 from proxy.client import ClientConnection
 from proxy.exchange import Limits, Policy, Reply
+from proxy.handshake import Handshake, SecureServer
 from proxy.local import Fetched
 from proxy.pool import Pool
 
@@ -24,8 +25,8 @@ class Engine:
         self.upstream_host = (
             f"[{host}]:{port}".encode() if ":" in host else f"{host}:{port}".encode()
         )
-        self.clients: set[ClientConnection] = set()
-        self._server: asyncio.Server | None = None
+        self.clients: set[ClientConnection | Handshake] = set()
+        self._server: asyncio.Server | SecureServer | None = None
         self._prefix = secrets.token_hex(4)
         self._count = 0
         self._empty = asyncio.Event()  # no open request, at the end
@@ -34,10 +35,15 @@ class Engine:
 
     async def listen(self, host: str, port: int, ssl: SSLContext | None = None) -> tuple[str, int]:
         """Takes connections; where that is, with the port chosen if it was 0."""
-        self._server = await self.loop.create_server(
-            lambda: ClientConnection(self), host, port, ssl=ssl, backlog=1024
-        )
-        name = self._server.sockets[0].getsockname()
+        if ssl is None:
+            self._server = server = await self.loop.create_server(
+                lambda: ClientConnection(self), host, port, backlog=1024
+            )
+            name = server.sockets[0].getsockname()
+        else:
+            self._server = secure = SecureServer(self, ssl)
+            await secure.listen(host, port)
+            name = secure.sockets[0].getsockname()
         return name[0], name[1]
 
     async def finish(self, limit: float) -> int:
@@ -81,12 +87,12 @@ class Engine:
 
     # -- What connections report
 
-    def enter(self, client: ClientConnection) -> bool:
+    def enter(self, client: ClientConnection | Handshake) -> bool:
         """One connection more; False if it is one too many."""
         self.clients.add(client)
         return len(self.clients) <= self.limits.connections
 
-    def leave(self, client: ClientConnection) -> None:
+    def leave(self, client: ClientConnection | Handshake) -> None:
         """One connection less."""
         self.clients.discard(client)
         if not self.clients:

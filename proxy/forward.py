@@ -75,7 +75,7 @@ class Forwarding:
         else:
             self._held += data
             if len(self._held) > MOST_HELD:
-                self._transaction.client.pause()
+                self._transaction.client.wire.pause()
 
     def _look(self, search: Walker, data: bytes) -> None:
         transaction = self._transaction
@@ -115,7 +115,7 @@ class Forwarding:
         first = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
         data = b"".join((first, lines, coding, self._framed(bytes(self._held))))
         self._held = bytearray()
-        transaction.client.resume()
+        transaction.client.wire.resume()
         if up.used and transaction.body_complete and request.method in REPEATABLE:
             self._replay = data
         self._relay = Relay(transaction, self, ticket, self._route.endings)
@@ -198,4 +198,4 @@ class Forwarding:
             up.release(clean=clean)
         else:
             transaction.engine.pool.forget(self)
-        transaction.client.resume()
+        transaction.client.wire.resume()

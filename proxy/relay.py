@@ -129,8 +129,8 @@ class Relay:
 
     def pause_body(self) -> None:
         """llama-swap is slower than the client."""
-        self._transaction.client.pause()
+        self._transaction.client.wire.pause()
 
     def resume_body(self) -> None:
         """It takes more again."""
-        self._transaction.client.resume()
+        self._transaction.client.wire.resume()

@@ -23,8 +23,8 @@ from proxy_support import (
     until,
 )
 
-from proxy.closing import RESET_ON_CLOSE
 from proxy.exchange import Limits
+from proxy.wire import RESET_ON_CLOSE
 
 QUICK = Limits(
     head_seconds=0.3, idle_seconds=0.6, body_seconds=0.4, send_seconds=0.5, clock_seconds=0.05

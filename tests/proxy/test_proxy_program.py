@@ -124,6 +124,24 @@ def test_wrong_argument_is_one_clear_message(args: tuple[str, ...]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--tls-cert", "--tls-key"])
+def test_half_of_a_certificate_is_one_clear_message(option: str) -> None:
+    """Nobody who asked for TLS gets plain HTTP."""
+    done = call("serve", option, "some.pem")
+
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: --tls-cert and --tls-key go together\n")
+
+
+def test_certificate_that_cannot_be_used_is_one_clear_line(config: Path, tmp_path: Path) -> None:
+    """Exit code 1, as for keys."""
+    done = call("serve", "--config", str(config), "--tls-cert", str(tmp_path / "cert.pem"),
+                "--tls-key", str(tmp_path / "key.pem"))  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == f"proxy: cannot start: {tmp_path / 'cert.pem'} does not exist\n"
+
+
 def test_keys_new_prints_a_key_once_and_an_entry_that_has_its_hash(tmp_path: Path) -> None:
     """What it prints can be committed, and is another one each time."""
     options = ("--models", "gpt-*,qwen", "--rpm", "60", "--expires", "90d", "--scopes", "admin")
