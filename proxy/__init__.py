@@ -35,6 +35,7 @@ The engine:
 - `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
 - `upstream`, `pool`                 connections to llama-swap, kept and used again
+- `errors`     llama-swap's errors, held back to be told in another dialect
 - `relay`, `forward`                 the answer's way down, the request's way up
 - `local`      requests that are answered here
 - `transaction`                      one request and its answer, whoever gives it

@@ -52,8 +52,14 @@ class AnswerHead:
     length: int
     reusable: bool
     """Whether the connection may carry another request after this answer."""
-    event_stream: bool
+    content_type: bytes
+    """In lower case."""
     dated: bool
+
+    @property
+    def event_stream(self) -> bool:
+        """Whether it comes as it is made."""
+        return self.content_type.startswith(b"text/event-stream")
 
 
 @dataclass(slots=True, frozen=True)
@@ -74,7 +80,7 @@ def parse(head: bytes, *, to_head: bool) -> AnswerHead:
         raise BadAnswer("no status line")
     status = int(status_line[2])
     found = AnswerHead(
-        status, status_line[3] or b"", [], [], Framing.CONNECTION, 0, True, False, False
+        status, status_line[3] or b"", [], [], Framing.CONNECTION, 0, True, b"", False
     )
     lengths, codings, named = list[bytes](), list[bytes](), set[bytes]()
     for text in rest:
@@ -90,7 +96,7 @@ def parse(head: bytes, *, to_head: bool) -> AnswerHead:
         elif line.passes:
             found.lines.append(text)
             if name == b"content-type":
-                found.event_stream = line.pair[1].lower().startswith(b"text/event-stream")
+                found.content_type = line.pair[1].lower()
             elif name == b"date":
                 found.dated = True
     if named:

@@ -51,6 +51,7 @@ class Recorder:
     routing: Forward | Local = field(default_factory=lambda: Forward(needs_model=True))
     admitted: Reply | None = None
     said: list[str] = field(default_factory=list)
+    translation: bytes = b""
     outcomes: list[Outcome] = field(default_factory=list)
     passed: bytes = b""
     request: Request | None = None
@@ -69,6 +70,10 @@ class Recorder:
 
     def error(self, status: int, code: str, message: str, request: Request | None) -> Reply:
         return Reply(status=status, body=code.encode())
+
+    def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
+        self.said.append(f"translate {status}")
+        return self.translation or body
 
     def done(self, request: Request, outcome: Outcome) -> None:
         self.said.append("done")
