@@ -107,6 +107,7 @@ def parse(head: bytes, *, to_head: bool) -> AnswerHead:
         and b"close" not in named
         and status_line[1] == b"1"
         and not (lengths and codings)
+        and not (codings and found.status == 204)  # its chunks may come, and nobody reads them
     )
     return found
 

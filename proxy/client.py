@@ -57,6 +57,9 @@ class ClientConnection(asyncio.Protocol):
         if transport.get_extra_info("sslcontext"):
             self.scheme = "https"
         if not self.engine.enter(self):
+            if self.engine.is_flooded():
+                self.wire.abort()
+                return
             message = "Too many connections. Try again in a moment."
             self._refuse(self.engine.policy.error(503, "too_many_connections", message, None))
 
@@ -138,9 +141,9 @@ class ClientConnection(asyncio.Protocol):
         except Malformed as error:
             self._malformed(error)
             return
-        self._deadline = self.engine.now + self.engine.limits.body_seconds
         if self.transaction is not None:
             transaction = self.transaction
+            self._deadline = self.engine.now + self.engine.limits.body_seconds
             try:
                 transaction.body(content, self._parser.complete)
             except Exception as bug:

@@ -11,6 +11,8 @@ from proxy.handshake import Handshake, SecureServer
 from proxy.local import Fetched
 from proxy.pool import Pool
 
+MOST_REFUSED = 64  # connections beyond the limit, on their way out
+
 
 class Engine:
     """Serves one policy in front of one llama-swap. Made within a running event loop."""
@@ -47,10 +49,12 @@ class Engine:
         return name[0], name[1]
 
     async def finish(self, limit: float) -> int:
-        """Takes no more requests, gives the open ones `limit` seconds; how many were broken off."""
+        """Begins no more requests, gives the open ones `limit` seconds; how many were broken off.
+
+        Until then connections are still taken, for whoever comes now is to be told 503, and when
+        to come back.
+        """
         self.ending = True
-        if self._server is not None:
-            self._server.close()
         if any(client.transaction for client in self.clients):
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
@@ -91,6 +95,10 @@ class Engine:
         """One connection more; False if it is one too many."""
         self.clients.add(client)
         return len(self.clients) <= self.limits.connections
+
+    def is_flooded(self) -> bool:
+        """Whether there are even too many connections that are only told so."""
+        return len(self.clients) > self.limits.connections + MOST_REFUSED
 
     def leave(self, client: ClientConnection | Handshake) -> None:
         """One connection less."""

@@ -97,6 +97,9 @@ class Forwarding:
             transaction.reply(ticket)
             return
         transaction.ticket = ticket
+        if self._up is not None and not self._up.is_fresh():
+            self._up.close()  # it ended while the client sent its body
+            self._up = None
         if self._up is None and not transaction.expects:  # else it is there, or under way
             self._up = transaction.engine.pool.acquire(self)
         if self._up is not None:

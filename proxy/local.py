@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("proxy.errors")
 
 LONGEST_FETCHED = 8 * 2**20
+FETCH_SECONDS = 10.0  # llama-swap answers these by itself, without waiting for a model
 
 
 class LocalAnswer:
@@ -78,7 +79,10 @@ class Fetched:
         if up := self._engine.pool.acquire(self):
             self.connected(up)
         try:
-            return await self._reply
+            async with asyncio.timeout(FETCH_SECONDS):
+                return await self._reply
+        except TimeoutError:
+            return Reply(status=502, note="no answer")
         finally:
             self._engine.pool.forget(self)
             if self._up is not None:

@@ -26,6 +26,7 @@ from proxy_support import (
     until,
 )
 
+from proxy import local
 from proxy.engine import Engine
 from proxy.exchange import (
     Caller,
@@ -180,6 +181,30 @@ def test_client_that_asks_first_is_told_to_send_before_the_model_is_known() -> N
     run(situation())
 
 
+def test_connection_that_ends_while_the_client_sends_what_it_was_told_to() -> None:
+    """It was kept for this request, and nothing had gone up on it: another one is made."""
+    kept: list[Wire] = []
+
+    async def script(seen: Seen, wire: Wire) -> None:
+        kept.append(wire)
+        await answer(body=b"x")(seen, wire)
+
+    async def situation() -> None:
+        async with under(Recorder(), script) as (proxy, upstream):
+            assert status(await proxy.ask()) == 200
+            head = JSON + "Expect: 100-continue\r\nContent-Length: 14\r\nConnection: close\r\n"
+            reader, writer = await proxy.begin(head=head)
+            assert status(await read_head(reader)) == 100
+            kept[0].die()
+            await asyncio.sleep(0.1)
+            writer.write(b'{"model": "m"}')
+            assert status(await reader.read()) == 200
+            writer.close()
+            assert (upstream.connections, upstream.seen[1].body) == (2, b'{"model": "m"}')
+
+    run(situation())
+
+
 @pytest.mark.parametrize(
     ("last", "whole"),
     [
@@ -317,6 +342,26 @@ def test_handler_answers_with_the_body_and_what_it_fetches() -> None:
             assert (status(got), body(got)) == (200, b"hello world")
             assert upstream.seen[0].line == "GET /v1/models HTTP/1.1"
             assert KEY not in repr(upstream.seen)
+
+    run(situation())
+
+
+def test_handler_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """llama-swap takes the question, and says nothing."""
+    monkeypatch.setattr(local, "FETCH_SECONDS", 0.1)
+    stopped = asyncio.Event()
+
+    async def script(_: Seen, wire: Wire) -> None:
+        await wire.closed_by_peer()
+        stopped.set()
+
+    async def handler(request: Request, body: bytes, fetch: Fetch) -> Reply:
+        return await fetch("/health")
+
+    async def situation() -> None:
+        async with under(Recorder(Local(handler)), script) as (proxy, _):
+            assert status(await proxy.ask()) == 502
+            await asyncio.wait_for(stopped.wait(), 1)
 
     run(situation())
 

@@ -326,18 +326,21 @@ def test_open_stream_is_finished_before_the_end_and_new_requests_are_not_begun(
         process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
 
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port))
         waiting.sendall(f"GET /props?model=new HTTP/1.1\r\nHost: x\r\n{AUTHORIZED}\r\n".encode())
-        refused = rest(waiting)
-        assert refused.startswith(b"HTTP/1.1 503 ")
-        assert b"Retry-After: " in refused
-        assert b"shutting_down" in refused
+        fresh = send(port, "GET /props?model=new")
+        for connection in (waiting, fresh):
+            refused = rest(connection)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: " in refused
+            assert b"Connection: close" in refused
+            assert b"shutting_down" in refused
         assert process.poll() is None
         above.sendall(b"-last")
         assert rest(client).endswith(b"-last")
         assert process.wait(5) == 0
-        for connection in (above, client, waiting):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        for connection in (above, client, waiting, fresh):
             connection.close()
 
 
