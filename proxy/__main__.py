@@ -16,7 +16,7 @@ from proxy.server import run, serve
 from proxy.tls import Certificate
 from proxy.usage import Usage
 
-# Below launchd's 5 seconds between SIGTERM and SIGKILL.
+# Below the 5 seconds that launchd leaves between SIGTERM and SIGKILL unless told otherwise.
 DRAIN_SECONDS = 3.0
 
 
@@ -70,7 +70,8 @@ def parser() -> argparse.ArgumentParser:
         type=seconds,
         default=DRAIN_SECONDS,
         metavar="SECONDS",
-        help="how long open streams may go on after SIGTERM",
+        help="how long open streams may go on after SIGTERM; launchd kills after its ExitTimeOut, "
+        "5 s if not set",
     )
     server.add_argument(
         "--tls-cert",

@@ -57,10 +57,15 @@ class LocalAnswer:
 
 
 def internal_error(engine: "Engine", transaction: "Transaction", bug: Exception) -> Reply:
-    """500, and a line that holds the type and the place only: a message may quote the client."""
+    """500, and a line in the log."""
+    log_bug(bug)
+    return engine.policy.error(500, "internal_error", "Internal error.", transaction.request)
+
+
+def log_bug(bug: Exception) -> None:
+    """A line that holds the type and the place only: a message may quote the client."""
     place = traceback.extract_tb(bug.__traceback__)[-1]
     _log.error("bug: %s at %s:%s", type(bug).__name__, place.filename, place.lineno)
-    return engine.policy.error(500, "internal_error", "Internal error.", transaction.request)
 
 
 class Fetched:

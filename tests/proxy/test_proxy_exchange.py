@@ -399,6 +399,30 @@ def test_bug_in_the_policy_is_a_500() -> None:
     run(situation())
 
 
+@pytest.mark.parametrize("where", ["head", "data", "finish", "done", "translate"])
+@pytest.mark.parametrize("code", ["200 OK", "500 Whatever"])
+def test_bug_in_the_books_ends_the_request_and_nothing_else(where: str, code: str) -> None:
+    """A whole answer, or none that looks so; and nothing is left open."""
+    policy = Recorder()
+
+    def fail(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    setattr(policy, where, fail)
+
+    async def situation() -> None:
+        async with under(policy, answer(JSON, b'{"a": 1}', code)) as (proxy, _):
+            for _ in range(2):
+                async with asyncio.timeout(3):
+                    got = await proxy.ask("POST / HTTP/1.1", JSON, b'{"model": "m"}')
+                whole = got.endswith(b'{"a": 1}')
+                assert whole or not got or status(got) == 502
+                assert whole or where not in ("finish", "done")
+            await until(lambda: not proxy.engine.clients)
+
+    run(situation())
+
+
 def test_ticket_sees_content_without_framing() -> None:
     """However llama-swap cuts it."""
     policy = Recorder()

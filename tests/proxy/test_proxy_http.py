@@ -349,19 +349,24 @@ def test_request_for_no_host_or_two_is_refused(hosts: str) -> None:
 def test_requests_of_a_client_that_has_left_are_not_begun() -> None:
     """It sent two, and left while the first was answered."""
 
-    async def script(_: Seen, wire: Wire) -> None:
-        await wire.closed_by_peer()
+    async def script(seen: Seen, wire: Wire) -> None:
+        if "/warm" in seen.line:
+            await asyncio.sleep(0.1)
+            await answer()(seen, wire)
+        else:
+            await wire.closed_by_peer()
 
     async def situation() -> None:
         async with proxied(script) as (proxy, upstream):
+            await asyncio.gather(*[proxy.ask("GET /warm HTTP/1.1") for _ in range(2)])
             _, writer = await proxy.connect()
             one = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
             writer.write(one * 2)
-            await until(lambda: upstream.seen)
+            await until(lambda: len(upstream.seen) == 3)
             writer.write_eof()
             await until(lambda: not proxy.engine.clients)
             await asyncio.sleep(0.1)
-            assert len(upstream.seen) == 1
+            assert len(upstream.seen) == 3
             writer.close()
 
     run(situation())
