@@ -24,7 +24,6 @@ The policy:
 - `usage`      the books per day, key and model, in SQLite
 - `metrics`    what Prometheus may ask for
 - `accesslog`  one line for each request
-- `tls`        a certificate, taken anew when it was renewed
 - `ticket`     running requests, charged while they run and at their end
 - `handlers`   what is answered here and not by llama-swap
 - `policy`     the order in which a request meets the above
@@ -36,15 +35,18 @@ The engine:
 - `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
 - `upstream`, `pool`                 connections to llama-swap, kept and used again
+- `errors`     llama-swap's errors, held back to be told in another dialect
 - `relay`, `forward`                 the answer's way down, the request's way up
 - `local`      requests that are answered here
 - `transaction`                      one request and its answer, whoever gives it
-- `closing`, `client`                one connection of a client, and how it ends
+- `wire`, `client`                   one connection of a client, and how it ends
+- `handshake`  the same before there is TLS on it
 - `engine`     all of them, and the limits they share
 
 The program:
 
 - `log`        where the log goes
+- `tls`        a certificate, taken anew when it was renewed
 - `app`        settings, and the engine they make
 - `server`     the event loop, signals and the orderly end
 - `commands`   what serves nothing: `keys new` and `usage`

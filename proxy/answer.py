@@ -48,13 +48,22 @@ class AnswerHead:
     reason: bytes
     lines: list[bytes]
     """The header lines that pass."""
-    kind: bytes = b""
-    """The content type in lower case."""
+    content_type: bytes = b""
+    """In lower case."""
     framing: Framing = Framing.CONNECTION
     length: int = 0
     reusable: bool = False
     """Whether the connection may carry another request after this answer."""
     dated: bool = False
+
+    def says(self, name: bytes) -> bool:
+        """Whether a header of this name, in lower case, passes."""
+        return any(line.partition(b":")[0].lower() == name for line in self.lines)
+
+    @property
+    def event_stream(self) -> bool:
+        """Whether it comes as it is made."""
+        return self.content_type.startswith(b"text/event-stream")
 
 
 # What a header line is to us: it passes, is dropped, or one of those that say something here.
@@ -89,7 +98,7 @@ def parse(head: bytes, *, to_head: bool) -> AnswerHead:
             length = value
         elif means is TYPE:
             lines.append(text)
-            found.kind = value
+            found.content_type = value
         elif means is DATE:
             lines.append(text)
             found.dated = True
@@ -113,7 +122,8 @@ def parse(head: bytes, *, to_head: bool) -> AnswerHead:
         found.framing = Framing.LENGTH if found.length else Framing.NONE
     else:
         return found
-    found.reusable = not (old or b"close" in named or (length and coding))
+    # The chunks of a 204 may come, and nobody reads them.
+    found.reusable = not (old or b"close" in named or (coding and (length or status == 204)))
     return found
 
 

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from proxy import closing
 from proxy.answer import of_reply
 from proxy.exchange import Reply
 from proxy.parser import Head, Malformed, RequestParser
 from proxy.transaction import Transaction
+from proxy.wire import LINGER_SECONDS, Wire
 
 if TYPE_CHECKING:
     from proxy.engine import Engine
@@ -23,7 +23,6 @@ _log = logging.getLogger("proxy.client")
 
 MOST_AHEAD = 65536  # bytes of requests sent before the current one is answered
 MOST_DISCARDED = 65536  # bytes of a refused body that are read to keep the connection
-LINGER_SECONDS = 5.0
 
 
 class ClientConnection(asyncio.Protocol):
@@ -37,27 +36,30 @@ class ClientConnection(asyncio.Protocol):
         self.address = "unknown"
         self.write: Callable[[bytes], None]
         self.transport: asyncio.Transport
+        self.wire: Wire
         self._parser = RequestParser(engine.loop, engine.limits.head_bytes)
         self._ahead = b""
         self._surplus = False  # whether more than that came, and was not kept
         self._reading = False  # in the loop of `_requests`
-        self._paused = False
         self._full = False
         self._lingers = False
         self._discarded = 0
         self._deadline = engine.now + engine.limits.idle_seconds
-        self._stuck = (0, 0.0)  # bytes that wait to be sent, and since when it is so many
 
     # -- What the event loop does
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast(asyncio.Transport, transport)
         self.write = transport.write
+        self.wire = Wire(transport)
         if peer := transport.get_extra_info("peername"):
             self.address = peer[0]
         if transport.get_extra_info("sslcontext"):
             self.scheme = "https"
         if not self.engine.enter(self):
+            if self.engine.is_flooded():
+                self.wire.abort()
+                return
             message = "Too many connections. Try again in a moment."
             self._refuse(self.engine.policy.error(503, "too_many_connections", message, None))
 
@@ -73,6 +75,7 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         # A client that will send no more is taken for gone; the event loop closes behind this.
+        self.last = True
         if self.transaction is not None:
             self.transaction.client_gone()
 
@@ -138,9 +141,9 @@ class ClientConnection(asyncio.Protocol):
         except Malformed as error:
             self._malformed(error)
             return
-        self._deadline = self.engine.now + self.engine.limits.body_seconds
         if self.transaction is not None:
             transaction = self.transaction
+            self._deadline = self.engine.now + self.engine.limits.body_seconds
             try:
                 transaction.body(content, self._parser.complete)
             except Exception as bug:
@@ -201,12 +204,12 @@ class ClientConnection(asyncio.Protocol):
         resets the connection, and the client might not get to read the answer.
         """
         if not (linger or self._ahead or self._surplus) and self._parser.complete:
-            self.transport.close()
+            self.wire.close()
         elif not self._lingers:
             self._lingers = True
             self._deadline = self.engine.now + LINGER_SECONDS
             self._ahead = b""
-            closing.end_sending(self.transport)
+            self.wire.end_sending()
 
     def break_off(self, *, reset: bool, flush: bool = False) -> None:
         """Ends the connection so that an unfinished answer cannot be taken for a finished one.
@@ -216,56 +219,40 @@ class ClientConnection(asyncio.Protocol):
         """
         self.last = True
         if reset:
-            closing.reset(self.transport)
+            self.wire.reset()
         elif flush:
-            self.transport.close()
+            self.wire.close()
         else:
-            self.transport.abort()
+            self.wire.abort()
 
-    # -- Flow and time
-
-    def pause(self) -> None:
-        """Reads no more: llama-swap takes a body more slowly than it comes."""
-        if not self._paused and not self.transport.is_closing():
-            self._paused = True
-            self.transport.pause_reading()
-
-    def resume(self) -> None:
-        """Reads again."""
-        if self._paused:
-            self._paused = False
-            if not self.transport.is_closing():
-                self.transport.resume_reading()
+    # -- Time
 
     def tick(self, now: float) -> None:
         """Ends what takes too long."""
-        waiting = self.transport.get_write_buffer_size()
-        if waiting != self._stuck[0] or not waiting:
-            self._stuck = waiting, now
-        elif now - self._stuck[1] > self.engine.limits.send_seconds:
-            self.transport.abort()
-            return
-        if self._paused:
-            self._deadline = now + self.engine.limits.body_seconds
-            if closing.has_left(self.transport):
-                self.transport.abort()
-        elif now > self._deadline:
+        wire, limits = self.wire, self.engine.limits
+        if wire.is_stuck(now, limits.send_seconds, limits.idle_seconds):
+            wire.abort()
+        elif wire.paused:
+            self._deadline = now + limits.body_seconds
+            if wire.has_left():
+                wire.abort()
+        elif now > self._deadline and not self.transport.is_closing():
             self._expire()
 
     def _expire(self) -> None:
         if self._lingers:
-            self.transport.abort()
+            self.wire.abort()
         elif self.transaction is not None:
             self.transaction.expire()
         elif self._parser.in_head:
             message = "The request took too long to arrive."
             self._refuse(self.engine.policy.error(408, "request_timeout", message, None))
         else:
-            self.transport.close()
+            self.wire.close()
 
     def close(self) -> None:
         """Ends an idle connection; one with an open transaction is aborted."""
         if self.transaction is not None:
             self.transaction.abort("cancelled")
         else:
-            self.transport.close()
+            self.wire.close()

@@ -6,8 +6,9 @@ each request the engine calls, in this order and on the event loop's thread:
 1. `authenticate`, on the head alone: no byte of the body has been read, no `100 Continue` sent.
 2. `route`, which says what becomes of it: forwarded, answered at once, or given to a handler.
 3. `admit`, if it is forwarded and after `model` was found in the part of the body held back.
-4. the ticket's `head` once, `data` for each piece of the answer, `finish` once, always.
-5. `done` once, for every request, refused ones too: the place for the access log and counters.
+4. `translate`, if llama-swap answers with a small error.
+5. the ticket's `head` once, `data` for each piece of the answer, `finish` once, always.
+6. `done` once, for every request, refused ones too: the place for the access log and counters.
 
 None of these may block or raise; what one of them raises becomes a 500 and a line in the log.
 """
@@ -166,6 +167,11 @@ class Policy(Protocol):
         `shutting_down`. The engine's codes: bad_request, upgrade_not_supported, head_too_large,
         request_timeout, body_too_large, upstream_unavailable, upstream_error, shutting_down,
         too_many_connections, internal_error."""
+
+    def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
+        """A small error of llama-swap's (JSON or plain text, of up to 16 KiB), as JSON in the
+        dialect of the request's client. Returned unchanged, it passes as it came. Comes before
+        the ticket's `head`."""
 
     def done(self, request: Request, outcome: Outcome) -> None:
         """A request is over; after the ticket's `finish` if there was one."""

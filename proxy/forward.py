@@ -78,7 +78,7 @@ class Forwarding:
         else:
             self._held += data
             if len(self._held) > MOST_HELD:
-                self._transaction.client.pause()
+                self._transaction.client.wire.pause()
 
     def _look(self, search: Walker, data: bytes) -> None:
         transaction = self._transaction
@@ -100,6 +100,9 @@ class Forwarding:
             transaction.reply(ticket)
             return
         transaction.ticket = ticket
+        if self._up is not None and not self._up.is_fresh():
+            self._up.close()  # it ended while the client sent its body
+            self._up = None
         if self._up is None and not transaction.expects:  # else it is there, or under way
             self._up = transaction.engine.pool.acquire(self)
         if self._up is not None:
@@ -118,7 +121,7 @@ class Forwarding:
         first = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
         data = b"".join((first, lines, coding, self._framed(bytes(self._held))))
         self._held = b""
-        transaction.client.resume()
+        transaction.client.wire.resume()
         if up.used and transaction.body_complete and request.method in REPEATABLE:
             self._replay = data
         self._relay = Relay(transaction, self, ticket, self._route.endings)
@@ -201,4 +204,4 @@ class Forwarding:
             up.release(clean=clean)
         else:
             transaction.engine.pool.forget(self)
-        transaction.client.resume()
+        transaction.client.wire.resume()

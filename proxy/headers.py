@@ -82,14 +82,16 @@ def to_upstream(headers: RawHeaders, *, host: bytes, client: str, scheme: str) -
 def named_by_connection(headers: RawHeaders) -> frozenset[bytes]:
     """The headers that belong to the connection because its own header says so.
 
-    Not the length: without it the body would be taken for the next request.
+    Not what says how the body is to be read: without its length it would be taken for the next
+    request, and without its type for one with another model than the one found here.
     """
-    return frozenset(
+    named = (
         part.strip().lower()
         for name, value in headers
         if name.lower() == b"connection"
         for part in value.split(b",")
-    ) - {b"content-length"}
+    )
+    return frozenset(name for name in named if not name.startswith(b"content-"))
 
 
 def fault(request: Request, *, chunked: bool) -> tuple[str, str] | None:
@@ -97,6 +99,8 @@ def fault(request: Request, *, chunked: bool) -> tuple[str, str] | None:
     code and a message."""
     if not request.target.startswith("/"):
         return "bad_request", "The request target must be a path."
+    if len(request.headers.getall("Host", ())) != 1 and request.version >= (1, 1):
+        return "bad_request", "Exactly one Host is needed."
     if "Upgrade" in request.headers and wants_upgrade(request.headers):
         return "upgrade_not_supported", "Upgrades are not possible here."
     if chunked and not is_chunked_or_plain(request.headers):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("proxy.errors")
 
 LONGEST_FETCHED = 8 * 2**20
+FETCH_SECONDS = 10.0  # llama-swap answers these by itself, without waiting for a model
 
 
 class LocalAnswer:
@@ -56,10 +57,15 @@ class LocalAnswer:
 
 
 def internal_error(engine: "Engine", transaction: "Transaction", bug: Exception) -> Reply:
-    """500, and a line that holds the type and the place only: a message may quote the client."""
+    """500, and a line in the log."""
+    log_bug(bug)
+    return engine.policy.error(500, "internal_error", "Internal error.", transaction.request)
+
+
+def log_bug(bug: Exception) -> None:
+    """A line that holds the type and the place only: a message may quote the client."""
     place = traceback.extract_tb(bug.__traceback__)[-1]
     _log.error("bug: %s at %s:%s", type(bug).__name__, place.filename, place.lineno)
-    return engine.policy.error(500, "internal_error", "Internal error.", transaction.request)
 
 
 class Fetched:
@@ -78,7 +84,10 @@ class Fetched:
         if up := self._engine.pool.acquire(self):
             self.connected(up)
         try:
-            return await self._reply
+            async with asyncio.timeout(FETCH_SECONDS):
+                return await self._reply
+        except TimeoutError:
+            return Reply(status=502, note="no answer")
         finally:
             self._engine.pool.forget(self)
             if self._up is not None:

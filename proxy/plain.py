@@ -78,6 +78,9 @@ class PlainPolicy:
             headers.append(("Retry-After", RETRY_AFTER[code]))
         return Reply(status=status, headers=headers, body=json.dumps({"error": error}).encode())
 
+    def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
+        return body
+
     def done(self, request: Request, outcome: Outcome) -> None:
         path = request.path[:LONGEST_PATH]
         _log.info(

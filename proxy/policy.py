@@ -155,6 +155,18 @@ class HerdPolicy:
         body = dialect.error_body(spoken, status, code, message, request_id)
         return Reply(status=status, headers=headers, body=body)
 
+    def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
+        """For clients of the API; the dashboard reads llama-swap's own words."""
+        route = route_of(request.method, request.path)
+        if route is None or route.scope is not Scope.INFERENCE:
+            return body
+        spoken = dialect.dialect_of(request.path, request.headers)
+        if not content_type.startswith(b"text/plain"):
+            return dialect.translated(spoken, status, body, request.id)
+        if "text/plain" in request.headers.get("Accept", ""):
+            return body  # that is what it asked for
+        return dialect.of_text(spoken, status, body, request.id)
+
     def done(self, request: Request, outcome: Outcome) -> None:
         """The line in the log, and what is counted of every request."""
         name = request.caller.label if request.caller else "-"

@@ -12,12 +12,15 @@ from proxy import answer
 from proxy.answer import AnswerHead, Framing
 from proxy.chunks import LAST, chunk
 from proxy.endings import is_cut
+from proxy.errors import HeldError, held
 from proxy.exchange import Ending, Ticket
 
 if TYPE_CHECKING:
     from proxy.forward import Forwarding
     from proxy.transaction import Transaction
 
+RETRY = b"retry-after"
+LATER = b"Retry-After: 5\r\n"  # a model that is loading takes longer than clients wait otherwise
 RECENT = 12  # pieces of a stream in which its ending is looked for
 
 
@@ -33,12 +36,14 @@ class Relay:
     """One answer; the `upstream.Owner` of the connection it comes from."""
 
     __slots__ = (
-        "_as_is",
         "_chunked",
         "_endings",
+        "_error",
         "_forwarding",
+        "_judged",
         "_passing",
         "_recent",
+        "_seldom",
         "_ticket",
         "_transaction",
         "_unsent",
@@ -60,14 +65,22 @@ class Relay:
         self._write = transaction.client.write
         self.sent = 0  # of the body, without framing
         self._passing = Passing.AS_IS
-        self._as_is = True
+        self._seldom = False  # whether the next bytes are no usual ones
+        self._error: HeldError | None = None  # until it is whole
+        self._judged = False  # whether an error was held back, or need not be
         self._chunked = False  # for the client
         self._unsent = b""  # the head of the answer, for a moment
         self._recent: deque[bytes] | None = None  # the end so far of a stream with known endings
 
     def answer_head(self, head: AnswerHead, *, more: bool) -> None:
-        """The head goes out now: the client sees it long before the first token."""
+        """The head goes out now, long before the first token; only a small error waits."""
         transaction = self._transaction
+        if head.status >= 400 and not self._judged:
+            self._judged = True
+            self._error = held(head)
+            if self._error is not None:
+                self._seldom = True
+                return
         self._forwarding.answered()
         transaction.status = head.status
         # A body that nobody reads to its end is in the way of another request.
@@ -78,11 +91,11 @@ class Relay:
         elif head.framing is Framing.CONNECTION:
             self._passing = Passing.IN_CHUNKS
             chunked = True
-        self._as_is = self._passing is Passing.AS_IS
         self._chunked = chunked and not transaction.old
-        added = self._ticket.head(head.status, head.kind)
-        is_stream = chunked and head.kind.startswith(b"text/event-stream")
-        if self._endings and is_stream and head.status == 200:
+        added = self._ticket.head(head.status, head.content_type)
+        if head.status == 503 and not head.says(RETRY):
+            added += LATER
+        if self._endings and head.event_stream and head.status == 200 and chunked:
             self._recent = deque(maxlen=RECENT)
         data = answer.for_client(
             head, transaction.request.id, added, chunked=self._chunked, close=close
@@ -91,22 +104,33 @@ class Relay:
             self._unsent = data  # to go out in one write with what follows
         else:
             self._write(data)
+        self._seldom = more or self._passing is not Passing.AS_IS
 
     def answer_data(self, raw: bytes, content: bytes, done: bool) -> None:
         """A token passes. Runs for each of them, so the usual case is short: tell the policy, and
         write what came as it came."""
+        if done or self._seldom:
+            self._answer_more(raw, content, done)
+            return
         if content:
             self.sent += len(content)
             self._ticket.data(content)  # looked up anew: a ticket may replace its own
             if self._recent is not None:
                 self._recent.append(content)
-        if done or not self._as_is or self._unsent:
-            self._seldom(raw, content, done)
-        elif raw:
+        if raw:
             self._write(raw)
 
-    def _seldom(self, raw: bytes, content: bytes, done: bool) -> None:
-        """The first bytes of a body, the last ones, and those in another framing."""
+    def _answer_more(self, raw: bytes, content: bytes, done: bool) -> None:
+        """The first bytes of a body, the last ones, those in another framing, and errors."""
+        if self._error is not None:
+            if self._error.take(raw, content, done):
+                self._answer_error(self._error, done)
+            return
+        if content:
+            self.sent += len(content)
+            self._ticket.data(content)
+            if self._recent is not None:
+                self._recent.append(content)
         if self._passing is Passing.WITHOUT_CHUNKS:
             raw = content
         elif self._passing is Passing.IN_CHUNKS:
@@ -117,6 +141,7 @@ class Relay:
             raw += LAST
         if self._unsent:
             raw, self._unsent = self._unsent + raw, b""
+            self._seldom = self._passing is not Passing.AS_IS
         if raw:
             self._write(raw)
         if cut:
@@ -124,14 +149,29 @@ class Relay:
         elif done:
             self._transaction.end("-", clean=self._transaction.body_complete)
 
+    def _answer_error(self, error: HeldError, done: bool) -> None:
+        self._error = None
+        transaction = self._transaction
+        told = error.content
+        if done:
+            told = transaction.policy.translate(
+                transaction.request, error.head.status, error.head.content_type, error.content
+            )
+        if told == error.content:  # as it came, to the byte
+            self.answer_head(error.head, more=True)
+            self.answer_data(error.raw, error.content, done)
+        else:
+            self.answer_head(error.head_for(told), more=True)
+            self.answer_data(told, told, done)
+
     def answer_failed(self, why: str, *, begun: bool) -> None:
         """llama-swap went away, or speaks another language."""
         self._forwarding.failed(why, begun=begun)
 
     def pause_body(self) -> None:
         """llama-swap is slower than the client."""
-        self._transaction.client.pause()
+        self._transaction.client.wire.pause()
 
     def resume_body(self) -> None:
         """It takes more again."""
-        self._transaction.client.resume()
+        self._transaction.client.wire.resume()

@@ -10,7 +10,7 @@ from proxy import headers
 from proxy.answer import of_reply
 from proxy.exchange import Local, Outcome, Reply, Request, Ticket
 from proxy.forward import Forwarding
-from proxy.local import LocalAnswer, internal_error
+from proxy.local import LocalAnswer, internal_error, log_bug
 from proxy.parser import Head
 
 if TYPE_CHECKING:
@@ -215,9 +215,12 @@ class Transaction:
             self._local.cancel()
         seconds = time.monotonic() - self.request.started
         outcome = Outcome(self.status or 499, how, self.sent, seconds)
-        if self.ticket is not None:
-            self.ticket.finish(outcome)
-        self.policy.done(self.request, outcome)
+        try:
+            if self.ticket is not None:
+                self.ticket.finish(outcome)
+            self.policy.done(self.request, outcome)
+        except Exception as bug:  # the client's connection goes on
+            log_bug(bug)
         # No circle of references: all is freed now, and not by the collector.
         self.request.abort = _nothing
         self._forwarding = self._local = None

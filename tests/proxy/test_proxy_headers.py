@@ -114,6 +114,13 @@ def test_connection_cannot_take_the_length_away() -> None:
     ]
 
 
+def test_connection_cannot_take_the_type_of_the_body_away() -> None:
+    """llama-swap would look for the model at another place than we did."""
+    json = ("Content-Type", "application/json")
+
+    assert up(("Connection", "content-type, X-A"), json, ("X-A", "1")) == [json]
+
+
 def test_hop_by_hop_headers_do_not_come_down_and_others_keep_their_order() -> None:
     """Repeated ones stay repeated."""
     assert down(
@@ -212,3 +219,10 @@ def test_upgrades_but_h2c_are_noticed(value: str, wanted: bool) -> None:
 def test_no_upgrade_header_is_no_upgrade() -> None:
     """Nearly every request."""
     assert not wants_upgrade(CIMultiDict())
+
+
+def test_chunked_answer_that_may_have_no_body_is_the_last_of_its_connection() -> None:
+    """Its chunks would be read as the head of somebody else's answer."""
+    assert not parse(b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked", to_head=False).reusable
+    assert parse(b"HTTP/1.1 204 No\r\nX-A: 1", to_head=False).reusable
+    assert parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", to_head=True).reusable
