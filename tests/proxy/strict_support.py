@@ -1,8 +1,8 @@
 """HTTP/1.1 by RFC 9112 and nothing beside it: a second opinion on what bytes mean.
 
 It shares no code with the proxy. It is strict where the standard lets a recipient be lenient, so
-that whatever it takes has one meaning only; but for a bare LF among the empty lines before a
-request, and spaces behind a method, which nobody can take for something else.
+that whatever it takes has one meaning only; but for CR and LF in any order before a request, and spaces behind a method, which
+nobody can take for something else.
 """
 
 import re
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 Pairs = list[tuple[str, str]]
 
 _REQUEST = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) +([!-~\x80-\xff]+) HTTP/1\.([01])\Z")
-_EMPTY = re.compile(rb"\A(?:\r?\n)+")
 _STATUS = re.compile(rb"HTTP/1\.1 ([1-9][0-9]{2}) [\t -~\x80-\xff]*\Z")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\0-\x08\x0a-\x1f\x7f]*?)[ \t]*\Z")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?\Z")
@@ -93,8 +92,7 @@ def responses(data: bytes, methods: Sequence[str] = ()) -> Reading:
 
 
 def _request(data: bytes) -> tuple[Message, bytes]:
-    # RFC 9112 2.2: empty lines before a request are ignored, and may have ended in a bare LF.
-    data = _EMPTY.sub(b"", data)
+    data = data.lstrip(b"\r\n")  # RFC 9112 2.2: empty lines before a request are ignored
     head, pairs, raw, rest = _head(data, _REQUEST)
     old = head[3] == b"0"
     lengths, codings = _framing(pairs)
