@@ -1,8 +1,8 @@
 """HTTP/1.1 by RFC 9112 and nothing beside it: a second opinion on what bytes mean.
 
 It shares no code with the proxy. It is strict where the standard lets a recipient be lenient, so
-that whatever it takes has one meaning only; but for CR and LF in any order before a request, and spaces behind a method, which
-nobody can take for something else.
+that whatever it takes has one meaning only; but for CR and LF in any order before a request, and
+spaces behind a method, which nobody can take for something else.
 """
 
 import re
