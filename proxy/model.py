@@ -59,7 +59,7 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _PLAIN = re.compile(rb"[ \t\r\n,:0-9+\-.eEtrufalsn]*")  # all that is outside of strings, brackets
 _SCALAR = re.compile(rb"[0-9+\-.eEtrufalsn]*")
 _IN_STRING = re.compile(rb"[\"\\]")
-_OPEN, _CLOSE = b"{[", b"}]"
+_OPEN, _CLOSE = frozenset(b"{["), frozenset(b"}]")  # sets: the end of a body is -1
 
 
 def _json(walker: Walker) -> Steps:
