@@ -78,14 +78,15 @@ def secret(path: str, content: Any) -> Commands:
 
 
 @operation()
-def absent(path: str) -> Commands:
+def absent(paths: list[str]) -> Commands:
     """
-    Keep a file away.
+    Keep files away.
 
-    + path: absolute path of the file
+    + paths: their absolute paths
     """
-    (entry,) = host.get_fact(State, paths=[path])
-    if entry.kind == "absent":
-        host.noop(f"{path} is not there")
+    entries = host.get_fact(State, paths=paths)
+    there = [p for p, entry in zip(paths, entries, strict=True) if entry.kind != "absent"]
+    if not there:
+        host.noop("nothing of it is there")
         return
-    yield StringCommand("rm", "-f", QuoteString(path))
+    yield StringCommand("rm -f", *(QuoteString(path) for path in there))
