@@ -16,13 +16,9 @@ def install() -> None:
     layout = want.layout
     proxy.installed(name="Install the proxy", layout=layout, bundle=want.bundle)
     files.secret(name="Write the API keys", path=layout.keys, content=HiddenValue(want.keys.text))
-    if want.certificate:
-        key = HiddenValue(want.certificate.key)
-        files.secret(name="Write the certificate's key", path=layout.tls_key, content=key)
-        files.text(
-            name="Write the certificate",
-            path=layout.tls_certificate,
-            content=want.certificate.certificate,
-        )
-    else:
-        files.absent(name="Remove the certificate", paths=[layout.tls_key, layout.tls_certificate])
+    proxy.certificate(
+        name="Write the certificate",
+        layout=layout,
+        pair=HiddenValue(want.certificate),
+        uid=want.uid,
+    )

@@ -78,15 +78,14 @@ def secret(path: str, content: Any) -> Commands:
 
 
 @operation()
-def absent(paths: list[str]) -> Commands:
+def absent(path: str) -> Commands:
     """
-    Keep files away.
+    Keep a file away.
 
-    + paths: their absolute paths
+    + path: absolute path of the file
     """
-    entries = host.get_fact(State, paths=paths)
-    there = [p for p, entry in zip(paths, entries, strict=True) if entry.kind != "absent"]
-    if not there:
-        host.noop("nothing of it is there")
+    (entry,) = host.get_fact(State, paths=[path])
+    if entry.kind == "absent":
+        host.noop(f"{path} is not there")
         return
-    yield StringCommand("rm -f", *(QuoteString(path) for path in there))
+    yield StringCommand("rm", "-f", QuoteString(path))

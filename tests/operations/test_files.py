@@ -109,8 +109,5 @@ def test_the_harness_would_see_a_secret() -> None:
 
 
 def test_a_file_is_kept_away() -> None:
-    paths = ["/a", PATH]
-
-    assert run(files.absent, paths=paths, answers={"state": "absent\nabsent"}).untouched
-    found = run(files.absent, paths=paths, answers={"state": "absent\nlink"})
-    assert found.sent == [f"rm -f {QUOTED}"]
+    assert run(files.absent, path=PATH, answers={"state": "absent"}).untouched
+    assert run(files.absent, path=PATH, answers={"state": "link"}).sent == [f"rm -f {QUOTED}"]
