@@ -40,8 +40,8 @@ lab-down:  ## stop the simulated Macs
 	@$(BIN)/python -m lab down $(ARGS)
 
 # -- Deploy
-key: .venv/.deploy  ## make an API key: NAME=me
-	@$(HERD) key $(if $(NAME),"$$NAME",$(error say whose key it is: make key NAME=me))
+key: .venv/.deploy  ## make an API key: NAME=me ARGS='--expires 90d'
+	@$(HERD) key --inventory $(INVENTORY) $(ARGS) $(if $(NAME),"$$NAME",$(error say whose key it is: make key NAME=me))
 
 plan: .venv/.deploy  ## what a deploy would change
 	@$(BIN)/pyinfra --dry $(ON) $(ARGS) $(INVENTORY) deploy.py
@@ -53,7 +53,7 @@ upgrade: .venv/.deploy  ## deploy, and upgrade the Homebrew packages
 	@$(BIN)/pyinfra -y --data homebrew_upgrade=true $(ON) $(ARGS) $(INVENTORY) deploy.py
 
 # -- Between deploys
-status start stop restart dashboard unload logs: .venv/.deploy
+status start stop restart dashboard unload logs usage: .venv/.deploy
 	@$(HERD) $@ --inventory $(INVENTORY) $(ON) $(ARGS)
 
 chat: .venv/.deploy  ## a chat completion from each host: PROMPT='Hello'
@@ -72,6 +72,7 @@ restart:   ## stop and start them
 dashboard: ## llama-swap's own pages, through a tunnel
 unload:    ## unload every model from memory: ARGS=MODEL for one
 logs:      ## the last lines of the logs: ARGS=-f follows
+usage:     ## requests and tokens per day, key and model: ARGS='--since 7d'
 
 # -- Development
 test: .venv/.dev  ## every test but the long matrices
@@ -92,4 +93,4 @@ locks: .venv/.dev  ## update every locked dependency
 	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
 
-.PHONY: help setup dev demo lab lab-down key plan deploy upgrade status start stop restart dashboard unload logs chat run fetch test soak check bench locks
+.PHONY: help setup dev demo lab lab-down key plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch test soak check bench locks

@@ -67,6 +67,19 @@ proxy_host = "0.0.0.0"
 proxy_port = 3000
 # Homebrew's Python for it.
 proxy_python = "python@3.13"
+# Web origins whose pages may use it, as "https://chat.example.com"; without any, config.json's.
+proxy_allow_origins = []
+# PEM files of this workstation, a certificate with its chain and its key, for https; None is
+# plain HTTP. A renewed pair is taken at the next deploy, without a restart.
+proxy_tls_certificate = None
+# The key must have no password.
+proxy_tls_key = None
+
+# -- API keys ----------------------------------------------------------------------------------
+# Entries that `make key NAME=anna` prints, without a secret in them: {"name": "anna",
+# "sha256": "...", "models": ["gpt-*"], "rpm": 60}; docs/proxy.md has every field. Without any,
+# config.json of this workstation counts, else API_KEYS.
+api_keys = []
 
 # -- launchd -----------------------------------------------------------------------------------
 # Labels are PREFIX.llama-swap and PREFIX.proxy.

@@ -11,7 +11,8 @@ Layers, each using only those below it:
     plan         what is wanted of all hosts, checked together
     facts        ask a Mac, parse the answer
     hub, chat    ask Hugging Face, ask an endpoint, from the workstation
-    keys         the fleet's API keys on the workstation
+    newkey       makes an API key
+    keys, tls    what the workstation has for a proxy: API keys, a certificate
     core         pure: no I/O beyond our own templates and scripts, no pyinfra
 
 `scripts/` are the POSIX sh programs that run on the Mac, with arguments and nothing pasted in.

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from herd import keys, verbs
+from herd import newkey, verbs
 from herd.core.problems import SettingsError
 from herd.remote import Remote, RemoteError, connected
 
@@ -17,10 +17,11 @@ def parser() -> argparse.ArgumentParser:
     """Every verb with its options; `make help` shows the same verbs as make targets."""
     root = argparse.ArgumentParser(prog="python -m herd", description=__doc__)
     verb = root.add_subparsers(dest="verb", required=True, metavar="VERB")
-    fleet = argparse.ArgumentParser(add_help=False)
-    fleet.add_argument(
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument(
         "--inventory", default="inventory.py", metavar="FILE", help="default: inventory.py"
     )
+    fleet = argparse.ArgumentParser(add_help=False, parents=[everywhere])
     fleet.add_argument(
         "--limit",
         action="append",
@@ -59,8 +60,15 @@ def parser() -> argparse.ArgumentParser:
     )
     fetch.add_argument("--revision", default="main", metavar="REV", help="default: main")
 
-    key = verb.add_parser("key", help="make an API key, and add it to config.json")
-    key.add_argument("name", metavar="NAME", help="who it is for; it becomes a part of the key")
+    usage = add("usage", "requests and tokens for each day (UTC), key and model")
+    usage.add_argument("--since", default="30d", metavar="7d", help="days, or a date; default: 30d")
+    usage.add_argument("--key", metavar="NAME", help="of this key only")
+    usage.add_argument("--json", action="store_true", help="for programs, by host")
+
+    text = "make an API key; its entry goes to api_keys of group_data, or to config.json"
+    newkey.add_options(
+        verb.add_parser("key", help=text, description=f"{text}.", parents=[everywhere])
+    )
     return root
 
 
@@ -83,7 +91,7 @@ def _run(options: argparse.Namespace) -> bool:
     inventory, limit = getattr(options, "inventory", ""), getattr(options, "limit", [])
     match options.verb:
         case "key":
-            print(f"{keys.add(options.name)}\nIt is in config.json now; deploy to let it in.")
+            verbs.key(inventory, options)
             return True
         case "chat":
             return verbs.talk(
@@ -107,6 +115,9 @@ def _connected_verb(options: argparse.Namespace) -> Callable[[list[Remote]], Any
         case "fetch":
             include = options.include or ["*.gguf"]
             return lambda r: verbs.fetch(r, options.repo, include, options.revision)
+        case "usage":
+            chosen = ["--since", options.since, *(["--key", options.key] if options.key else [])]
+            return lambda r: verbs.usage(r, chosen, json_wanted=options.json)
         case "run":
             return verbs.foreground
         case name:

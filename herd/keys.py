@@ -1,58 +1,168 @@
-"""The fleet's API keys on the workstation: config.json of this directory, else API_KEYS.
+"""The keys of a host: `api_keys` of its data, else config.json of this directory, else API_KEYS.
 
-The same two inputs that the proxy reads on a Mac, by the same rules; config.json wins.
+They are shipped as the config.json of a Mac and are checked by the proxy's own rules. A key in
+clear text is only held here, to try the endpoint with; HERD_API_KEY is the place for it.
 """
 
 import json
 import os
-import re
-import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from proxy.keys import parse_key_list, parse_keys
+from herd.core.settings import Settings
+from proxy.keyring import Key, Keys, Scope
+from proxy.keys import faults_of_origins, new_key, parse_key_list, parse_keys, read_entries
 
 CONFIG = Path("config.json")
+HELD = "HERD_API_KEY"
+
+_ORIGINS_FIX = 'write each as a browser sends it: "https://chat.example.com".'
+_IN_CLEAR = "remove it, as group_data is read by many; `make key NAME=...` makes one and its entry."
 
 
-def read() -> list[str]:
-    """The keys in clear text. Raises ValueError with what is wrong and how to mend it."""
+@dataclass(frozen=True)
+class Held:
+    """A key in clear text that this workstation has for a host, or in words why it has none."""
+
+    secret: str | None = field(default=None, repr=False)
+    key: Key | None = None
+    lacking: str = ""
+
+    def may_use(self, model: str) -> bool:
+        """Whether it opens this model."""
+        return self.key is not None and self.key.may_use(model)
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """The config.json of a Mac, which may hold plain keys, and the keys that it lets in."""
+
+    text: str = field(repr=False)
+    keys: Keys
+
+    @property
+    def names(self) -> list[str]:
+        """How the proxy calls the keys, with what a person should know of them."""
+        now = time.time()
+        return [f"{k.name} (expired)" if k.expired(now) else k.name for k in self.keys.entries]
+
+    def held(self) -> Held:
+        """The key to try the endpoint with: HERD_API_KEY, else a plain one of this workstation."""
+        own = os.environ.get(HELD, "").strip()
+        for secret in [own] if own else _plain():
+            if (key := self.keys.find(secret)) and not (lacking := _unusable(key)):
+                return Held(secret, key)
+            if own:
+                lacking = lacking if key else f"is none of this host's keys: {', '.join(self._who)}"
+                return Held(lacking=f"{HELD} {lacking}")
+        return Held(lacking=f"set {HELD} to the key of {' or '.join(self._who)}")
+
+    @property
+    def _who(self) -> list[str]:
+        """Whose key would do."""
+        useful = [key.name for key in self.keys.entries if not _unusable(key)]
+        return list(dict.fromkeys(useful)) or ["somebody who may infer, of which there is none"]
+
+
+def shipped(settings: Settings) -> Shipped:
+    """What a host with valid settings gets. Raises ValueError with what is wrong here."""
+    values: list[Any] = list(settings.api_keys)
+    origins = list(settings.proxy_allow_origins)
+    if not values:
+        values, own = of_workstation()
+        origins = origins or own
+    keys, faults = read_entries(values)
+    if faults:
+        raise ValueError("; ".join(faults))
+    document = {"apiKeys": values, **({"allowOrigins": origins} if origins else {})}
+    return Shipped(json.dumps(document, indent=2) + "\n", Keys(keys, origins))
+
+
+def of_workstation() -> tuple[list[Any], list[str]]:
+    """The keys and origins of config.json here, else the keys of API_KEYS.
+
+    Raises ValueError with what is wrong and how to mend it.
+    """
     try:
         if CONFIG.exists():
-            text = CONFIG.read_text()
-            parse_keys(text)
-            return list(json.loads(text)["apiKeys"])
+            document = read_config()
+            return document["apiKeys"], document.get("allowOrigins", [])
         if listed := os.environ.get("API_KEYS", "").strip():
             parse_key_list(listed)
-            return [part.strip() for part in listed.split(",") if part.strip()]
-    except (ValueError, OSError) as error:
-        origin = CONFIG if CONFIG.exists() else "API_KEYS"
-        raise ValueError(f"{origin}: {error}") from None
-    raise ValueError("There is no API key, neither in config.json nor in API_KEYS")
+            return _split(listed), []
+    except ValueError as error:
+        raise ValueError(str(error) if CONFIG.exists() else f"API_KEYS: {error}") from None
+    raise ValueError("There is no API key, neither in api_keys nor in config.json nor in API_KEYS")
+
+
+def read_config() -> dict[str, Any]:
+    """config.json of this directory. Raises ValueError with what is wrong."""
+    try:
+        text = CONFIG.read_text(encoding="utf-8-sig")
+        parse_keys(text)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{CONFIG}: it is not UTF-8 at byte {error.start}") from None
+    except OSError as error:
+        raise ValueError(f"{CONFIG} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{CONFIG}: {error}") from None
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def how_to_mend() -> str:
-    """What to do when `read` raises."""
+    """What to do when `of_workstation` raises."""
     if CONFIG.exists():
         return "mend config.json, or remove it; config.example.json shows its form."
     return "run `make key NAME=me`, or set API_KEYS."
 
 
-def document(keys: list[str]) -> str:
-    """The config.json of a Mac."""
-    return json.dumps({"apiKeys": keys}, indent=2) + "\n"
+def faults(values: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with `api_keys`, and how to mend each; no key is quoted."""
+    judged = []
+    for number, value in enumerate(values, start=1):
+        if isinstance(value, str):
+            yield f"Key {number} is in clear text.", _IN_CLEAR
+        elif isinstance(value, dict) and not all(isinstance(name, str) for name in value):
+            yield f"Key {number} has a field whose name is no text.", "docs/proxy.md lists them."
+        else:
+            judged.append(value)
+            continue
+        judged.append(new_key())  # the others keep their numbers
+    for fault in read_entries(judged)[1]:
+        what, _, fix = fault.partition("; ")
+        fix = fix.replace("python -m proxy keys new NAME", "make key NAME=...")
+        yield f"{what[0].upper()}{what[1:]}.", f"{fix or 'docs/proxy.md tells each field'}."
 
 
-def add(name: str) -> str:
-    """Make a fresh key, named in itself, and add it to config.json (0600). Returns the key."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", name):
-        raise ValueError(f"{name!r} is no name for a key: use letters, digits, - and _, at most 32")
-    keys = read() if CONFIG.exists() else []
-    if any(key.startswith(f"sk-{name}-") for key in keys):
-        raise ValueError(f"config.json has a key named {name} already; remove that line first")
-    key = f"sk-{name}-{secrets.token_urlsafe(32)}"
-    new = CONFIG.with_suffix(".json.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(document([*keys, key]))
-    new.rename(CONFIG)
-    return key
+def faults_in_origins(origins: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What is wrong with `proxy_allow_origins`, and how to mend it."""
+    for origin in origins:
+        if faults_of_origins([origin]):
+            yield f"{origin!r} is no web origin.", _ORIGINS_FIX
+
+
+def _unusable(key: Key) -> str:
+    """Why nothing can be tried with a key."""
+    if key.expired(time.time()):
+        return f"is the key of {key.name}, which has expired"
+    if Scope.INFERENCE not in key.scopes:
+        return f"is the key of {key.name}, which has no scope for inference"
+    return ""
+
+
+def _plain() -> list[str]:
+    """Every key in clear text of this workstation."""
+    found = _split(os.environ.get("API_KEYS", ""))
+    try:
+        mine = read_config()["apiKeys"] if CONFIG.exists() else []
+    except ValueError:
+        return found
+    return [key for key in mine if isinstance(key, str)] + found
+
+
+def _split(listed: str) -> list[str]:
+    return [part.strip() for part in listed.split(",") if part.strip()]

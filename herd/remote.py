@@ -59,8 +59,8 @@ class Remote:
         return bool(ok)
 
 
-def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
-    """The hosts of an inventory file, limited by names, patterns or groups as pyinfra does."""
+def read(inventory: str) -> State:
+    """An inventory file with its data, connected to nothing."""
     if not Path(inventory).exists():
         raise RemoteError(f"there is no inventory {inventory}; name one with --inventory")
     logging.getLogger("pyinfra").setLevel(logging.ERROR)
@@ -74,6 +74,13 @@ def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
         words = f"{inventory} cannot be read: {type(cause).__name__}: {cause}"
         raise RemoteError(words) from None
     state.init(everything, Config())
+    return state
+
+
+def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
+    """The hosts of an inventory file, limited by names, patterns or groups as pyinfra does."""
+    state = read(inventory)
+    everything = state.inventory
     chosen = [
         host
         for host in everything

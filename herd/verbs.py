@@ -1,47 +1,51 @@
 """What a person does with a herd between deploys; each verb takes the chosen hosts."""
 
+import json
 import os
 import re
 import shlex
 import socket
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd import chat, hub, keys, plan
+from herd import chat, hub, keys, newkey, plan, tls
+from herd.core.bundle import bundle
 from herd.core.endpoints import local_proxy, public_proxy
-from herd.core.jobs import JOBS, LLAMA_SWAP
+from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.core.launchd import Job
 from herd.core.secrets import key_options, token_options
-from herd.core.settings import Model
+from herd.core.settings import Model, Settings
 from herd.facts.answers import Answers
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listeners
 from herd.facts.programs import Linked
+from herd.facts.proxy import Releases
 from herd.facts.script import script
-from herd.remote import Remote, RemoteError, hosts, ssh_command
+from herd.keys import Held
+from herd.remote import Remote, RemoteError, hosts, read, ssh_command
 
 
 def status(remotes: Sequence[Remote]) -> bool:
     """Services, models and versions of each host; whether all serve."""
-    try:
-        known = keys.read()
-    except ValueError:
-        known = []
-    return all([_status(remote, known) for remote in remotes])
+    return all([_status(remote) for remote in remotes])
 
 
-def _status(remote: Remote, known: list[str]) -> bool:
+def _status(remote: Remote) -> bool:
     settings = remote.settings
+    held = _held(settings)
     served = remote.host.get_fact(
         Answers,
         llama_swap_port=settings.llama_swap_port,
         proxy_url=local_proxy(settings),
-        _stdin=key_options(known),
+        proxy_log=remote.layout.log(PROXY),
+        _stdin=key_options(held.secret),
     )
     versions = remote.host.get_fact(
         Linked, homebrew_prefix=settings.homebrew_prefix, programs=["llama-server", "llama-swap"]
@@ -52,11 +56,18 @@ def _status(remote: Remote, known: list[str]) -> bool:
     for model in settings.models:
         print(f"  {model:<12}{served.states.get(model, 'not loaded')}")
     print(f"  {'versions':<12}{', '.join(f'{n} {v}' for n, v in versions.items()) or 'none'}")
-    wrong = served.complaint(settings.models, []) if known else None
-    if not known and (served.llama_swap, served.anonymous) != (200, 401):
-        wrong = f"llama-swap answers {served.llama_swap}, the proxy {served.anonymous}"
-    print(f"  {'serves':<12}{wrong or 'yes' + ('' if known else ' (no key here to try one)')}")
+    wrong = served.complaint(settings.models, [])
+    untried = "" if held.secret else f" (not tried with a key: {held.lacking})"
+    print(f"  {'serves':<12}{wrong or f'yes{untried}'}")
     return wrong is None
+
+
+def _held(settings: Settings) -> Held:
+    """The key of whoever is here; a workstation without any may look, too."""
+    try:
+        return keys.shipped(settings).held()
+    except ValueError as error:
+        return Held(lacking=str(error))
 
 
 def _job(job: Job | None) -> str:
@@ -214,24 +225,87 @@ def talk(
     """A chat completion from this workstation at each host's endpoint, printed as it comes."""
     state, chosen = hosts(inventory, limits)
     settings = plan.settings_of(state.inventory)
+    return all([_talk(h, settings[h.name], prompt, model=model, stream=stream) for h in chosen])
+
+
+def _talk(host: Any, settings: Settings, prompt: str, *, model: str | None, stream: bool) -> bool:
     try:
-        key = keys.read()[0]
+        held = keys.shipped(settings).held()
     except ValueError as error:
         raise RemoteError(f"{error}: {keys.how_to_mend()}") from None
-    done = True
-    for host in chosen:
-        url = public_proxy(settings[host.name], plan.address(host))
-        name = model or next(iter(settings[host.name].models))
-        print(f"[{host.name}] {name} at {url}: ", end="", flush=True)
-        try:
-            for piece in chat.complete(url, key, name, prompt, stream=stream):
-                print(piece, end="", flush=True)
-            print()
-        except chat.ChatError as error:
-            done = False
-            print(flush=True)
-            print(f"[{host.name}] {error}", file=sys.stderr)
+    try:
+        certificate = tls.shown(settings)
+    except ValueError as error:
+        raise RemoteError(str(error)) from None
+    name = model or next(filter(held.may_use, settings.models), None)
+    if held.secret is None or name is None:
+        why = held.lacking or "this key may use none of its models; choose an alias with --model"
+        print(f"[{host.name}] no key to ask with: {why}", file=sys.stderr)
+        return False
+    url = public_proxy(settings, plan.address(host))
+    print(f"[{host.name}] {name} at {url}: ", end="", flush=True)
+    try:
+        answer = chat.complete(
+            url, held.secret, name, prompt, stream=stream, certificate=certificate
+        )
+        for piece in answer:
+            print(piece, end="", flush=True)
+        print()
+    except chat.ChatError as error:
+        print(flush=True)
+        print(f"[{host.name}] {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def usage(remotes: Sequence[Remote], options: Sequence[str], *, json_wanted: bool) -> bool:
+    """What each key used, from the books of each host's proxy."""
+    done, books = True, {}
+    for remote in remotes:
+        command = _usage_command(remote, [*options, *(["--json"] if json_wanted else [])])
+        if command is None:
+            done &= _say(remote, False, ["there is no proxy: deploy first"])
+        elif not json_wanted:
+            done &= remote.follow(command)
+        else:
+            ok, lines = remote.run(command)
+            if ok:
+                books[remote.host.name] = json.loads("\n".join(lines))
+            else:
+                done &= _say(remote, False, lines)
+    if json_wanted:
+        print(json.dumps(books, indent=2))
     return done
+
+
+def _usage_command(remote: Remote, options: Sequence[str]) -> StringCommand | None:
+    """By the release that is there, which need not be ours."""
+    layout, ours = remote.layout, bundle()
+    whole = sorted(remote.host.get_fact(Releases, directory=layout.proxy).whole)
+    found = []
+    for wanted, kind in (
+        (layout.proxy_release(ours), "release-"),
+        (layout.proxy_environment(ours), "env-"),
+    ):
+        there = [path for path in whole if path.rpartition("/")[2].startswith(kind)]
+        if not there:
+            return None
+        found.append(wanted if wanted in there else there[-1])
+    release, environment = found
+    return StringCommand(
+        *("PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 env", QuoteString(f"PYTHONPATH={release}")),
+        *(QuoteString(f"{environment}/bin/python"), "-m proxy usage"),
+        *("--db", QuoteString(layout.usage), *map(QuoteString, options)),
+    )
+
+
+def key(inventory: str, options: Namespace) -> None:
+    """A fresh key, and its entry where the next deploy finds it."""
+    declared = plan.key_lists(read(inventory).inventory) if Path(inventory).exists() else {}
+    try:
+        print(newkey.make(options, declared))
+    except ValueError as error:
+        raise RemoteError(str(error)) from None
 
 
 def foreground(remotes: Sequence[Remote]) -> None:

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,11 @@ def add_keys_new(parser: ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=int, metavar="N", help=what)
 
 
-def keys_new(args: Namespace) -> int:
-    """Prints a key, once, and the entry that lets it in."""
+def new_entry(args: Namespace, like: Mapping[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+    """A fresh key and its entry; what the options leave out is as in the entry `like`.
+
+    ValueError names what is wrong with the options.
+    """
     key = new_key()
     now = datetime.now(UTC)
     entry: dict[str, Any] = {
@@ -41,10 +44,22 @@ def keys_new(args: Namespace) -> int:
         "created": now.date().isoformat(),
     }
     for option in ("expires", "models", "scopes", *LIMITS):
-        if (value := getattr(args, option)) is not None:
+        value = getattr(args, option)
+        if value is None and like and option != "expires":
+            value = like.get(option)
+        if value is not None:
             entry[option] = value
     if faults := read_entry(1, entry).faults:
-        print(f"proxy: {'; '.join(faults)}", file=sys.stderr)
+        raise ValueError("; ".join(faults))
+    return key, entry
+
+
+def keys_new(args: Namespace) -> int:
+    """Prints a key, once, and the entry that lets it in."""
+    try:
+        key, entry = new_entry(args)
+    except ValueError as problem:
+        print(f"proxy: {problem}", file=sys.stderr)
         return 2
     print(f"A new key for {args.name}. It is shown only now, and stored nowhere:\n")
     print(f"  {key}\n")

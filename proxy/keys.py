@@ -39,6 +39,15 @@ def parse_key_list(text: str) -> Keys:
 
 
 def _keys(values: Sequence[object], origins: object) -> Keys:
+    keys, faults = read_entries(values)
+    faults += faults_of_origins(origins)
+    if faults:
+        raise ValueError("; ".join(faults))
+    return Keys(keys, origins if isinstance(origins, list) else ())
+
+
+def read_entries(values: Sequence[object]) -> tuple[list[Key], list[str]]:
+    """The keys of a list as in `apiKeys`, and everything wrong with it."""
     faults = [] if values else ["there is no key; make one with `python -m proxy keys new NAME`"]
     first_seen: dict[bytes, str] = {}
     keys: list[Key] = []
@@ -53,10 +62,7 @@ def _keys(values: Sequence[object], origins: object) -> Keys:
         else:
             keys.append(entry.key)
             faults += _overlap(entry.title, keys)
-    faults += _faulty_origins(origins)
-    if faults:
-        raise ValueError("; ".join(faults))
-    return Keys(keys, origins if isinstance(origins, list) else ())
+    return keys, faults
 
 
 def _overlap(title: str, keys: list[Key]) -> list[str]:
@@ -71,7 +77,8 @@ def _overlap(title: str, keys: list[Key]) -> list[str]:
     return []
 
 
-def _faulty_origins(origins: object) -> list[str]:
+def faults_of_origins(origins: object) -> list[str]:
+    """What is wrong with `allowOrigins`."""
     if isinstance(origins, list) and all(_is_origin(origin) for origin in origins):
         return []
     return ['"allowOrigins" must be a list of web origins as "https://chat.example.com"']

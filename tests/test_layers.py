@@ -30,8 +30,9 @@ LAYERS = {
     for number, names in enumerate(MAP)
     for name in names
 }
-# The one thing of the proxy that is shared: what a key is.
-LAYERS["keys"].add("proxy")
+# What is shared of the proxy: what a key is, how one is made, and what a certificate must be.
+for shared in ("keys", "newkey", "tls"):
+    LAYERS[shared].add("proxy")
 FILES = sorted((ROOT / "herd").rglob("*.py"))
 
 

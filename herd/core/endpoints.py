@@ -8,18 +8,24 @@ from herd.core.settings import Settings
 def local_proxy(settings: Settings) -> str:
     """The proxy's URL on its Mac."""
     wildcard = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-    return _url(wildcard.get(settings.proxy_host, settings.proxy_host), settings.proxy_port)
+    return _url(settings, wildcard.get(settings.proxy_host, settings.proxy_host))
 
 
 def public_proxy(settings: Settings, address: str) -> str:
     """The proxy's URL for clients that know the Mac by this address."""
     listens_everywhere = settings.proxy_host in {"0.0.0.0", "::"}
-    return _url(address if listens_everywhere else settings.proxy_host, settings.proxy_port)
+    return _url(settings, address if listens_everywhere else settings.proxy_host)
 
 
-def _url(host: str, port: int) -> str:
+def _url(settings: Settings, host: str) -> str:
     bare = ":" in host and not host.startswith("[")
-    return f"http://{f'[{host}]' if bare else host}:{port}"
+    scheme = "https" if settings.proxy_tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if bare else host}:{settings.proxy_port}"
+
+
+def llama_swap(settings: Settings) -> str:
+    """llama-swap's URL on its Mac, where it asks for no key."""
+    return f"http://127.0.0.1:{settings.llama_swap_port}"
 
 
 def completion(model: str, prompt: str, *, max_tokens: int | None = None, stream: bool) -> str:

@@ -193,7 +193,9 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
             if at[-1] == "repo":
                 fix = "write OWNER/NAME, as the Hub has it, without its address."
         case _:
-            shown = "" if isinstance(value, dict) else f"{value!r}: "
+            # Somebody may have put a key there in clear text.
+            hidden = isinstance(value, dict) or at[0] == "api_keys"
+            shown = "" if hidden else f"{value!r}: "
             what = f"{shown}{what}."
     return Problem(_place(host, merged, path), what, fix)
 
@@ -255,6 +257,15 @@ def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem
     for port, paths in _ports(settings).items():
         if port and len(paths) > 1:
             add(paths[0], f"Port {port} is wanted by {' and '.join(paths)}.", "give each its own.")
+    pair = ("proxy_tls_certificate", "proxy_tls_key")
+    given = [name for name in pair if merged.values.get(name) is not None]
+    if len(given) == 1:
+        (lacking,) = set(pair) - set(given)
+        add(
+            given[0],
+            f"There is no {lacking} for it.",
+            f"set {lacking}, too; without both the proxy speaks plain HTTP.",
+        )
     if settings.llama_server_ports[-1:] and settings.llama_server_ports[-1] > 65535:
         add("llama_server_start_port", "The ports end at 65535.", "start lower.")
     return problems

@@ -28,11 +28,15 @@ def proxy_command(layout: Layout, python: str) -> list[str]:
     """The command line of the proxy, on the interpreter of its environment."""
     settings = layout.settings
     host = f"[{settings.proxy_host}]" if ":" in settings.proxy_host else settings.proxy_host
+    # It reads a renewed pair by itself, so nothing of the files' content belongs to the job.
+    pair = ["--tls-cert", layout.tls_certificate, "--tls-key", layout.tls_key]
     return [
         *(python, "-m", "proxy", "serve"),
         *("--config", layout.keys),
         *("--listen", f"{host}:{settings.proxy_port}"),
         *("--upstream", f"http://127.0.0.1:{settings.llama_swap_port}"),
+        *("--usage", layout.usage),
+        *(pair if settings.proxy_tls_certificate else ()),
     ]
 
 

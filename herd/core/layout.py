@@ -45,6 +45,11 @@ class Layout:
         return self.under("config.json")
 
     @property
+    def usage(self) -> str:
+        """What was used by which key: the proxy's books, which outlive its releases."""
+        return self.under("usage.db")
+
+    @property
     def models(self) -> str:
         """The directory of all models."""
         return self.under("models")
@@ -70,6 +75,16 @@ class Layout:
     def proxy_python(self, bundle: Bundle) -> str:
         """The interpreter that has them."""
         return f"{self.proxy_environment(bundle)}/bin/python"
+
+    @property
+    def tls_certificate(self) -> str:
+        """The proxy's certificate, if it has one."""
+        return f"{self.proxy}/tls-certificate.pem"
+
+    @property
+    def tls_key(self) -> str:
+        """The certificate's key."""
+        return f"{self.proxy}/tls-key.pem"
 
     @property
     def start_command(self) -> str:

@@ -19,9 +19,9 @@ class SecretInput(io.StringIO):
     __str__ = __repr__
 
 
-def key_options(keys: list[str]) -> SecretInput:
-    """Options for `curl --config -` that send the first key."""
-    return _bearer(keys[0] if keys else None)
+def key_options(key: str | None) -> SecretInput:
+    """Options for `curl --config -` that send a key, if there is one."""
+    return _bearer(key)
 
 
 def token_options(token: str | None) -> SecretInput:

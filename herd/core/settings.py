@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -145,6 +145,12 @@ class Settings(_Strict):
     proxy_host: Annotated[Text, Field(pattern=r"^[^%]+$"), AfterValidator(_address)]
     proxy_port: UserPort
     proxy_python: Annotated[Text, Field(pattern=r"^python@3\.\d+$")]
+    proxy_allow_origins: list[Text]
+    proxy_tls_certificate: Text | None
+    proxy_tls_key: Text | None
+
+    # What an entry may hold is the proxy's to say (herd/keys.py).
+    api_keys: list[Any]
 
     launchd_label_prefix: Annotated[Text, Field(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
     launchd_autostart: Literal["background", "terminal", "off"]

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from pyinfra import host
-from pyinfra.api import HiddenValue, Host
+from pyinfra.api import Host
 
 from herd import plan
 from herd.core.bundle import Bundle, bundle
@@ -13,19 +12,22 @@ from herd.core.layout import Layout
 from herd.core.settings import Settings
 from herd.core.transfers import Resolved
 from herd.facts.mac import Mac
+from herd.keys import Shipped
+from herd.tls import Pair
 
 FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
 
 
 @dataclass(frozen=True)
 class Desired:
-    """One host: its settings, its paths, its models' files; the keys print as *MASKED*."""
+    """One host: its settings, its paths, its models' files, what its proxy gets."""
 
     settings: Settings
     layout: Layout
     uid: int
     models: list[Resolved]
-    keys: Any
+    keys: Shipped
+    certificate: Pair | None
     bundle: Bundle
 
     @property
@@ -52,6 +54,7 @@ def _desired(current: Host) -> Desired:
         layout=Layout(settings, home),
         uid=uid,
         models=run.models[current.name],
-        keys=HiddenValue(run.keys),
+        keys=run.keys[current.name],
+        certificate=run.certificates[current.name],
         bundle=bundle(),
     )

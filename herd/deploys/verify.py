@@ -1,7 +1,7 @@
 """Proves that the stack serves, and tells how to use it."""
 
 from pyinfra import host
-from pyinfra.api import deploy
+from pyinfra.api import HiddenValue, deploy
 
 from herd import plan
 from herd.deploys.desired import desired
@@ -13,10 +13,12 @@ def serves() -> None:
     """Where autostart is off, nothing need run."""
     want = desired()
     if want.settings.launchd_autostart != "off":
-        stack.serving(name="Wait until the stack serves", layout=want.layout, keys=want.keys)
+        held = HiddenValue(want.keys.held())
+        stack.serving(name="Wait until the stack serves", layout=want.layout, held=held)
     summary.show(
         name="Summary",
         layout=want.layout,
         address=plan.address(host),
         models=want.models,
+        keys=want.keys.names,
     )

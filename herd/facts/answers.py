@@ -14,7 +14,8 @@ from herd.facts.script import script
 class Served:
     """HTTP codes, 0 where nothing answers; `with_key` None when no key was given.
 
-    `states` maps the running models to llama-swap's word ("starting", "ready", "stopping").
+    `states` maps the running models to llama-swap's word ("starting", "ready", "stopping");
+    `refused` is the proxy's line about a key file that it did not take.
     """
 
     llama_swap: int = 0
@@ -22,6 +23,7 @@ class Served:
     with_key: int | None = None
     listed: frozenset[str] = frozenset()
     states: Mapping[str, str] = field(default_factory=dict)
+    refused: str = ""
 
     def complaint(self, models: Collection[str], preload: Iterable[str]) -> str | None:
         """What is not as it should be: health, closed to strangers, open to a key, the models."""
@@ -29,8 +31,10 @@ class Served:
             return f"llama-swap {_answers(self.llama_swap)} on /health"
         if self.anonymous != 401:
             return f"the proxy {_answers(self.anonymous)} without a key, not 401"
-        if self.with_key != 200:
-            return f"the proxy {_answers(self.with_key or 0)} with a key, not 200"
+        if self.refused:
+            return f"the proxy does not take its keys: {self.refused}"
+        if self.with_key not in (200, None):
+            return f"the proxy {_answers(self.with_key)} with a key, not 200"
         if self.listed != set(models):
             listed, wanted = ", ".join(sorted(self.listed)), ", ".join(sorted(models))
             return f"llama-swap lists {listed or 'no model'}, not {wanted}"
@@ -54,12 +58,14 @@ def parse(lines: Iterable[str]) -> Served:
             current.append(line)
     listed = _entries(sections.get("models"), "data")
     running = _entries(sections.get("running"), "running")
+    noted = " ".join(sections.get("keys", []))
     return Served(
         llama_swap=_code(sections.get("health")),
         anonymous=_code(sections.get("anonymous")),
-        with_key=_code(sections["models"]) if "models" in sections else None,
+        with_key=_code(sections["key"]) if "key" in sections else None,
         listed=frozenset(str(model.get("id")) for model in listed),
         states={str(model.get("model")): str(model.get("state")) for model in running},
+        refused=noted if "keys stay in force" in noted else "",
     )
 
 
@@ -80,8 +86,8 @@ def _entries(section: list[str] | None, key: str) -> list[dict[str, Any]]:
 class Answers(FactBase[Served]):
     """Asked on the Mac itself; a key goes along as `_stdin`."""
 
-    def command(self, llama_swap_port: int, proxy_url: str) -> StringCommand:
-        return script("answers", llama_swap_port, proxy_url)
+    def command(self, llama_swap_port: int, proxy_url: str, proxy_log: str) -> StringCommand:
+        return script("answers", llama_swap_port, proxy_url, proxy_log)
 
     def process(self, output: Iterable[str]) -> Served:
         return parse(output)

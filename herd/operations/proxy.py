@@ -2,16 +2,20 @@
 stands beside the old until the job is switched over, and a half-made one is never used."""
 
 import io
+from typing import Any
 
 from pyinfra import host
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from herd.core.bundle import Bundle
+from herd.core.jobs import PROXY
 from herd.core.layout import Layout
+from herd.facts.files import State
 from herd.facts.proxy import Releases
 from herd.facts.script import script
 from herd.operations.commands import Commands, operation, shown
-from herd.operations.files import write
+from herd.operations.files import is_as_wanted, write
+from herd.tls import Pair
 
 
 @operation()
@@ -38,6 +42,38 @@ def installed(layout: Layout, bundle: Bundle) -> Commands:
         python = layout.brew(layout.settings.proxy_python.replace("@", ""))
         prefix = layout.settings.homebrew_prefix
         yield shown("proxy-environment", prefix, python, environment, requirements)
+
+
+@operation()
+def certificate(layout: Layout, pair: Any, *, uid: int) -> Commands:
+    """
+    Keep the certificate and its key, or neither; a proxy that runs takes a renewed pair at once.
+
+    + layout: where the stack lives
+    + pair: a `herd.tls.Pair` or None, in a HiddenValue
+    + uid: whose job the proxy is
+    """
+    want: Pair | None = pair.unmask()
+    # The key first: until both are there, the proxy goes on with what it has.
+    paths = [layout.tls_key, layout.tls_certificate]
+    entries = host.get_fact(State, paths=paths)
+    present = dict(zip(paths, entries, strict=True))
+    if want is None:
+        if left := [path for path in paths if present[path].kind != "absent"]:
+            yield StringCommand("rm -f", *(QuoteString(path) for path in left))
+        else:
+            host.noop("there is no certificate, as wanted")
+        return
+    wanted = {paths[0]: (want.key, "600"), paths[1]: (want.certificate, "644")}
+    old = [path for path in paths if not is_as_wanted(present[path], *wanted[path])]
+    if not old:
+        host.noop("the certificate is as wanted")
+        return
+    for path in old:
+        yield from write(path, *wanted[path])
+    # Without the signal it would look within a minute; it need not run.
+    target = QuoteString(f"gui/{uid}/{layout.label(PROXY)}")
+    yield StringCommand("launchctl kill SIGHUP", target, ">/dev/null 2>&1 || :")
 
 
 @operation()

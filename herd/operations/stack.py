@@ -8,11 +8,12 @@ from pyinfra.api import QuoteString, StringCommand
 
 from herd.core import jobs, render
 from herd.core.bundle import Bundle
-from herd.core.endpoints import completion, local_proxy
+from herd.core.endpoints import completion, llama_swap, local_proxy
 from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.core.launchd import Job
 from herd.core.layout import Layout
 from herd.core.secrets import key_options
+from herd.core.settings import Settings
 from herd.core.text import xml_quote
 from herd.facts.answers import Answers
 from herd.facts.files import State
@@ -21,6 +22,7 @@ from herd.facts.listeners import Listeners
 from herd.facts.mac import Mac
 from herd.facts.programs import Linked
 from herd.facts.script import script
+from herd.keys import Held
 from herd.operations import launchd
 from herd.operations.commands import Commands, operation, shown
 
@@ -173,20 +175,29 @@ def window_opened(layout: Layout, *, uid: int) -> Commands:
 
 
 @operation()
-def serving(layout: Layout, keys: Any) -> Commands:
+def serving(layout: Layout, held: Any) -> Commands:
     """
     Wait, within a limit, until the stack serves its models to those with a key only.
 
     + layout: where the stack lives, and its settings
-    + keys: the clear keys in a HiddenValue; the first is used, on stdin
+    + held: a `herd.keys.Held` in a HiddenValue; its key goes to stdin, and without one no request
+      with a key is tried
     """
     settings = layout.settings
     proxy = local_proxy(settings)
-    stdin = key_options(keys.unmask())
+    key: Held = held.unmask()
+    stdin = key_options(key.secret)
+    if host.state.is_executing:
+        for line in _skipped(settings.preload, key):
+            host.log(line)
 
     def complaint() -> str | None:
         served = host.get_fact(
-            Answers, llama_swap_port=settings.llama_swap_port, proxy_url=proxy, _stdin=stdin
+            Answers,
+            llama_swap_port=settings.llama_swap_port,
+            proxy_url=proxy,
+            proxy_log=layout.log(PROXY),
+            _stdin=stdin,
         )
         return served.complaint(settings.models, settings.preload)
 
@@ -197,7 +208,7 @@ def serving(layout: Layout, keys: Any) -> Commands:
         "verify",
         *(settings.verify_timeout, settings.llama_swap_health_timeout + 30),
         *(settings.llama_swap_port, proxy, layout.log(LLAMA_SWAP), layout.log(PROXY)),
-        *_completions(settings.preload),
+        *_completions(settings, key),
         _stdin=stdin,
     )
     # The wait cannot read JSON; what came of it can be seen as before.
@@ -205,5 +216,20 @@ def serving(layout: Layout, keys: Any) -> Commands:
         yield StringCommand("printf '%s\\n'", QuoteString(wrong), ">&2; exit 1")
 
 
-def _completions(models: Sequence[str]) -> list[str]:
-    return [word for m in models for word in (m, completion(m, "Hi", max_tokens=1, stream=False))]
+def _skipped(models: Sequence[str], key: Held) -> list[str]:
+    """What is not tried, and why."""
+    if key.secret is None:
+        return [f"skipped: requests with a key; {key.lacking}"]
+    closed = [model for model in models if not key.may_use(model)]
+    return (
+        [f"skipped: {', '.join(closed)} with a key, as this one may not use it"] if closed else []
+    )
+
+
+def _completions(settings: Settings, key: Held) -> list[str]:
+    """For scripts/verify.sh. A model that the key does not open must be loaded, too."""
+    words = []
+    for model in settings.preload:
+        url = local_proxy(settings) if key.may_use(model) else llama_swap(settings)
+        words += [model, url, completion(model, "Hi", max_tokens=1, stream=False)]
+    return words

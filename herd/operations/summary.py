@@ -14,13 +14,14 @@ from herd.operations.commands import Commands, operation
 
 
 @operation()
-def show(layout: Layout, *, address: str, models: Sequence[Any]) -> Commands:
+def show(layout: Layout, *, address: str, models: Sequence[Any], keys: Sequence[str]) -> Commands:
     """
     Print endpoint, models, versions and changes, once the run is over.
 
     + layout: where the stack lives, and its settings
     + address: how clients reach the Mac
     + models: what their repositories hold
+    + keys: what the keys are called
     """
     if host.state.is_executing:
         settings = layout.settings
@@ -38,6 +39,7 @@ def show(layout: Layout, *, address: str, models: Sequence[Any]) -> Commands:
         rows = [
             ("endpoint", f"{url}/v1"),
             *(("model", _model(layout, model)) for model in models),
+            ("keys", ", ".join(keys)),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
             ("changed", ", ".join(_changed()) or "nothing"),
             ("try", curl),

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from herd.core.endpoints import completion, local_proxy, public_proxy
+from herd.core.endpoints import completion, llama_swap, local_proxy, public_proxy
 from tests.core.samples import settings
 
 
@@ -28,6 +28,14 @@ def test_addresses_follow_from_where_the_proxy_listens(host: str, local: str, pu
 def test_a_mac_known_by_an_ipv6_address_gets_brackets() -> None:
     assert public_proxy(settings(proxy_port=3001), "fd00::7") == "http://[fd00::7]:3001"
     assert public_proxy(settings(), "[fd00::7]") == "http://[fd00::7]:3000"
+
+
+def test_with_a_certificate_it_is_https() -> None:
+    own = settings(proxy_tls_certificate="a.pem", proxy_tls_key="b.pem")
+
+    assert local_proxy(own) == "https://127.0.0.1:3000"
+    assert public_proxy(own, "fd00::7") == "https://[fd00::7]:3000"
+    assert llama_swap(own) == "http://127.0.0.1:8080"
 
 
 def test_a_completion_is_json_whatever_is_asked() -> None:

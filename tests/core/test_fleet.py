@@ -139,6 +139,18 @@ BAD: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "end at 65535",
         "lower",
     ),
+    "certificate without a key": (
+        {"proxy_tls_certificate": "a.pem"},
+        "proxy_tls_certificate",
+        "no proxy_tls_key for it",
+        "set proxy_tls_key, too",
+    ),
+    "key without a certificate": (
+        {"proxy_tls_key": "a.pem"},
+        "proxy_tls_key",
+        "no proxy_tls_certificate for it",
+        "set proxy_tls_certificate, too",
+    ),
     # -- Text that cannot be carried
     "macro in a name": ({"models": {"a${x}": {"repo": "x/y"}}}, "models.a${x}", "macro", ""),
     "macro in an alias": (model(aliases=["${x}"]), "models.tiny.aliases.0", "macro", ""),
@@ -198,6 +210,14 @@ def test_a_bad_setting_is_reported_with_place_layer_and_fix(case: str) -> None:
     assert fix in matching[0].fix
     assert matching[0].fix.endswith((".", "?"))
     assert matching[0].what.endswith(".")
+
+
+def test_what_stands_where_the_api_keys_belong_is_not_quoted() -> None:
+    (problem,) = problems(declare(api_keys="sk-anna-EXAMPLE"))
+
+    assert problem.where == f"mac1: api_keys, {HOST}"
+    assert "a valid list" in problem.what
+    assert "sk-anna" not in report("T", [problem])
 
 
 @pytest.mark.parametrize("key", [*defaults()])

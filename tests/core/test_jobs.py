@@ -90,9 +90,21 @@ def test_the_proxy_runs_its_release_on_its_own_environment() -> None:
         *("--config", "/Users/me/llama-swap/config.json"),
         *("--listen", "0.0.0.0:3000"),
         *("--upstream", "http://127.0.0.1:8080"),
+        *("--usage", "/Users/me/llama-swap/usage.db"),
     ]
     release = f"/Users/me/llama-swap/proxy/release-{BUNDLE.release}"
     assert found["EnvironmentVariables"]["PYTHONPATH"] == release
+
+
+def test_a_certificate_is_named_where_it_stands_and_its_content_is_no_part_of_the_job() -> None:
+    found = definition(PROXY, layout(proxy_tls_certificate="a.pem", proxy_tls_key="b.pem"))
+    other = definition(PROXY, layout(proxy_tls_certificate="c.pem", proxy_tls_key="d.pem"))
+
+    assert found["ProgramArguments"][-4:] == [
+        *("--tls-cert", "/Users/me/llama-swap/proxy/tls-certificate.pem"),
+        *("--tls-key", "/Users/me/llama-swap/proxy/tls-key.pem"),
+    ]
+    assert found == other
 
 
 def test_an_ipv6_address_to_listen_on_gets_its_brackets() -> None:
@@ -160,6 +172,7 @@ def test_a_changed_dependency_restarts_a_job() -> None:
         ({"proxy_port": 9090}, {PROXY}),
         ({"proxy_host": "127.0.0.1"}, {PROXY}),
         ({"proxy_python": "python@3.12"}, {PROXY}),
+        ({"proxy_tls_certificate": "a.pem", "proxy_tls_key": "b.pem"}, {PROXY}),
         ({"llama_swap_watch_config": False}, {LLAMA_SWAP}),
         ({"stack_root": "~/other"}, {LLAMA_SWAP, PROXY}),
         ({"homebrew_prefix": "/opt/brew"}, {LLAMA_SWAP, PROXY}),
@@ -169,6 +182,8 @@ def test_a_changed_dependency_restarts_a_job() -> None:
         ({"models": {"gpt-oss-120b": {"ctx_size": 1, "ttl": 9}}}, set()),
         ({"llama_server_start_port": 12000}, set()),
         ({"verify_timeout": 99}, set()),
+        ({"api_keys": [{"name": "anna", "sha256": "0123456789abcdef" * 4}]}, set()),
+        ({"proxy_allow_origins": ["https://chat.example.com"]}, set()),
         ({"preflight_disk_reserve_gb": 1}, set()),
         ({"homebrew_upgrade": True}, set()),
     ],

@@ -61,7 +61,9 @@ class Fleet:
         """Of the workstation: an empty home, and no token or key of whoever runs the tests."""
         home = self.lab.directory / "workstation"
         home.mkdir(exist_ok=True)
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "PYINFRA_"))}
+        kept = {
+            k: v for k, v in os.environ.items() if not k.startswith(("HERD_", "HF_", "PYINFRA_"))
+        }
         return kept | {"HOME": str(home), "HF_ENDPOINT": self.lab.hub_url, "API_KEYS": KEY}
 
     def inventory(self, **data: dict[str, Any]) -> Path:

@@ -74,6 +74,9 @@ BAD = {
         "stack_root": "~/Documents/llama-swap",
         "llama_swap_port": 70000,
         "verify_timeout": True,
+        "api_keys": [KEY, {"name": "anna", "sha256": KEY}, {"name": "ben", "rmp": 5}],
+        "proxy_allow_origins": ["chat.example.com"],
+        "proxy_tls_certificate": "server.pem",
         "models": {"recite": {"repo": "no-owner"}, "second": {}},
         "llama_swap_groups": {"g": {"members": ["absent"]}},
     },
@@ -92,6 +95,12 @@ EXPECTED = [
     ("mac2: stack_root", "lies in Documents"),
     ("mac2: llama_swap_port", "less than or equal to 65535"),
     ("mac2: verify_timeout", "should be a valid integer"),
+    ("mac2: api_keys, from host mac2 of the inventory", "Key 1 is in clear text."),
+    ("mac2: api_keys", 'Key 2 (anna) has no "sha256" of 64 hex digits.'),
+    ("mac2: api_keys", 'Key 3 (ben) has no "sha256" of 64 hex digits.'),
+    ("mac2: api_keys", 'Key 3 (ben) has "rmp": "rpm"?'),
+    ("mac2: proxy_allow_origins", "'chat.example.com' is no web origin."),
+    ("mac2: proxy_tls_certificate", "There is no proxy_tls_key for it."),
     ("mac2: models.recite.repo", "does not look like a repo"),
     ("mac2: models.second.repo", "The model has no repo."),
     ("mac2: llama_swap_groups.g", "There is no model 'absent'."),
@@ -107,8 +116,9 @@ def test_all_bad_settings_of_all_hosts_are_in_one_report(fleet: Fleet) -> None:
     for place, words in EXPECTED:
         (block,) = [b for b in blocks if f"  {place}" in b and words in b]
         assert "Fix: " in block
-    assert "There is no API key, neither in config.json nor in API_KEYS." in text
+    assert "There is no API key, neither in api_keys nor in config.json nor in API_KEYS." in text
     assert "Fix: run `make key NAME=me`" in text
+    assert KEY not in text
 
 
 def test_a_problem_of_both_hosts_is_said_once(fleet: Fleet) -> None:

@@ -1,6 +1,7 @@
 """Every verb of `python -m herd`: what it does, what it prints, and clear words when it cannot."""
 
 import fcntl
+import hashlib
 import json
 import os
 import pty
@@ -36,7 +37,8 @@ VERBS = {
     "unload": ["--limit", "MODEL"],
     "logs": ["--limit", "--lines", "--follow"],
     "fetch": ["--limit", "--include", "--revision"],
-    "key": ["NAME"],
+    "usage": ["--limit", "--since", "--key", "--json"],
+    "key": ["NAME", "--models", "--expires", "--rotate"],
 }
 
 
@@ -159,7 +161,7 @@ def test_status_without_a_key_here_looks_at_what_it_can(fleet: Fleet) -> None:
     wrong = fleet.herd("status", API_KEYS="sk-of-another-fleet-0123456789")
 
     assert run.code == 0
-    assert "yes (no key here to try one)" in run.out
+    assert "yes (not tried with a key: There is no API key" in run.out
     assert wrong.code == 1
     assert "the proxy answers HTTP 401 with a key" in wrong.out
 
@@ -378,10 +380,10 @@ def test_logs_of_both_of_one_and_of_as_many_lines_as_wanted(fleet: Fleet) -> Non
     three = fleet.herd("logs", "proxy", "-n", "3")
 
     assert both.code == three.code == 0
-    assert "POST /v1/chat/completions 200" in both.out
+    assert "path=/v1/chat/completions status=200" in both.out
     assert "Request 127.0.0.1" in both.out
     assert len(three.out.splitlines()) == 3
-    assert "POST /v1/chat/completions 200" in three.out
+    assert "path=/v1/chat/completions status=200" in three.out
     assert all(line.startswith("[mac1] ") for line in three.out.splitlines())
 
 
@@ -389,10 +391,10 @@ def test_logs_follows_until_ctrl_c(fleet: Fleet) -> None:
     with under_way(fleet, "logs", "proxy", "-n", "1", "-f") as (process, descriptor):
         output = Output(descriptor)
         until(lambda: output.has(r"\[mac1\] "))
-        assert not output.has("GET /follow-me")
+        assert not output.has("path=/follow-me")
         with suppress(OSError):
             urllib.request.urlopen(f"http://127.0.0.1:{fleet['mac1'].ports['proxy']}/follow-me")
-        until(lambda: output.has("GET /follow-me"))
+        until(lambda: output.has("path=/follow-me"))
 
         process.send_signal(signal.SIGINT)
 
@@ -482,16 +484,17 @@ def key(directory: Path, name: str) -> Run:
     return Run(done.returncode, done.stdout, done.stderr)
 
 
-def test_key_makes_one_for_its_owners_eyes_and_adds_further(tmp_path: Path) -> None:
+def test_key_shows_one_once_and_keeps_its_hash(tmp_path: Path) -> None:
     first, second = key(tmp_path, "me"), key(tmp_path, "my-Phone_2")
 
     file = tmp_path / "config.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    made = [run.out.splitlines()[0] for run in (first, second)]
-    assert json.loads(file.read_text()) == {"apiKeys": made}
-    assert made[0].startswith("sk-me-")
-    assert made[1].startswith("sk-my-Phone_2-")
-    assert all(len(key) > 40 for key in made)
+    entries = json.loads(file.read_text())["apiKeys"]
+    assert [entry["name"] for entry in entries] == ["me", "my-Phone_2"]
+    for run, entry in zip((first, second), entries, strict=True):
+        (made,) = re.findall(r"^  (sk-herd-\S{43})$", run.out, re.MULTILINE)
+        assert hashlib.sha256(made.encode()).hexdigest() == entry["sha256"]
+        assert made not in file.read_text()
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
@@ -499,9 +502,10 @@ def test_key_refuses_a_name_twice_bad_names_and_a_broken_file(tmp_path: Path) ->
     assert key(tmp_path, "me").code == 0
     before = (tmp_path / "config.json").read_text()
 
-    refused(key(tmp_path, "me"), "a key named me already")
-    for name in ("a b", "x" * 33, "../me"):
-        refused(key(tmp_path, name), "is no name for a key", "at most 32")
+    refused(key(tmp_path, "me"), "a key of me already", "--rotate")
+    bad = key(tmp_path, "../me")
+    assert bad.code == 2
+    assert "not a name: letters, digits" in bad.err
     assert (tmp_path / "config.json").read_text() == before
 
     (tmp_path / "config.json").write_text('{"apiKeys": [')
@@ -636,9 +640,9 @@ def test_make_has_an_alias_for_every_verb(make: Callable[..., list[str]], verb: 
 
     words = make(verb, "LIMIT=mac1", *values)
 
-    assert words[0] == verb
+    assert words[:3] == [verb, "--inventory", "inventory.py"]
     if verb != "key":
-        assert words[1:5] == ["--inventory", "inventory.py", "--limit", "mac1"]
+        assert words[3:5] == ["--limit", "mac1"]
     listed = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True).stdout
     assert re.search(rf"^{verb} ", listed, re.MULTILINE)
 

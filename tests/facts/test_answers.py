@@ -8,17 +8,24 @@ from herd.facts.answers import Answers, Served, parse
 
 MODELS = {"object": "list", "data": [{"id": "a"}, {"id": "b"}]}
 RUNNING = {"running": [{"model": "a", "state": "ready"}, {"model": "b", "state": "starting"}]}
+TAKEN = "2026-11-22T20:00:00Z INFO keys read again: 2 keys from config.json"
+KEPT = "2026-11-22T20:00:01Z ERROR the old keys stay in force (1 key from config.json): no"
 UNAUTHORISED = {"error": {"message": "no key", "type": "invalid_request_error"}}
 
 
 def answer(
-    health: str = "OK", running: str = json.dumps(RUNNING), models: str = json.dumps(MODELS)
+    health: str = "OK",
+    running: str = json.dumps(RUNNING),
+    models: str = json.dumps(MODELS),
+    keys: str = TAKEN,
 ) -> list[str]:
     return [
         *("--- health", health, "200"),
         *("--- running", *running.splitlines(), "", "200"),
         *("--- anonymous", json.dumps(UNAUTHORISED), "401"),
         *("--- models", *models.splitlines(), "", "200"),
+        *("--- keys", *([keys] if keys else [])),
+        *("--- key", '{"data": []}', "200"),
     ]
 
 
@@ -34,7 +41,7 @@ def test_nothing_answers() -> None:
     """curl prints the code 000 then."""
     silent = [
         line
-        for name in ("health", "running", "anonymous", "models")
+        for name in ("health", "running", "anonymous", "models", "keys", "key")
         for line in (f"--- {name}", "", "000")
     ]
 
@@ -42,7 +49,7 @@ def test_nothing_answers() -> None:
 
 
 def test_without_a_key_nobody_knows_what_a_key_would_get() -> None:
-    assert parse(answer()[:-4]).with_key is None
+    assert parse(answer()[:-3]).with_key is None
 
 
 @pytest.mark.parametrize(
@@ -73,9 +80,11 @@ def test_no_answer_at_all() -> None:
 
 
 def test_the_key_is_no_argument_of_the_question() -> None:
-    command = Answers().command(llama_swap_port=8080, proxy_url="http://127.0.0.1:3000")
+    command = Answers().command(
+        llama_swap_port=8080, proxy_url="http://127.0.0.1:3000", proxy_log="/a b/proxy.log"
+    )
 
-    assert command.get_raw_value().endswith("answers 8080 http://127.0.0.1:3000")
+    assert command.get_raw_value().endswith("answers 8080 http://127.0.0.1:3000 '/a b/proxy.log'")
 
 
 # -- What is not as it should be
@@ -88,7 +97,8 @@ def test_the_key_is_no_argument_of_the_question() -> None:
         ({"anonymous": 200}, "the proxy answers HTTP 200 without a key, not 401"),
         ({"anonymous": 0}, "the proxy does not answer without a key"),
         ({"with_key": 401}, "the proxy answers HTTP 401 with a key, not 200"),
-        ({"with_key": None}, "the proxy does not answer with a key"),
+        ({"with_key": 0}, "the proxy does not answer with a key"),
+        ({"refused": KEPT}, f"the proxy does not take its keys: {KEPT}"),
         ({"listed": frozenset({"a"})}, "llama-swap lists a, not a, b"),
         ({"listed": frozenset({"a", "b", "c"})}, "llama-swap lists a, b, c, not a, b"),
         ({"listed": frozenset()}, "llama-swap lists no model, not a, b"),
@@ -100,6 +110,16 @@ def test_each_fault_is_named(change: dict[str, object], words: str) -> None:
     served = Served(**{**GOOD.__dict__, **change})  # type: ignore[arg-type]
 
     assert str(served.complaint(["a", "b"], ["a"])).startswith(words)
+
+
+def test_keys_that_the_proxy_refused_are_told_until_it_takes_some() -> None:
+    assert parse(answer(keys=KEPT)).refused == KEPT
+    assert parse(answer(keys=TAKEN)).refused == ""
+    assert parse(answer(keys="")).refused == ""
+
+
+def test_without_a_key_there_is_no_complaint_about_what_it_would_get() -> None:
+    assert parse(answer()[:-3]).complaint(["a", "b"], []) is None
 
 
 def test_a_stack_that_serves_gives_no_complaint() -> None:

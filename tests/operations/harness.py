@@ -175,6 +175,6 @@ def leaks(found: Run, secret: str) -> list[str]:
     return [text for text in [*found.everything, *found.sent, *found.asked] if secret in text]
 
 
-def hidden(text: str) -> Any:
+def hidden(value: Any) -> Any:
     """A secret argument."""
-    return HiddenValue(text)
+    return HiddenValue(value)

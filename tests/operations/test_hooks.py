@@ -13,11 +13,16 @@ import pytest
 
 from tests.core.samples import ROOT
 
+SECRETS = {"API_KEYS", "HERD_API_KEY", "HF_TOKEN"}
 INVENTORY = """
 macs = [
     ("@fake/one", {"proxy_prt": 1, "models": {"gpt-oss-120b": {"ttl": "never"}}, "fake_delay": 0}),
     ("@fake/two", {"llama_swap_port": 3000, "fake_delay": 0}),
     ("@fake/three", {"models": {"gone": {"repo": "me/gone-GGUF"}}, "fake_delay": 0}),
+    ("@fake/four", {"api_keys": ["sk-in-clear-EXAMPLE-0123", {"name": "anna", "sha256": "00"}],
+                    "proxy_allow_origins": ["chat.example.com"],
+                    "proxy_tls_certificate": "no.pem", "proxy_tls_key": "no.pem",
+                    "fake_delay": 0}),
 ]
 """
 
@@ -66,7 +71,7 @@ def hub() -> Iterator[str]:
 
 
 def pyinfra(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if k not in {"API_KEYS", "HF_TOKEN"}}
+    environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
     return subprocess.run(
         [sys.executable, "-m", "pyinfra", "inventory.py", *arguments],
         cwd=project,
@@ -93,8 +98,14 @@ def test_all_problems_of_all_hosts_are_one_report_and_nothing_is_connected(
         "me/gone-GGUF is not on",
         "There is no API key",
         "make key NAME=me",
+        "@fake/four: api_keys, from host @fake/four of the inventory",
+        "Key 1 is in clear text.",
+        'Key 2 (anna) has no "sha256" of 64 hex digits.',
+        "'chat.example.com' is no web origin.",
+        "no.pem does not exist.",
     ):
         assert words in said
+    assert "sk-in-clear" not in said
     assert "Connected" not in said
     assert "Traceback" not in said
 

@@ -1,9 +1,12 @@
 """The proxy's code and environment: made beside the old ones, which go when nothing uses them."""
 
+import hashlib
+
 from herd.core.text import shell_quote
 from herd.operations import proxy
+from herd.tls import Pair
 from tests.core.samples import BUNDLE, layout
-from tests.operations.harness import Run, run
+from tests.operations.harness import Run, hidden, leaks, run
 
 PLACE = layout("/Users/my self")
 RELEASE, ENVIRONMENT = PLACE.proxy_release(BUNDLE), PLACE.proxy_environment(BUNDLE)
@@ -60,6 +63,62 @@ def test_what_a_killed_run_left_half_made_is_made_again() -> None:
 
     assert found.sent[:3] == UNPACK
     assert found.sent[-1] == ENVIRON
+
+
+# -- The certificate
+
+KEY, CERTIFICATE = q(PLACE.tls_key), q(PLACE.tls_certificate)
+PAIR = Pair("CERTIFICATE", "SECRET KEY")
+
+
+def certificate(pair: Pair | None, *states: str) -> Run:
+    return run(
+        proxy.certificate,
+        layout=PLACE,
+        pair=hidden(pair),
+        uid=501,
+        answers={"state": states},
+    )
+
+
+def state(content: str, mode: str) -> str:
+    return f"file {mode} {hashlib.sha256(content.encode()).hexdigest()}"
+
+
+def test_a_certificate_that_is_there_or_is_not_wanted_and_not_there_is_no_change() -> None:
+    assert certificate(PAIR, state("SECRET KEY", "600"), state("CERTIFICATE", "644")).untouched
+    assert certificate(None, "absent", "absent").untouched
+
+
+def test_a_new_certificate_is_written_after_its_key_and_taken_at_once() -> None:
+    found = certificate(PAIR, "absent", "absent")
+
+    moves = [command for command in found.sent if "mv -f" in command]
+    assert [command.split()[1] for command in moves] == ["600", "644"]
+    assert moves[0].endswith(KEY)
+    assert moves[1].endswith(CERTIFICATE)
+    last = "launchctl kill SIGHUP gui/501/com.moonspirit.proxy >/dev/null 2>&1 || :"
+    assert found.sent[-1] == last
+    assert found.uploads == {
+        f"{PLACE.tls_key}.new": "SECRET KEY",
+        f"{PLACE.tls_certificate}.new": "CERTIFICATE",
+    }
+    assert leaks(found, "SECRET KEY") == []
+
+
+def test_a_key_that_others_can_read_is_written_again() -> None:
+    found = certificate(PAIR, state("SECRET KEY", "644"), state("CERTIFICATE", "644"))
+
+    assert [*found.uploads] == [f"{PLACE.tls_key}.new"]
+
+
+def test_a_certificate_that_is_not_wanted_any_more_goes_with_its_key() -> None:
+    found = certificate(None, state("SECRET KEY", "600"), state("CERTIFICATE", "644"))
+
+    assert found.sent == [f"rm -f {KEY} {CERTIFICATE}"]
+
+
+# -- Old releases
 
 
 def only(*lines: str) -> Run:

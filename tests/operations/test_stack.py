@@ -3,11 +3,15 @@
 import json
 from typing import Any
 
+import pytest
+
 from herd.core import jobs
 from herd.core.jobs import LLAMA_SWAP, PROXY
+from herd.keys import Held
 from herd.operations import stack
+from proxy.keyring import Key
 from tests.core.samples import BUNDLE, layout
-from tests.facts.test_answers import answer
+from tests.facts.test_answers import KEPT, answer
 from tests.operations.harness import Run, hidden, leaks, run
 from tests.operations.test_launchd import NOT_LOADED, loaded
 
@@ -84,9 +88,13 @@ GOOD = answer(
 SILENT = ["--- health", "000", "--- running", "000", "--- anonymous", "000"]
 
 
-def serving(answers: Any, place: Any = PLACE, **options: Any) -> Run:
+HELD = Held(KEY, Key(name="anna", digest=b""))
+LACKING = Held(lacking="set HERD_API_KEY to the key of anna")
+
+
+def serving(answers: Any, place: Any = PLACE, held: Held = HELD, **options: Any) -> Run:
     return run(
-        stack.serving, layout=place, keys=hidden([KEY]), answers={"answers": answers}, **options
+        stack.serving, layout=place, held=hidden(held), answers={"answers": answers}, **options
     )
 
 
@@ -112,8 +120,42 @@ def test_models_to_preload_are_asked_for_one_token() -> None:
     found = serving(GOOD, place, fails=["verify"])
 
     (command,) = found.sent
-    assert command.split("proxy.log ")[1].startswith("gpt-oss-120b '{")
+    assert command.split("proxy.log ")[1].startswith("gpt-oss-120b http://127.0.0.1:3000 '{")
     assert '"max_tokens": 1' in command
+
+
+@pytest.mark.parametrize(
+    ("held", "words"),
+    [
+        (LACKING, "skipped: requests with a key; set HERD_API_KEY to the key of anna"),
+        (
+            Held(KEY, Key(name="anna", digest=b"", models=("qwen*",))),
+            "skipped: gpt-oss-120b with a key, as this one may not use it",
+        ),
+    ],
+    ids=["no key", "a key for other models"],
+)
+def test_what_is_not_tried_with_a_key_is_told_and_the_model_is_loaded_all_the_same(
+    held: Held, words: str
+) -> None:
+    place = layout(models={"gpt-oss-120b": {"preload": True}})
+    found = serving(GOOD, place, held, fails=["verify"])
+
+    assert any(words in line for line in found.everything)
+    (command,) = found.sent
+    assert command.split("proxy.log ")[1].startswith("gpt-oss-120b http://127.0.0.1:8080 '{")
+
+
+def test_keys_that_the_proxy_does_not_take_fail_the_deploy() -> None:
+    found = serving(
+        answer(
+            running=json.dumps({"running": []}),
+            models=json.dumps({"data": [{"id": "gpt-oss-120b"}]}),
+            keys=KEPT,
+        )
+    )
+
+    assert "the proxy does not take its keys" in found.sent[-1]
 
 
 def test_a_stack_that_lists_other_models_fails_with_the_reason() -> None:

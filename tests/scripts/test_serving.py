@@ -41,6 +41,10 @@ class Stack:
         self.proxy = self.serve(self._proxy)
 
     def _swap(self, path: str, request: Any) -> tuple[int, bytes]:
+        if path == "/v1/models":
+            return 200, json.dumps({"data": [{"id": "a"}]}).encode()
+        if path == "/v1/chat/completions":
+            return 200, b"{}"
         if path == "/running":
             return 200, json.dumps({"running": self.running}, indent=2).encode()
         self.later -= 1
@@ -71,8 +75,9 @@ def curl_calls(machine: Machine) -> Path:
 
 
 def answers(machine: Machine, stack: Stack, key: str = KEY) -> Served:
-    stdin = key_options([key] if key else []).getvalue()
-    done = machine.run("answers", stack.swap.port, stack.proxy.url, stdin=stdin)
+    stdin = key_options(key).getvalue()
+    log = machine.home / "my proxy.log"
+    done = machine.run("answers", stack.swap.port, stack.proxy.url, log, stdin=stdin)
     assert (done.returncode, done.stderr) == (0, "")
     return parse(done.stdout.splitlines())
 
@@ -83,7 +88,7 @@ def test_a_stack_that_serves_is_told(machine: Machine, stack: Stack, curl_calls:
 
 
 def test_without_a_key_only_what_is_open_is_asked(machine: Machine, stack: Stack) -> None:
-    assert answers(machine, stack, "") == Served(200, 401, None, frozenset(), {"a": "ready"})
+    assert answers(machine, stack, "") == Served(200, 401, None, frozenset({"a"}), {"a": "ready"})
     assert len(stack.proxy.asked) == 1
 
 
@@ -93,11 +98,26 @@ def test_a_wrong_key_is_told(machine: Machine, stack: Stack) -> None:
 
 def test_silence_is_told(machine: Machine, free_port: int) -> None:
     done = machine.run(
-        "answers", free_port, f"http://127.0.0.1:{free_port}", stdin=key_options([KEY]).getvalue()
+        *("answers", free_port, f"http://127.0.0.1:{free_port}", "/no/log"),
+        stdin=key_options(KEY).getvalue(),
     )
 
     assert done.returncode == 0
     assert parse(done.stdout.splitlines()) == Served(with_key=0)
+
+
+KEPT = "2026-11-22T20:00:01Z ERROR the old keys stay in force (1 key from x): it is not valid JSON"
+TAKEN = "2026-11-22T20:00:02Z INFO keys read again: 1 key from x"
+
+
+@pytest.mark.parametrize(("lines", "refused"), [([TAKEN, KEPT], KEPT), ([KEPT, TAKEN], "")])
+def test_keys_that_the_proxy_did_not_take_are_told(
+    machine: Machine, stack: Stack, lines: list[str], refused: str
+) -> None:
+    log = machine.home / "my proxy.log"
+    log.write_text("".join(f"{line}\n2026-11-22T20:00:03Z INFO GET /x\n" for line in lines))
+
+    assert answers(machine, stack).refused == refused
 
 
 # -- verify.sh
@@ -112,12 +132,19 @@ def logs(machine: Machine) -> tuple[Path, Path]:
 
 
 def verify(
-    machine: Machine, stack: Stack, logs: tuple[Path, Path], *models: str, limit: int = 20
+    machine: Machine,
+    stack: Stack,
+    logs: tuple[Path, Path],
+    *models: str,
+    limit: int = 20,
+    key: str | None = KEY,
+    url: str = "",
 ) -> Done:
-    words = [word for m in models for word in (m, completion(m, "Hi", max_tokens=1, stream=False))]
+    bodies = {m: completion(m, "Hi", max_tokens=1, stream=False) for m in models}
+    words = [word for m, body in bodies.items() for word in (m, url or stack.proxy.url, body)]
     return machine.run(
         *("verify", limit, 30, stack.swap.port, stack.proxy.url, *logs, *words),
-        stdin=key_options([KEY]).getvalue(),
+        stdin=key_options(key).getvalue(),
     )
 
 
@@ -201,6 +228,31 @@ def test_models_to_preload_complete_with_the_key(
     assert [body["model"] for body in bodies] == ["it's my model", "b"]
     assert {body["max_tokens"] for body in bodies} == {1}
     assert "sk-me" not in curl_calls.read_text()
+
+
+def test_without_a_key_all_else_is_proved(
+    machine: Machine, stack: Stack, logs: tuple[Path, Path]
+) -> None:
+    """And llama-swap, which needs none, loads the models."""
+    stack.with_key = 500
+    done = verify(machine, stack, logs, "a", key=None, url=f"http://127.0.0.1:{stack.swap.port}")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a completes" in done.stdout
+    assert [path for path, _ in stack.proxy.asked] == ["/v1/models"]
+    asked = [headers for path, headers in stack.swap.asked if path == "/v1/chat/completions"]
+    assert len(asked) == 1
+    assert "Authorization" not in asked[0]
+
+
+def test_a_key_at_its_limit_does_not_keep_a_model_from_loading(
+    machine: Machine, stack: Stack, logs: tuple[Path, Path]
+) -> None:
+    stack.completes = 429
+    done = verify(machine, stack, logs, "a")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the key is over its limit: asking llama-swap itself" in done.stdout
 
 
 def test_a_model_that_does_not_complete_fails_with_the_answer_and_the_log(

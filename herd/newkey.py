@@ -1,0 +1,163 @@
+"""`make key`: a fresh key, shown once, and its entry where the next deploy finds it."""
+
+import json
+import os
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from herd import keys
+from proxy.commands import add_keys_new, new_entry
+from proxy.entry import instant
+from proxy.keys import read_entries
+
+Entry = dict[str, Any]
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Those of `python -m proxy keys new`, and a rotation."""
+    add_keys_new(parser)
+    parser.add_argument(
+        "--rotate",
+        action="store_true",
+        help="replace a key of this name: same models, scopes and limits, where not given anew",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=_overlap,
+        default="24h",
+        metavar="24h",
+        help="how long the older key still works, as 30m, 24h or 7d (default: 24h)",
+    )
+
+
+def _overlap(text: str) -> timedelta:
+    if not (found := re.fullmatch(r"(\d{1,5})([mhd])", text)):
+        raise ArgumentTypeError(f"no time as 30m, 24h or 7d: {text!r}")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def make(options: Namespace, declared: Mapping[str, Sequence[Any]]) -> str:
+    """What to tell a person of a new key.
+
+    `declared` has each list of `api_keys` by the place where it stands; when there is none, the
+    entry goes to config.json. Raises ValueError with why there is no new key.
+    """
+    if declared:
+        return _for_data(options, declared)
+    return _for_config(options)
+
+
+def _for_config(options: Namespace) -> str:
+    first = not keys.CONFIG.exists()
+    document: Entry = {"apiKeys": []} if first else keys.read_config()
+    kept, old = _rotated(options, document["apiKeys"], "config.json")
+    key, entry = new_entry(options, old)
+    _write({**document, "apiKeys": _checked([*kept, entry])})
+    lines = _head(options.name, key)
+    lines += [
+        "Its entry is in ./config.json, which the next deploy ships. It holds no secret; to have",
+        "it in git, move it to `api_keys` of group_data/all.py:",
+        "",
+        f"  {_literal(entry)}",
+    ]
+    if first and os.environ.get("API_KEYS", "").strip():
+        lines += ["", "API_KEYS is set, too, but config.json wins: its keys are not shipped now."]
+    return "\n".join([*lines, *_tail(options.name, old, "")])
+
+
+def _for_data(options: Namespace, declared: Mapping[str, Sequence[Any]]) -> str:
+    found = {
+        place: (_rotated(options, values, place)[1] if _of_name(options, values) else None)
+        for place, values in declared.items()
+    }
+    olds = [old for old in found.values() if old]
+    if options.rotate and not olds:
+        raise ValueError(_nothing_to_rotate(options.name, ", ".join(declared)))
+    key, entry = new_entry(options, olds[0] if olds else None)
+    lines = _head(options.name, key)
+    for place, old in found.items():
+        if old:
+            lines += [f"In `api_keys` of {place}, in place of the entry of {options.name}:", ""]
+            lines += [f"  {_literal(old)}"]
+        else:
+            lines += [f"To `api_keys` of {place} add its entry, which holds no secret:", ""]
+        lines += [f"  {_literal(entry)}", ""]
+    return "\n".join([*lines[:-1], *_tail(options.name, olds[0] if olds else None, "then ")])
+
+
+def _of_name(options: Namespace, values: Sequence[Any]) -> list[Entry]:
+    return [v for v in values if isinstance(v, dict) and v.get("name") == options.name]
+
+
+def _rotated(
+    options: Namespace, values: Sequence[Any], place: str
+) -> tuple[list[Any], Entry | None]:
+    """What stays of a list beside the new entry, and the older entry of its name, which ends."""
+    _checked(values)
+    now = datetime.now(UTC).replace(microsecond=0)
+    over = [e for e in _of_name(options, values) if _end(e) <= now.timestamp()]
+    live = [e for e in _of_name(options, values) if e not in over]
+    if live and not options.rotate:
+        words = "`--rotate` replaces it, any other name adds one"
+        raise ValueError(f"{place} has a key of {options.name} already; {words}")
+    if options.rotate and not live:
+        raise ValueError(_nothing_to_rotate(options.name, place))
+    if len(live) > 1:
+        words = "remove the one that ends first"
+        raise ValueError(f"{place} has two keys of {options.name}, as of a rotation; {words}")
+    kept = [value for value in values if value not in over]
+    if not live:
+        return kept, None
+    (old,) = live
+    end = now + options.overlap
+    ended = old if _end(old) <= end.timestamp() else {**old, "expires": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
+    return [ended if value is old else value for value in kept], ended
+
+
+def _end(entry: Entry) -> float:
+    return instant(entry["expires"], end_of_day=True) if entry.get("expires") else float("inf")
+
+
+def _nothing_to_rotate(name: str, place: str) -> str:
+    return f"{place} has no key of {name} to rotate; without --rotate there will be one"
+
+
+def _checked(values: Sequence[Any]) -> list[Any]:
+    if values and (faults := read_entries(values)[1]):
+        raise ValueError("; ".join(faults))
+    return list(values)
+
+
+def _head(name: str, key: str) -> list[str]:
+    return [f"A new key for {name}. It is shown only now, and stored nowhere:", "", f"  {key}", ""]
+
+
+def _tail(name: str, old: Entry | None, then: str) -> list[str]:
+    until = [f"The older key of {name} works until {old['expires']}."] if old else []
+    return [
+        "",
+        *until,
+        f"Next: {then}`make deploy`. So that it and `make chat` can try the endpoint, give this",
+        "shell the key, to be pasted in the dark and kept out of its history:",
+        "",
+        f"  read -rs {keys.HELD}; export {keys.HELD}",
+    ]
+
+
+def _literal(entry: Entry) -> str:
+    """A line of a list, in JSON and in Python."""
+    return json.dumps(entry, ensure_ascii=False) + ","
+
+
+def _write(document: Entry) -> None:
+    """config.json, for its owner only, and whole or not at all."""
+    new = keys.CONFIG.with_suffix(".json.new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(json.dumps(document, indent=2) + "\n")
+    new.rename(keys.CONFIG)

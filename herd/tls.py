@@ -1,0 +1,43 @@
+"""The proxy's certificate and its key, in files of the workstation."""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from herd.core.settings import Settings
+from proxy.tls import Certificate
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both in PEM; the key never shown."""
+
+    certificate: str
+    key: str = field(repr=False)
+
+
+def of_host(settings: Settings) -> Pair | None:
+    """The pair of a host, None for plain HTTP.
+
+    Raises ValueError when the proxy could not use it, by the proxy's own check.
+    """
+    if not settings.proxy_tls_certificate or not settings.proxy_tls_key:
+        return None
+    certificate = Path(settings.proxy_tls_certificate).expanduser()
+    key = Path(settings.proxy_tls_key).expanduser()
+    Certificate(certificate, key)
+    return Pair(certificate.read_text(), key.read_text())
+
+
+def shown(settings: Settings) -> bytes | None:
+    """What the proxy of a host shows to its clients first (DER), None for plain HTTP."""
+    if not settings.proxy_tls_certificate:
+        return None
+    path = Path(settings.proxy_tls_certificate).expanduser()
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    inner = text.partition(begin)[2].partition(end)[0]
+    return ssl.PEM_cert_to_DER_cert(begin + inner + end)
