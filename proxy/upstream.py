@@ -113,27 +113,24 @@ class Connection(asyncio.Protocol):
         self._alive.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
-        owner = self._owner
+        owner, walker = self._owner, self._walker
         if owner is None:  # idle, and yet it speaks
             self._pool.drop(self)
             self.transport.abort()
-        elif self._walker is not None:
-            self._chunked(owner, self._walker, data)
+        elif walker is not None:  # mostly: a token
+            try:
+                raw = walker.feed(data)
+            except ChunkError as error:
+                self._fail(str(error))
+                return
+            if walker.done:
+                self._reusable = self._reusable and not walker.surplus
+            owner.answer_data(raw, walker.content, walker.done)
         elif self._framing is None:
             self._begun = True
             self._read_head(owner, self._head + data if self._head else data)
         else:
             self._plain(owner, data)
-
-    def _chunked(self, owner: Owner, walker: ChunkWalker, data: bytes) -> None:
-        try:
-            raw = walker.feed(data)
-        except ChunkError as error:
-            self._fail(str(error))
-            return
-        if walker.done:
-            self._reusable = self._reusable and not walker.surplus
-        owner.answer_data(raw, walker.content, walker.done)
 
     def _plain(self, owner: Owner, data: bytes) -> None:
         if self._framing is Framing.CONNECTION:
@@ -174,7 +171,7 @@ class Connection(asyncio.Protocol):
         owner.answer_head(head, more=more)
         if more and self._owner is owner:
             if self._walker is not None:
-                self._chunked(owner, self._walker, data)
+                self.data_received(data)
             else:
                 self._plain(owner, data)
 
