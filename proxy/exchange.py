@@ -163,10 +163,11 @@ class Policy(Protocol):
     def error(self, status: int, code: str, message: str, request: Request | None) -> Reply:
         """An error in the dialect of the request's client; None for a head that was not HTTP.
 
-        Its headers are the policy's too: Retry-After for `upstream_unavailable` and
-        `shutting_down`. The engine's codes: bad_request, upgrade_not_supported, head_too_large,
-        request_timeout, body_too_large, upstream_unavailable, upstream_error, shutting_down,
-        too_many_connections, internal_error."""
+        Its headers are the policy's too: Retry-After for `upstream_unavailable`,
+        `shutting_down` and `too_many_connections`. The engine's codes: bad_request,
+        upgrade_not_supported, head_too_large, request_timeout, body_too_large,
+        upstream_unavailable, upstream_error, shutting_down, too_many_connections,
+        internal_error."""
 
     def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
         """A small error of llama-swap's (JSON or plain text, of up to 16 KiB), as JSON in the

@@ -49,6 +49,8 @@ class Handshake:
     async def _run(self, context: ssl.SSLContext, peer: socket.socket) -> None:
         engine = self._engine
         try:
+            # asyncio does this by itself only for sockets that it made.
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await engine.loop.connect_accepted_socket(
                 lambda: SecureConnection(engine, self),
                 peer,

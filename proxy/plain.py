@@ -11,7 +11,7 @@ from proxy.keystore import KeyStore
 _log = logging.getLogger("proxy.access")
 
 LONGEST_PATH = 200
-RETRY_AFTER = {"upstream_unavailable": "5", "shutting_down": "2"}
+RETRY_AFTER = {"upstream_unavailable": "5", "shutting_down": "2", "too_many_connections": "2"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from proxy.routes import Own, Route, is_ambiguous, route_of
 from proxy.ticket import Books, Ticket
 from proxy.usage import Usage
 
-RETRY_AFTER = {"upstream_unavailable": "5", "shutting_down": "2"}
+RETRY_AFTER = {"upstream_unavailable": "5", "shutting_down": "2", "too_many_connections": "2"}
 
 TICK = 0.5
 """Seconds between two looks at what is running; nothing wakes up while nothing runs."""

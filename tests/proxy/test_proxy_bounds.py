@@ -167,6 +167,7 @@ def test_one_connection_too_many_is_told_so() -> None:
             third_writer.close()
             assert status(got) == 503
             assert error(got)["code"] == "too_many_connections"
+            assert headers(got)["retry-after"]
             first[1].close()
             await until(lambda: len(proxy.engine.clients) == 1)
             assert status(await proxy.ask()) == 200
