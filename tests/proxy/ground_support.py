@@ -200,7 +200,7 @@ class Ground(logging.Handler):
                 return True
             if to_be_read(inside) or on_the_way(inside):
                 return True
-            if client.exchange is not None and client.exchange.body_complete:
+            if client.transaction is not None and client.transaction.body_complete:
                 return True
         return False
 

@@ -21,7 +21,7 @@ from proxy.usage import Usage
 REPEATABLE = settings(derandomize=True, database=None, deadline=None, max_examples=300)
 KNOWN = {PLAIN, ANNA, ROOT}
 CHAT = "POST /v1/chat/completions"
-STREAM = [(b"Content-Type", b"text/event-stream")]
+STREAM = b"text/event-stream"
 EVENT = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n'
 NOON = 20000 * DAY + DAY / 2
 
