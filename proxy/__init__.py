@@ -14,6 +14,7 @@ The policy:
 - `entry`      one entry of config.json's `apiKeys`, with all its faults; pure
 - `keys`       what config.json and API_KEYS may say about keys, and a fresh one; pure
 - `keystore`   the keys in force: read at the start, and again when the file changes
+- `endings`    how whole event streams end; pure
 - `routes`     what is reachable, and for which scope; pure
 - `dialect`    errors as OpenAI's and Anthropic's clients read them; pure
 - `cors`       what pages of other web origins may do; pure
@@ -23,7 +24,6 @@ The policy:
 - `usage`      the books per day, key and model, in SQLite
 - `metrics`    what Prometheus may ask for
 - `accesslog`  one line for each request
-- `tls`        a certificate, taken anew when it was renewed
 - `ticket`     running requests, charged while they run and at their end
 - `handlers`   what is answered here and not by llama-swap
 - `policy`     the order in which a request meets the above
@@ -34,14 +34,19 @@ The engine:
 - `headers`    which headers of a request pass, and what its credential is; pure
 - `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
-- `upstream`   connections to llama-swap
-- `forward`, `local`                 one request, passed on or answered here
-- `client`     one connection of a client
+- `upstream`, `pool`                 connections to llama-swap, kept and used again
+- `errors`     llama-swap's errors, held back to be told in another dialect
+- `relay`, `forward`                 the answer's way down, the request's way up
+- `local`      requests that are answered here
+- `transaction`                      one request and its answer, whoever gives it
+- `wire`, `client`                   one connection of a client, and how it ends
+- `handshake`  the same before there is TLS on it
 - `engine`     all of them, and the limits they share
 
 The program:
 
 - `log`        where the log goes
+- `tls`        a certificate, taken anew when it was renewed
 - `app`        settings, and the engine they make
 - `server`     the event loop, signals and the orderly end
 - `commands`   what serves nothing: `keys new` and `usage`

@@ -13,15 +13,19 @@ from proxy.app import Settings
 from proxy.keystore import KeyStore
 from proxy.policy import HerdPolicy, PolicyState
 from proxy.server import run, serve
+from proxy.tls import Certificate
 from proxy.usage import Usage
 
-# Below launchd's 5 seconds between SIGTERM and SIGKILL.
+# Below the 5 seconds that launchd leaves between SIGTERM and SIGKILL unless told otherwise.
 DRAIN_SECONDS = 3.0
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; the exit code is 0, 1 if it could not be done, 2 for a wrong call."""
-    args = parser().parse_args(argv)
+    root = parser()
+    args = root.parse_args(argv)
+    if ("tls_cert" in args) != ("tls_key" in args):
+        root.error("--tls-cert and --tls-key go together")
     match args.command:
         case "keys":
             return commands.keys_new(args)
@@ -66,7 +70,22 @@ def parser() -> argparse.ArgumentParser:
         type=seconds,
         default=DRAIN_SECONDS,
         metavar="SECONDS",
-        help="how long open streams may go on after SIGTERM",
+        help="how long open streams may go on after SIGTERM; launchd kills after its ExitTimeOut, "
+        "5 s if not set",
+    )
+    server.add_argument(
+        "--tls-cert",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="certificate chain (PEM), read again when renewed; without it, plain HTTP",
+    )
+    server.add_argument(
+        "--tls-key",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="its private key (PEM, without a password)",
     )
     server.add_argument(
         "--usage",
@@ -99,11 +118,12 @@ def run_server(args: argparse.Namespace) -> int:
     log.set_up()
     try:
         keys = KeyStore(args.config, os.environ.get("API_KEYS", ""))
+        certificate = Certificate(args.tls_cert, args.tls_key) if "tls_cert" in args else None
         usage = Usage(getattr(args, "usage", args.config.absolute().parent / "usage.db"))
     except ValueError as problem:
         return fail(f"cannot start: {problem}")
     policy = HerdPolicy(PolicyState(keys, usage))
-    settings = Settings(keys=keys, upstream=args.upstream, policy=policy)
+    settings = Settings(keys=keys, upstream=args.upstream, policy=policy, certificate=certificate)
     host, port = args.listen
     try:
         run(serve(settings, host, port, drain_seconds=args.drain))

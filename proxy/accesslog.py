@@ -8,7 +8,8 @@ import asyncio
 import os
 import re
 import time
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 LONGEST = 200
 
@@ -16,8 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9._~/:+@#-]{1,200}")
 _UNSAFE = re.compile(r'[^ !#-\[\]-~]|["\\]')
 
 
-@dataclass(slots=True, kw_only=True)
-class Line:
+class Line(NamedTuple):
     """What is told of one request."""
 
     id: str
@@ -50,6 +50,7 @@ class Line:
         return line if self.note == "-" else f"{line} note={plain(self.note)}"
 
 
+@lru_cache(maxsize=1024)
 def plain(text: str) -> str:
     """One word: as it is, or quoted with everything escaped that is not printable ASCII."""
     if _PLAIN.fullmatch(text):
@@ -75,7 +76,12 @@ class AccessLog:
         """Queues a line."""
         if not self._lines:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._lines.append(f"{self._time()} INFO access {line.text()}\n")
+        now = time.time()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        milliseconds = int(now % 1 * 1000)
+        self._lines.append(f"{self._stamp}.{milliseconds:03d}Z INFO access {line.text()}\n")
 
     def flush(self) -> None:
         """Writes what is queued. A log that cannot be written is no reason to stop serving."""
@@ -86,10 +92,3 @@ class AccessLog:
                 data = data[os.write(self._descriptor, data) :]
         except OSError:
             pass
-
-    def _time(self) -> str:
-        now = time.time()
-        if int(now) != self._second:
-            self._second = int(now)
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
-        return f"{self._stamp}.{int(now % 1 * 1000):03d}Z"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from enum import Enum, auto
 from http import HTTPStatus
+from typing import Any
 
 from proxy.exchange import Reply
 from proxy.headers import HOP_BY_HOP, is_utf8
@@ -21,6 +22,8 @@ _HEADER_LINE = re.compile(
 )
 # Which software this is, and an id that is not the one in our log, are nobody's business.
 _DROPPED = HOP_BY_HOP | {b"server", b"x-request-id"}
+# llama-swap lets every page of the web in; which ones may, only our policy says.
+_CORS = b"access-control-"
 _REMEMBERED_LINES = 1024
 
 
@@ -43,100 +46,119 @@ class AnswerHead:
 
     status: int
     reason: bytes
-    headers: list[tuple[bytes, bytes]]
     lines: list[bytes]
     """The header lines that pass."""
-    framing: Framing
-    length: int
-    reusable: bool
+    content_type: bytes = b""
+    """In lower case."""
+    framing: Framing = Framing.CONNECTION
+    length: int = 0
+    reusable: bool = False
     """Whether the connection may carry another request after this answer."""
-    event_stream: bool
-    dated: bool
+    dated: bool = False
+
+    def says(self, name: bytes) -> bool:
+        """Whether a header of this name, in lower case, passes."""
+        return any(line.partition(b":")[0].lower() == name for line in self.lines)
+
+    @property
+    def event_stream(self) -> bool:
+        """Whether it comes as it is made."""
+        return self.content_type.startswith(b"text/event-stream")
 
 
-@dataclass(slots=True, frozen=True)
-class _Line:
-    name: bytes  # in lower case
-    pair: tuple[bytes, bytes]
-    passes: bool
-
-
-_lines: dict[bytes, _Line] = {}
+# What a header line is to us: it passes, is dropped, or one of those that say something here.
+PASSES, DROPPED, TYPE, DATE, LENGTH, CODING, CONNECTION = range(7)
+_MEANS = {
+    b"content-type": TYPE,
+    b"date": DATE,
+    b"content-length": LENGTH,
+    b"transfer-encoding": CODING,
+    b"connection": CONNECTION,
+}
+_NONE = frozenset[bytes]()
+_lines: dict[bytes, tuple[int, bytes]] = {}  # with the value in lower case
+_status_lines: dict[bytes, tuple[int, bytes, bool]] = {}  # status, reason, whether HTTP/1.0
 
 
 def parse(head: bytes, *, to_head: bool) -> AnswerHead:
     """Reads a head, without its empty line; `to_head` if it answers a HEAD request."""
     first, *rest = head.split(b"\r\n")
-    status_line = _STATUS_LINE.match(first)
-    if status_line is None:
-        raise BadAnswer("no status line")
-    status = int(status_line[2])
-    found = AnswerHead(
-        status, status_line[3] or b"", [], [], Framing.CONNECTION, 0, True, False, False
-    )
-    lengths, codings, named = list[bytes](), list[bytes](), set[bytes]()
+    status, reason, old = _status_lines.get(first) or _read_status_line(first)
+    lines: list[bytes] = []
+    found = AnswerHead(status, reason, lines)
+    length = coding = b""
+    named = _NONE
     for text in rest:
-        line = _lines.get(text) or _read_line(text)
-        found.headers.append(line.pair)
-        name = line.name
-        if name == b"content-length":
-            lengths.append(line.pair[1])
-        elif name == b"transfer-encoding":
-            codings.append(line.pair[1])
-        elif name == b"connection":
-            named.update(part.strip().lower() for part in line.pair[1].split(b","))
-        elif line.passes:
-            found.lines.append(text)
-            if name == b"content-type":
-                found.event_stream = line.pair[1].lower().startswith(b"text/event-stream")
-            elif name == b"date":
-                found.dated = True
+        means, value = _lines.get(text) or _read_line(text)
+        if means is PASSES:
+            lines.append(text)
+        elif means is LENGTH:
+            if length or not (value.isdigit() and len(value) < 19):
+                raise BadAnswer("a length")
+            length = value
+        elif means is TYPE:
+            lines.append(text)
+            found.content_type = value
+        elif means is DATE:
+            lines.append(text)
+            found.dated = True
+        elif means is CODING:
+            if coding or old or value != b"chunked":
+                raise BadAnswer("a transfer coding")
+            coding = value
+        elif means is CONNECTION:
+            named |= {part.strip() for part in value.split(b",")}
     if named:
-        found.lines = [text for text in found.lines if _lines_name(text) not in named]
-    _find_framing(found, lengths, codings, old=status_line[1] == b"0", to_head=to_head)
-    found.reusable = (
-        found.framing is not Framing.CONNECTION
-        and b"close" not in named
-        and status_line[1] == b"1"
-        and not (lengths and codings)
-    )
+        found.lines = [text for text in lines if text.partition(b":")[0].lower() not in named]
+    # RFC 9112 6.3, and no second use of a connection where that leaves a choice.
+    if length and not coding and status >= 200 and status != 204:
+        found.lines.append(b"Content-Length: " + length)
+    if to_head or status < 200 or status in (204, 304):
+        found.framing = Framing.NONE
+    elif coding:
+        found.framing = Framing.CHUNKED
+    elif length:
+        found.length = int(length)
+        found.framing = Framing.LENGTH if found.length else Framing.NONE
+    else:
+        return found
+    # The chunks of a 204 may come, and nobody reads them.
+    found.reusable = not (old or b"close" in named or (coding and (length or status == 204)))
     return found
 
 
-def _find_framing(
-    found: AnswerHead, lengths: list[bytes], codings: list[bytes], *, old: bool, to_head: bool
-) -> None:
-    """RFC 9112 6.3, and a refusal where it leaves a choice."""
-    if codings and (old or [coding.lower() for coding in codings] != [b"chunked"]):
-        raise BadAnswer("a transfer coding")
-    if len(lengths) > 1 or (lengths and not (lengths[0].isdigit() and len(lengths[0]) < 19)):
-        raise BadAnswer("a length")
-    if lengths and not codings and found.status >= 200 and found.status != 204:
-        found.lines.append(b"Content-Length: " + lengths[0])
-    if to_head or found.status < 200 or found.status in (204, 304):
-        found.framing = Framing.NONE
-    elif codings:
-        found.framing = Framing.CHUNKED
-    elif lengths:
-        found.length = int(lengths[0])
-        found.framing = Framing.LENGTH if found.length else Framing.NONE
+def _read_status_line(text: bytes) -> tuple[int, bytes, bool]:
+    match = _STATUS_LINE.match(text)
+    if match is None:
+        raise BadAnswer("no status line")
+    read = int(match[2]), match[3] or b"", match[1] == b"0"
+    _remember(_status_lines, text, read)
+    return read
 
 
-def _read_line(text: bytes) -> _Line:
+def _read_line(text: bytes) -> tuple[int, bytes]:
     match = _HEADER_LINE.match(text)
     if match is None:
         raise BadAnswer("no header line")
     name = match[1].lower()
-    line = _Line(name, (match[1], match[2]), name not in _DROPPED and is_utf8(match[2]))
+    means = _MEANS.get(name, PASSES)
+    # What frames the body is read even where it does not pass.
+    if means in (PASSES, TYPE, DATE) and not _passes(name, match[2]):
+        means = DROPPED
+    read = means, match[2].lower()
+    _remember(_lines, text, read)
+    return read
+
+
+def _passes(name: bytes, value: bytes) -> bool:
+    return not (name in _DROPPED or name.startswith(_CORS)) and is_utf8(value)
+
+
+def _remember(known: dict[bytes, Any], text: bytes, read: object) -> None:
     if len(text) <= 200:
-        if len(_lines) >= _REMEMBERED_LINES:
-            _lines.clear()
-        _lines[text] = line
-    return line
-
-
-def _lines_name(text: bytes) -> bytes:
-    return text.partition(b":")[0].lower()
+        if len(known) >= _REMEMBERED_LINES:
+            known.clear()
+        known[text] = read
 
 
 def for_client(

@@ -8,6 +8,7 @@ from proxy.engine import Engine
 from proxy.exchange import Limits, Policy
 from proxy.keystore import KeyStore
 from proxy.plain import PlainPolicy
+from proxy.tls import Certificate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     policy: Policy | None = None
     """Without one, whoever has a key may do everything."""
+    certificate: Certificate | None = None
+    """Without one, plain HTTP is spoken."""
 
 
 def create_engine(settings: Settings) -> Engine:

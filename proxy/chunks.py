@@ -28,12 +28,13 @@ class ChunkWalker:
     After each `feed`: `content` is what it held without framing, `done` whether it was the end.
     """
 
-    __slots__ = ("_kept", "_left", "_trailers", "content", "done", "surplus")
+    __slots__ = ("_between", "_kept", "_left", "_trailers", "content", "done", "surplus")
 
     def __init__(self) -> None:
         self.content = b""
         self.done = False
         self.surplus = False  # bytes behind the end: the connection cannot be used again
+        self._between = True  # two chunks
         self._left = 0  # bytes to come of the current chunk, with its line end
         self._kept = b""  # an unfinished line: passed on once its rest is there
         self._trailers = -1  # bytes of trailers so far, once the last chunk was there
@@ -44,15 +45,16 @@ class ChunkWalker:
         The last chunk is the caller's to write, when everything else about the answer is well;
         trailers belong to the connection, and end here.
         """
-        if not self._left and not self._kept and self._trailers < 0:
+        if self._between:
             # The usual case, one event and one chunk in one read: nothing is copied but content.
-            line = data.find(b"\r\n", 0, LONGEST_LINE)
-            if line > 0 and (size := _size(data[:line])):
-                start = line + 2
-                if start + size + 2 == len(data) and data.endswith(b"\r\n"):
-                    self.content = data[start:-2]
-                    return data
-        return self._walk(data)
+            line = data.find(b"\r\n", 0, 5)
+            size = _SIZES.get(data[:line])
+            if size and line + size + 4 == len(data) and data.endswith(b"\r\n"):
+                self.content = data[line + 2 : -2]
+                return data
+        raw = self._walk(data)
+        self._between = not (self._left or self._kept or self._trailers >= 0)
+        return raw
 
     def _walk(self, data: bytes) -> bytes:
         self.content = b""

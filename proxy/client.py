@@ -7,16 +7,14 @@ body; what it sends ahead; what it leaves unread. No timer per request: the engi
 
 import asyncio
 import logging
-import select
-import socket
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from proxy.answer import of_reply
 from proxy.exchange import Reply
-from proxy.forward import Exchange
 from proxy.parser import Head, Malformed, RequestParser
+from proxy.transaction import Transaction
+from proxy.wire import LINGER_SECONDS, Wire
 
 if TYPE_CHECKING:
     from proxy.engine import Engine
@@ -25,50 +23,50 @@ _log = logging.getLogger("proxy.client")
 
 MOST_AHEAD = 65536  # bytes of requests sent before the current one is answered
 MOST_DISCARDED = 65536  # bytes of a refused body that are read to keep the connection
-LINGER_SECONDS = 5.0
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
-GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection, and the exchange that is open on it."""
+    """One connection, and the transaction that is open on it."""
 
     def __init__(self, engine: "Engine") -> None:
         self.engine = engine
-        self.exchange: Exchange | None = None
+        self.transaction: Transaction | None = None
         self.last = False  # no request is read behind the current one
         self.scheme = "http"
         self.address = "unknown"
         self.write: Callable[[bytes], None]
         self.transport: asyncio.Transport
+        self.wire: Wire
         self._parser = RequestParser(engine.loop, engine.limits.head_bytes)
         self._ahead = b""
         self._surplus = False  # whether more than that came, and was not kept
         self._reading = False  # in the loop of `_requests`
-        self._paused: set[str] = set()
         self._full = False
         self._lingers = False
         self._discarded = 0
         self._deadline = engine.now + engine.limits.idle_seconds
-        self._stuck = (0, 0.0)  # bytes that wait to be sent, and since when it is so many
 
     # -- What the event loop does
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast(asyncio.Transport, transport)
         self.write = transport.write
+        self.wire = Wire(transport)
         if peer := transport.get_extra_info("peername"):
             self.address = peer[0]
         if transport.get_extra_info("sslcontext"):
             self.scheme = "https"
         if not self.engine.enter(self):
+            if self.engine.is_flooded():
+                self.wire.abort()
+                return
             message = "Too many connections. Try again in a moment."
             self._refuse(self.engine.policy.error(503, "too_many_connections", message, None))
 
     def data_received(self, data: bytes) -> None:
         if self._lingers:
             return
-        if self.exchange is None and self._parser.complete and not self._full:
+        if self.transaction is None and self._parser.complete and not self._full:
             self._requests(data)
         elif self._parser.complete:
             self._keep(data)
@@ -77,23 +75,24 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         # A client that will send no more is taken for gone; the event loop closes behind this.
-        if self.exchange is not None:
-            self.exchange.client_gone()
+        self.last = True
+        if self.transaction is not None:
+            self.transaction.client_gone()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.engine.leave(self)
-        if self.exchange is not None:
-            self.exchange.client_gone()
+        if self.transaction is not None:
+            self.transaction.client_gone()
 
     def pause_writing(self) -> None:
         self._full = True
-        if self.exchange is not None:
-            self.exchange.client_full()
+        if self.transaction is not None:
+            self.transaction.client_full()
 
     def resume_writing(self) -> None:
         self._full = False
-        if self.exchange is not None:
-            self.exchange.client_drained()
+        if self.transaction is not None:
+            self.transaction.client_drained()
         elif self._parser.complete and not self._lingers:
             self._requests()
 
@@ -116,7 +115,7 @@ class ClientConnection(asyncio.Protocol):
                     return
                 data = b""
                 self._begin(head)
-                if self.exchange is not None or not self._parser.complete:
+                if self.transaction is not None or not self._parser.complete:
                     return
         except Malformed as error:
             self._malformed(error)
@@ -129,12 +128,12 @@ class ClientConnection(asyncio.Protocol):
         # 3.14.5), and what follows an offer of h2c is lost: such requests are the last.
         old = head.version < (1, 1)
         self.last = old or head.should_close or head.chunked or head.upgrade or self.last
-        exchange = self.exchange = Exchange(self, head, expects)
+        transaction = self.transaction = Transaction(self, head, expects=expects)
         self._deadline = self.engine.now + self.engine.limits.body_seconds
         try:
-            exchange.begin(self._parser.body(), self._parser.complete)
+            transaction.begin(self._parser.body(), self._parser.complete)
         except Exception as bug:
-            exchange.failed(bug)
+            transaction.failed(bug)
 
     def _body(self, data: bytes) -> None:
         try:
@@ -142,13 +141,13 @@ class ClientConnection(asyncio.Protocol):
         except Malformed as error:
             self._malformed(error)
             return
-        self._deadline = self.engine.now + self.engine.limits.body_seconds
-        if self.exchange is not None:
-            exchange = self.exchange
+        if self.transaction is not None:
+            transaction = self.transaction
+            self._deadline = self.engine.now + self.engine.limits.body_seconds
             try:
-                exchange.body(content, self._parser.complete)
+                transaction.body(content, self._parser.complete)
             except Exception as bug:
-                exchange.failed(bug)
+                transaction.failed(bug)
             return
         self._discarded += len(data)
         if self._parser.complete:
@@ -167,8 +166,8 @@ class ClientConnection(asyncio.Protocol):
             self._ahead = b""
 
     def _malformed(self, error: Malformed) -> None:
-        if self.exchange is not None:
-            self.exchange.malformed()
+        if self.transaction is not None:
+            self.transaction.malformed()
             return
         _log.info("- %s malformed head", self.address)
         if error.large:
@@ -181,15 +180,15 @@ class ClientConnection(asyncio.Protocol):
 
     # -- Answers out
 
-    def exchange_over(self, exchange: Exchange) -> None:
+    def over(self, transaction: Transaction) -> None:
         """The answer is written, or there will be none."""
-        self.exchange = None
+        self.transaction = None
         self.engine.over()
         if self.transport.is_closing():
             return
         self._deadline = self.engine.now + self.engine.limits.idle_seconds
         self._discarded = 0
-        if exchange.close or self.last:
+        if transaction.close or self.last:
             self._end()
         elif not self._reading and self._parser.complete and not self._full:
             self._requests()
@@ -205,13 +204,12 @@ class ClientConnection(asyncio.Protocol):
         resets the connection, and the client might not get to read the answer.
         """
         if not (linger or self._ahead or self._surplus) and self._parser.complete:
-            self.transport.close()
+            self.wire.close()
         elif not self._lingers:
             self._lingers = True
             self._deadline = self.engine.now + LINGER_SECONDS
             self._ahead = b""
-            if self.transport.can_write_eof():
-                self.transport.write_eof()
+            self.wire.end_sending()
 
     def break_off(self, *, reset: bool, flush: bool = False) -> None:
         """Ends the connection so that an unfinished answer cannot be taken for a finished one.
@@ -221,63 +219,40 @@ class ClientConnection(asyncio.Protocol):
         """
         self.last = True
         if reset:
-            peer = self.transport.get_extra_info("socket")
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        if flush and not reset:
-            self.transport.close()
+            self.wire.reset()
+        elif flush:
+            self.wire.close()
         else:
-            self.transport.abort()
+            self.wire.abort()
 
-    # -- Flow and time
-
-    def pause(self, reason: str) -> None:
-        """Reads no more for a reason, until it is gone."""
-        if not self._paused and not self.transport.is_closing():
-            self.transport.pause_reading()
-        self._paused.add(reason)
-
-    def resume(self, reason: str) -> None:
-        """The reason is gone."""
-        if reason in self._paused:
-            self._paused.remove(reason)
-            if not self._paused and not self.transport.is_closing():
-                self.transport.resume_reading()
+    # -- Time
 
     def tick(self, now: float) -> None:
         """Ends what takes too long."""
-        waiting = self.transport.get_write_buffer_size()
-        if waiting != self._stuck[0] or not waiting:
-            self._stuck = waiting, now
-        elif now - self._stuck[1] > self.engine.limits.send_seconds:
-            self.transport.abort()
-            return
-        if self._paused:
-            self._deadline = now + self.engine.limits.body_seconds
-            if self._is_gone():
-                self.transport.abort()
-        elif now > self._deadline:
+        wire, limits = self.wire, self.engine.limits
+        if wire.is_stuck(now, limits.send_seconds, limits.idle_seconds):
+            wire.abort()
+        elif wire.paused:
+            self._deadline = now + limits.body_seconds
+            if wire.has_left():
+                wire.abort()
+        elif now > self._deadline and not self.transport.is_closing():
             self._expire()
-
-    def _is_gone(self) -> bool:
-        """Whether a client that is not read from has left; it would go unnoticed."""
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), GONE)
-        return bool(poll.poll(0))
 
     def _expire(self) -> None:
         if self._lingers:
-            self.transport.abort()
-        elif self.exchange is not None:
-            self.exchange.expire()
+            self.wire.abort()
+        elif self.transaction is not None:
+            self.transaction.expire()
         elif self._parser.in_head:
             message = "The request took too long to arrive."
             self._refuse(self.engine.policy.error(408, "request_timeout", message, None))
         else:
-            self.transport.close()
+            self.wire.close()
 
     def close(self) -> None:
-        """Ends an idle connection; one with an open exchange is aborted."""
-        if self.exchange is not None:
-            self.exchange.abort("cancelled")
+        """Ends an idle connection; one with an open transaction is aborted."""
+        if self.transaction is not None:
+            self.transaction.abort("cancelled")
         else:
-            self.transport.close()
+            self.wire.close()

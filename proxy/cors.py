@@ -16,11 +16,9 @@ _EXPOSED = (
 _NAMES = re.compile(r"[A-Za-z0-9_-]{1,64}(?:\s*,\s*[A-Za-z0-9_-]{1,64}){0,63}")
 
 
-def is_preflight(method: str, headers: Mapping[str, str]) -> bool:
-    """Whether a browser asks what it may send; such a request carries no key."""
-    return (
-        method == "OPTIONS" and "Origin" in headers and "Access-Control-Request-Method" in headers
-    )
+def is_preflight(headers: Mapping[str, str]) -> bool:
+    """Whether this OPTIONS is a browser's question what it may send, which carries no key."""
+    return "Origin" in headers and "Access-Control-Request-Method" in headers
 
 
 def preflight(

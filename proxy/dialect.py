@@ -78,4 +78,10 @@ def translated(dialect: Dialect, status: int, body: bytes, request_id: str | Non
     return error_body(dialect, status, _CODES.get(status, "upstream_error"), message, request_id)
 
 
+def of_text(dialect: Dialect, status: int, body: bytes, request_id: str | None = None) -> bytes:
+    """The same for plain text, in which programs say what they could not say better."""
+    message = body.decode(errors="replace").strip()
+    return error_body(dialect, status, _CODES.get(status, "upstream_error"), message, request_id)
+
+
 _CODES = {404: "model_not_found", 429: "rate_limit_exceeded", 503: "model_loading"}

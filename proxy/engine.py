@@ -7,8 +7,11 @@ from ssl import SSLContext
 
 from proxy.client import ClientConnection
 from proxy.exchange import Limits, Policy, Reply
+from proxy.handshake import Handshake, SecureServer
 from proxy.local import Fetched
-from proxy.upstream import Pool
+from proxy.pool import Pool
+
+MOST_REFUSED = 64  # connections beyond the limit, on their way out
 
 
 class Engine:
@@ -24,32 +27,39 @@ class Engine:
         self.upstream_host = (
             f"[{host}]:{port}".encode() if ":" in host else f"{host}:{port}".encode()
         )
-        self.clients: set[ClientConnection] = set()
-        self._server: asyncio.Server | None = None
+        self.clients: set[ClientConnection | Handshake] = set()
+        self._server: asyncio.Server | SecureServer | None = None
         self._prefix = secrets.token_hex(4)
         self._count = 0
-        self._empty = asyncio.Event()  # no open exchange, at the end
+        self._empty = asyncio.Event()  # no open request, at the end
         self._gone = asyncio.Event()  # no connection
         self._clock = self.loop.call_later(self.limits.clock_seconds, self._tick)
 
     async def listen(self, host: str, port: int, ssl: SSLContext | None = None) -> tuple[str, int]:
         """Takes connections; where that is, with the port chosen if it was 0."""
-        self._server = await self.loop.create_server(
-            lambda: ClientConnection(self), host, port, ssl=ssl, backlog=1024
-        )
-        name = self._server.sockets[0].getsockname()
+        if ssl is None:
+            self._server = server = await self.loop.create_server(
+                lambda: ClientConnection(self), host, port, backlog=1024
+            )
+            name = server.sockets[0].getsockname()
+        else:
+            self._server = secure = SecureServer(self, ssl)
+            await secure.listen(host, port)
+            name = secure.sockets[0].getsockname()
         return name[0], name[1]
 
     async def finish(self, limit: float) -> int:
-        """Takes no more requests, gives the open ones `limit` seconds; how many were broken off."""
+        """Begins no more requests, gives the open ones `limit` seconds; how many were broken off.
+
+        Until then connections are still taken, for whoever comes now is to be told 503, and when
+        to come back.
+        """
         self.ending = True
-        if self._server is not None:
-            self._server.close()
-        if any(client.exchange for client in self.clients):
+        if any(client.transaction for client in self.clients):
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
                     await self._empty.wait()
-        left = [client for client in self.clients if client.exchange]
+        left = [client for client in self.clients if client.transaction]
         self.close()
         return len(left)
 
@@ -81,20 +91,24 @@ class Engine:
 
     # -- What connections report
 
-    def enter(self, client: ClientConnection) -> bool:
+    def enter(self, client: ClientConnection | Handshake) -> bool:
         """One connection more; False if it is one too many."""
         self.clients.add(client)
         return len(self.clients) <= self.limits.connections
 
-    def leave(self, client: ClientConnection) -> None:
+    def is_flooded(self) -> bool:
+        """Whether there are even too many connections that are only told so."""
+        return len(self.clients) > self.limits.connections + MOST_REFUSED
+
+    def leave(self, client: ClientConnection | Handshake) -> None:
         """One connection less."""
         self.clients.discard(client)
         if not self.clients:
             self._gone.set()
 
     def over(self) -> None:
-        """One exchange less."""
-        if self.ending and not any(client.exchange for client in self.clients):
+        """One request less."""
+        if self.ending and not any(client.transaction for client in self.clients):
             self._empty.set()
 
     def _tick(self) -> None:

@@ -6,8 +6,9 @@ each request the engine calls, in this order and on the event loop's thread:
 1. `authenticate`, on the head alone: no byte of the body has been read, no `100 Continue` sent.
 2. `route`, which says what becomes of it: forwarded, answered at once, or given to a handler.
 3. `admit`, if it is forwarded and after `model` was found in the part of the body held back.
-4. the ticket's `head` once, `data` for each piece of the answer, `finish` once, always.
-5. `done` once, for every request, refused ones too: the place for the access log and counters.
+4. `translate`, if llama-swap answers with a small error.
+5. the ticket's `head` once, `data` for each piece of the answer, `finish` once, always.
+6. `done` once, for every request, refused ones too: the place for the access log and counters.
 
 None of these may block or raise; what one of them raises becomes a 500 and a line in the log.
 """
@@ -74,16 +75,26 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How the event streams of one API end when they are whole."""
+
+    shapes: tuple[bytes, ...]
+    """One of these is in any few events of such a stream."""
+    last: tuple[bytes, ...]
+    """One of these is near the end of every whole one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Forward:
     """The request goes to llama-swap."""
 
     needs_model: bool
     """Whether to look for `model` (JSON, form field or query) before `admit`. What is not found
     is None there; the policy decides whether that is a refusal."""
-    endings: tuple[bytes, ...] = ()
-    """One of these is near the end of every whole event stream of this route, as `[DONE]`. A
-    stream that llama-swap ends properly without one was cut behind it; the client's connection
-    is then broken off before the end, so that it cannot be taken for a whole one."""
+    endings: tuple[Ending, ...] = ()
+    """Of the event streams of this route. One of such a shape that llama-swap ends properly and
+    without its ending was cut behind it; the client's connection is then broken off before the
+    end, so that it cannot be taken for a whole one."""
 
 
 @dataclass(slots=True)
@@ -101,14 +112,15 @@ class Outcome:
     @property
     def whole(self) -> bool:
         """Whether the client was sent all of the answer."""
-        return not self.how.startswith(("cancelled", "broken off"))
+        return self.how == "-" or not self.how.startswith(("cancelled", "broken off"))
 
 
 class Ticket(Protocol):
     """One admitted request, from admission to end."""
 
-    def head(self, status: int, headers: RawHeaders) -> bytes:
-        """llama-swap's answer begins. Returns header lines to add (`b"X-A: 1\\r\\n"`), or b""."""
+    def head(self, status: int, kind: bytes) -> bytes:
+        """llama-swap's answer begins; `kind` is its content type in lower case. Returns header
+        lines to add (`b"X-A: 1\\r\\n"`), or b""."""
 
     def data(self, chunk: bytes) -> None:
         """A piece of the body passes, without chunk framing, cut anywhere. Runs for each token:
@@ -151,10 +163,16 @@ class Policy(Protocol):
     def error(self, status: int, code: str, message: str, request: Request | None) -> Reply:
         """An error in the dialect of the request's client; None for a head that was not HTTP.
 
-        Its headers are the policy's too: Retry-After for `upstream_unavailable` and
-        `shutting_down`. The engine's codes: bad_request, upgrade_not_supported, head_too_large,
-        request_timeout, body_too_large, upstream_unavailable, upstream_error, shutting_down,
-        too_many_connections, internal_error."""
+        Its headers are the policy's too: Retry-After for `upstream_unavailable`,
+        `shutting_down` and `too_many_connections`. The engine's codes: bad_request,
+        upgrade_not_supported, head_too_large, request_timeout, body_too_large,
+        upstream_unavailable, upstream_error, shutting_down, too_many_connections,
+        internal_error."""
+
+    def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
+        """A small error of llama-swap's (JSON or plain text, of up to 16 KiB), as JSON in the
+        dialect of the request's client. Returned unchanged, it passes as it came. Comes before
+        the ticket's `head`."""
 
     def done(self, request: Request, outcome: Outcome) -> None:
         """A request is over; after the ticket's `finish` if there was one."""

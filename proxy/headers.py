@@ -2,7 +2,7 @@
 
 from multidict import MultiMapping
 
-from proxy.exchange import RawHeaders
+from proxy.exchange import RawHeaders, Request
 
 # RFC 9110 7.6.1, and the ones older programs treat so. They speak of one connection, not of the
 # message; what `Connection` names belongs to them too.
@@ -62,34 +62,52 @@ def to_upstream(headers: RawHeaders, *, host: bytes, client: str, scheme: str) -
     forwarded_host = None
     named = frozenset[bytes]()
     lines = [b"Host: " + host]
-    for name, value in headers:
-        lower = name.lower()
+    for pair in headers:
+        lower = pair[0].lower()
         if lower not in _DROPPED:
-            lines.append(name + b": " + value)
+            lines.append(b": ".join(pair))
         elif lower == b"host":
-            forwarded_host = value
-        elif lower == b"connection" and value.lower() not in _COMMON:
+            forwarded_host = pair[1]
+        elif lower == b"connection" and pair[1].lower() not in _COMMON:
             named |= named_by_connection(headers)
     if named:
         lines[1:] = [line for line in lines[1:] if line.partition(b":")[0].lower() not in named]
-    lines.append(b"X-Forwarded-For: " + client.encode())
-    lines.append(b"X-Forwarded-Proto: " + scheme.encode())
+    forwarded = f"X-Forwarded-For: {client}\r\nX-Forwarded-Proto: {scheme}\r\n".encode()
     if forwarded_host:
-        lines.append(b"X-Forwarded-Host: " + forwarded_host)
-    return b"\r\n".join(lines) + b"\r\n"
+        forwarded += b"X-Forwarded-Host: " + forwarded_host + b"\r\n"
+    lines.append(forwarded)
+    return b"\r\n".join(lines)
 
 
 def named_by_connection(headers: RawHeaders) -> frozenset[bytes]:
     """The headers that belong to the connection because its own header says so.
 
-    Not the length: without it the body would be taken for the next request.
+    Not what says how the body is to be read: without its length it would be taken for the next
+    request, and without its type for one with another model than the one found here.
     """
-    return frozenset(
+    named = (
         part.strip().lower()
         for name, value in headers
         if name.lower() == b"connection"
         for part in value.split(b",")
-    ) - {b"content-length"}
+    )
+    return frozenset(name for name in named if not name.startswith(b"content-"))
+
+
+def fault(request: Request, *, chunked: bool) -> tuple[str, str] | None:
+    """Why a request is no plain exchange of messages, or would change its meaning on the way: a
+    code and a message."""
+    if not request.target.startswith("/"):
+        return "bad_request", "The request target must be a path."
+    if len(request.headers.getall("Host", ())) != 1 and request.version >= (1, 1):
+        return "bad_request", "Exactly one Host is needed."
+    if "Upgrade" in request.headers and wants_upgrade(request.headers):
+        return "upgrade_not_supported", "Upgrades are not possible here."
+    if chunked and not is_chunked_or_plain(request.headers):
+        return "bad_request", "The only transfer coding possible here is chunked."
+    if not all_utf8(request.target, request.raw_headers):
+        return "bad_request", "The head of the request is not UTF-8."
+    return None
 
 
 def wants_upgrade(headers: MultiMapping[str]) -> bool:

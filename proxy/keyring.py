@@ -66,7 +66,9 @@ class Keys:
         self.origins = frozenset(origins)
         self._by_digest = {key.digest: key for key in self.entries}
         # Of two entries with one name, an old key and its successor, the last one says the limits.
-        self._limits = {key.name: key.limits for key in self.entries}
+        self._limits = {
+            key.name: None if key.limits == Limits() else key.limits for key in self.entries
+        }
 
     def find(self, secret: str) -> Key | None:
         """The entry for this secret.
@@ -87,9 +89,9 @@ class Keys:
         """The entry with the same secret."""
         return self._by_digest.get(key.digest)
 
-    def limits(self, name: str) -> Limits:
-        """The limits of a name."""
-        return self._limits.get(name, Limits())
+    def limits(self, name: str) -> Limits | None:
+        """The limits of a name; None if it has none."""
+        return self._limits.get(name)
 
     def names(self) -> frozenset[str]:
         """How the keys are called."""

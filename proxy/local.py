@@ -11,31 +11,32 @@ from proxy.upstream import Connection
 
 if TYPE_CHECKING:
     from proxy.engine import Engine
-    from proxy.forward import Exchange
+    from proxy.transaction import Transaction
 
 _log = logging.getLogger("proxy.errors")
 
 LONGEST_FETCHED = 8 * 2**20
+FETCH_SECONDS = 10.0  # llama-swap answers these by itself, without waiting for a model
 
 
 class LocalAnswer:
     """A request that is answered by a handler."""
 
-    def __init__(self, exchange: "Exchange", handler: LocalHandler) -> None:
-        self._exchange = exchange
+    def __init__(self, transaction: "Transaction", handler: LocalHandler) -> None:
+        self._transaction = transaction
         self._handler = handler
         self._body = bytearray()
         self._task: asyncio.Task[None] | None = None
 
     def body(self, data: bytes, complete: bool) -> None:
         """Takes a piece of the body; the handler runs when all of it is there."""
-        exchange = self._exchange
+        transaction = self._transaction
         self._body += data
-        if len(self._body) > exchange.engine.limits.local_body_bytes:
-            exchange.close = True
-            request = exchange.request
-            exchange.reply(
-                exchange.policy.error(413, "body_too_large", "The body is too large.", request)
+        if len(self._body) > transaction.engine.limits.local_body_bytes:
+            transaction.close = True
+            request = transaction.request
+            transaction.reply(
+                transaction.policy.error(413, "body_too_large", "The body is too large.", request)
             )
         elif complete and self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -46,20 +47,25 @@ class LocalAnswer:
             self._task.cancel()
 
     async def _run(self) -> None:
-        exchange = self._exchange
-        engine = exchange.engine
+        transaction = self._transaction
+        engine = transaction.engine
         try:
-            reply = await self._handler(exchange.request, bytes(self._body), engine.fetch)
+            reply = await self._handler(transaction.request, bytes(self._body), engine.fetch)
         except Exception as bug:
-            reply = internal_error(engine, exchange, bug)
-        exchange.reply(reply)
+            reply = internal_error(engine, transaction, bug)
+        transaction.reply(reply)
 
 
-def internal_error(engine: "Engine", exchange: "Exchange", bug: Exception) -> Reply:
-    """500, and a line that holds the type and the place only: a message may quote the client."""
+def internal_error(engine: "Engine", transaction: "Transaction", bug: Exception) -> Reply:
+    """500, and a line in the log."""
+    log_bug(bug)
+    return engine.policy.error(500, "internal_error", "Internal error.", transaction.request)
+
+
+def log_bug(bug: Exception) -> None:
+    """A line that holds the type and the place only: a message may quote the client."""
     place = traceback.extract_tb(bug.__traceback__)[-1]
     _log.error("bug: %s at %s:%s", type(bug).__name__, place.filename, place.lineno)
-    return engine.policy.error(500, "internal_error", "Internal error.", exchange.request)
 
 
 class Fetched:
@@ -78,7 +84,10 @@ class Fetched:
         if up := self._engine.pool.acquire(self):
             self.connected(up)
         try:
-            return await self._reply
+            async with asyncio.timeout(FETCH_SECONDS):
+                return await self._reply
+        except TimeoutError:
+            return Reply(status=502, note="no answer")
         finally:
             self._engine.pool.forget(self)
             if self._up is not None:
@@ -103,8 +112,7 @@ class Fetched:
         elif done and self._head is not None and self._up is not None:
             up, self._up = self._up, None
             up.release(clean=True)
-            pairs = [(name.decode(), value.decode("latin-1")) for name, value in self._head.headers]
-            self._done(Reply(status=self._head.status, headers=pairs, body=bytes(self._body)))
+            self._done(Reply(status=self._head.status, body=bytes(self._body)))
 
     def answer_failed(self, why: str, *, begun: bool) -> None:
         self._up = None

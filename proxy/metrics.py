@@ -116,6 +116,6 @@ class Models:
 
     def label(self, model: str | None) -> str:
         """How to call it in counters."""
-        if model is None:
-            return "-"
-        return model if model in self._known else OTHER
+        if model in self._known:
+            return model
+        return "-" if model is None else OTHER

@@ -44,19 +44,26 @@ def in_query(query: str) -> str | None:
     return found[0] or None if len(found) == 1 else None
 
 
-# Most clients put it first, and plainly: one look then, instead of a walk.
+def at_first_sight(method: str, query: str, content_types: list[str], data: bytes) -> str | None:
+    """Most clients post JSON with a plain `model` at its beginning: one look then, and no walk."""
+    if method != "POST" or query or len(content_types) != 1:
+        return None
+    if "application/json" not in content_types[0]:
+        return None
+    found = _FIRST.match(data)
+    return found[1].decode() if found else None
+
+
 _FIRST = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"model"[ \t\r\n]*:[ \t\r\n]*"([ !#-\[\]-~]{1,512})"')
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _PLAIN = re.compile(rb"[ \t\r\n,:0-9+\-.eEtrufalsn]*")  # all that is outside of strings, brackets
 _SCALAR = re.compile(rb"[0-9+\-.eEtrufalsn]*")
 _IN_STRING = re.compile(rb"[\"\\]")
-_OPEN, _CLOSE = b"{[", b"}]"
+_OPEN, _CLOSE = frozenset(b"{["), frozenset(b"}]")  # sets: the end of a body is -1
 
 
 def _json(walker: Walker) -> Steps:
     """Over the keys of the outermost object, stepping over values, up to `model`."""
-    if first := _FIRST.match(walker.buffer):
-        return first[1].decode()
     at = yield from _space(walker, 0)
     if (yield from walker.byte(at)) != ord("{"):
         return None

@@ -23,6 +23,7 @@ LONGEST_LINE = 8190
 MOST_HEADERS = 128
 # Never reached: what a read brought is taken from the payload before the next read.
 _NO_LIMIT = 2**30
+_OLD, _NEW = (1, 0), (1, 1)
 
 
 class Malformed(Exception):
@@ -101,6 +102,11 @@ class RequestParser:
         self._parser.message_consumed()
         head: Head
         head, self._payload = messages[0]
+        # llhttp takes 0.9 and 2.0 too, an empty coding for none, and one in HTTP/1.0 for one.
+        if (head.version != _NEW and head.version != _OLD) or (
+            "Transfer-Encoding" in head.headers and not (head.chunked and head.version == _NEW)
+        ):
+            raise Malformed(large=False)
         return head
 
     def body(self, data: bytes = b"") -> bytes:

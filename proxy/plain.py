@@ -4,14 +4,14 @@ import json
 import logging
 from dataclasses import dataclass
 
-from proxy.exchange import Caller, Forward, Local, Outcome, RawHeaders, Reply, Request
+from proxy.exchange import Caller, Forward, Local, Outcome, Reply, Request
 from proxy.headers import credential
 from proxy.keystore import KeyStore
 
 _log = logging.getLogger("proxy.access")
 
 LONGEST_PATH = 200
-RETRY_AFTER = {"upstream_unavailable": "5", "shutting_down": "2"}
+RETRY_AFTER = {"upstream_unavailable": "5", "shutting_down": "2", "too_many_connections": "2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class KeyHolder:
 class NoBooks:
     """A ticket that keeps nothing."""
 
-    def head(self, status: int, headers: RawHeaders) -> bytes:
+    def head(self, status: int, kind: bytes) -> bytes:
         return b""
 
     def data(self, chunk: bytes) -> None:
@@ -77,6 +77,9 @@ class PlainPolicy:
         if code in RETRY_AFTER:
             headers.append(("Retry-After", RETRY_AFTER[code]))
         return Reply(status=status, headers=headers, body=json.dumps({"error": error}).encode())
+
+    def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
+        return body
 
     def done(self, request: Request, outcome: Outcome) -> None:
         path = request.path[:LONGEST_PATH]

@@ -13,7 +13,7 @@ from proxy.accesslog import AccessLog, Line
 from proxy.exchange import Caller, Forward, Local, Outcome, Reply, Request
 from proxy.handlers import Handlers
 from proxy.headers import credential
-from proxy.keyring import Key, Keys, Scope
+from proxy.keyring import Key, Keys, Limits, Scope
 from proxy.keystore import KeyStore
 from proxy.limits import Denied, Meter
 from proxy.metrics import Metrics, Models
@@ -21,10 +21,13 @@ from proxy.routes import Own, Route, is_ambiguous, route_of
 from proxy.ticket import Books, Ticket
 from proxy.usage import Usage
 
-RETRY_AFTER = {"upstream_unavailable": "5", "shutting_down": "2"}
+RETRY_AFTER = {"upstream_unavailable": "5", "shutting_down": "2", "too_many_connections": "2"}
 
 TICK = 0.5
 """Seconds between two looks at what is running; nothing wakes up while nothing runs."""
+
+LOOK_SECONDS = 0.001
+"""Between two looks at the file with the keys; requests that come together share one."""
 
 _JSON = ("Content-Type", "application/json")
 _NO_KEY = (
@@ -33,7 +36,7 @@ _NO_KEY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Visitor:
     """Who a request is from, and what it leads to."""
 
@@ -61,14 +64,18 @@ class PolicyState:
 class HerdPolicy:
     """Implements exchange.Policy."""
 
-    def __init__(self, state: PolicyState, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, state: PolicyState, *, clock: Callable[[], float] = time.monotonic,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:  # fmt: skip
         self._state = state
         self._clock = clock
+        self._look_seconds = look_seconds
+        self._looked = clock()
         self._keys = state.keys.current()
         self._books = Books(state.usage, state.metrics, state.models, clock)
         self._handlers = Handlers(state.keys, state.usage, state.metrics, state.sessions, clock)
         self._meters: dict[str, Meter] = {}
-        self._running: dict[Request, Key] = {}
         self._timer: asyncio.TimerHandle | None = None
         state.keys.on_change = self.keys_changed
         state.metrics.keys = len(self._keys.entries)
@@ -77,14 +84,16 @@ class HerdPolicy:
 
     def authenticate(self, request: Request) -> Caller | Reply:
         """The key by a header, else by the session of a browser; open routes need none."""
-        self._keys = self._state.keys.current()
+        if request.started - self._looked >= self._look_seconds:
+            self._looked = request.started
+            self._keys = self._state.keys.current()
         if "Cookie" in request.headers:  # a credential, and never sent on
             request.raw_headers = [
                 pair for pair in request.raw_headers if pair[0].lower() != b"cookie"
             ]
-        if cors.is_preflight(request.method, request.headers):
+        if request.method == "OPTIONS" and cors.is_preflight(request.headers):
             return self._preflight(request)
-        route = None if is_ambiguous(request.path) else route_of(request.method, request.path)
+        route = route_of(request.method, request.path)
         if route is not None and route.scope is None:
             return Visitor(None, route)
         key = self._key_of(request)
@@ -94,10 +103,8 @@ class HerdPolicy:
         """What is reachable, with this key."""
         assert isinstance(caller, Visitor)
         route, key = caller.route, caller.key
-        if is_ambiguous(request.path):
-            return self.error(400, "bad_request", "This path has more than one meaning.", request)
         if route is None:
-            return self.error(404, "not_found", "There is nothing here.", request)
+            return self._nowhere(request)
         if key is not None and route.scope not in key.scopes:
             message = f"This API key does not have the scope '{route.scope}' that this needs."
             return self.error(403, "insufficient_scope", message, request)
@@ -113,19 +120,26 @@ class HerdPolicy:
             return self.error(404, "not_found", "There is nothing here.", request)
         if route.needs_model and not key.may_use(model):
             return self._no_model(request, model)
-        lines = cors.shared(request.path, request.headers, self._keys.origins)
-        meter = None  # an admin's pages are neither limited nor charged
-        if route.scope is Scope.INFERENCE:
+        origins = self._keys.origins
+        lines = cors.shared(request.path, request.headers, origins) if origins else []
+        meter = None
+        charged = route.scope is Scope.INFERENCE  # an admin's pages are neither limited nor charged
+        if charged and (limits := self._keys.limits(key.name)) is not None:
             now, today = self._clock(), time.time()
-            meter = self._meter(key.name, now)
+            meter = self._meter(key.name, limits, now)
             if denied := meter.enter(now, today):
                 return self._over(request, denied, meter)
             lines += meter.headers(now, today)
-        added = "".join(f"{name}: {value}\r\n" for name, value in lines).encode()
-        self._running[request] = key
+        added = b""
+        if lines:
+            added = "".join([f"{name}: {value}\r\n" for name, value in lines]).encode()
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
-        return Ticket(self._books, request, key.name, model, meter, added)
+        ticket = Ticket(
+            self._books, key, model, request.started, charged=charged, meter=meter, added=added
+        )
+        self._books.open(request, ticket)
+        return ticket
 
     def error(self, status: int, code: str, message: str, request: Request | None) -> Reply:
         """In the dialect of the client, which a page of another origin may read as well."""
@@ -141,16 +155,29 @@ class HerdPolicy:
         body = dialect.error_body(spoken, status, code, message, request_id)
         return Reply(status=status, headers=headers, body=body)
 
+    def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
+        """For clients of the API; the dashboard reads llama-swap's own words."""
+        route = route_of(request.method, request.path)
+        if route is None or route.scope is not Scope.INFERENCE:
+            return body
+        spoken = dialect.dialect_of(request.path, request.headers)
+        if not content_type.startswith(b"text/plain"):
+            return dialect.translated(spoken, status, body, request.id)
+        if "text/plain" in request.headers.get("Accept", ""):
+            return body  # that is what it asked for
+        return dialect.of_text(spoken, status, body, request.id)
+
     def done(self, request: Request, outcome: Outcome) -> None:
         """The line in the log, and what is counted of every request."""
-        self._running.pop(request, None)
         name = request.caller.label if request.caller else "-"
+        ticket = self._books.close(request, name, outcome)
+        first = prompt = completion = None
+        if ticket is not None and ticket.status:
+            first, (prompt, completion, _) = ticket.first, ticket.tokens
         line = Line(
-            id=request.id, client=request.client, key=name, method=request.method,
-            path=request.path, model=request.model, status=outcome.status,
-            seconds=outcome.seconds, sent=outcome.sent, note=outcome.how,
+            request.id, request.client, name, request.method, request.path, request.model,
+            outcome.status, outcome.seconds, first, prompt, completion, outcome.sent, outcome.how,
         )  # fmt: skip
-        self._books.close(request, line)
         self._state.log.write(line)
 
     # -- the owner's
@@ -159,8 +186,8 @@ class HerdPolicy:
         """Ends what runs with a key that is gone."""
         self._keys = keys
         self._state.metrics.keys = len(keys.entries)
-        for request, key in list(self._running.items()):
-            if not keys.has(key):
+        for request, ticket in list(self._books.running.items()):
+            if not keys.has(ticket.key):
                 request.abort("broken off: key revoked")
         for name in self._meters.keys() - keys.names():
             if not self._meters[name].open:
@@ -169,7 +196,7 @@ class HerdPolicy:
     def _tick(self) -> None:
         """While requests run: looks for changed keys, and charges what streams have sent so far."""
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(TICK, self._tick) if self._running else None
+        self._timer = loop.call_later(TICK, self._tick) if self._books.running else None
         self._state.keys.current()
         self._books.settle()
 
@@ -185,7 +212,7 @@ class HerdPolicy:
         key = self._keys.find(secret)
         if key is None:
             return self.error(401, "invalid_api_key", "This API key is not known here.", request)
-        if key.expired(time.time()):
+        if key.expires is not None and key.expired(time.time()):
             return self.error(401, "expired_api_key", "This API key has expired.", request)
         return key
 
@@ -208,6 +235,11 @@ class HerdPolicy:
             return self.error(403, "origin_not_allowed", "This origin is not allowed.", request)
         return Reply(status=204, headers=allowed)
 
+    def _nowhere(self, request: Request) -> Reply:
+        if is_ambiguous(request.path):
+            return self.error(400, "bad_request", "This path has more than one meaning.", request)
+        return self.error(404, "not_found", "There is nothing here.", request)
+
     def _no_model(self, request: Request, model: str | None) -> Reply:
         if model is None:
             message = "This API key may use some models only, and the request names none."
@@ -221,8 +253,7 @@ class HerdPolicy:
         return Reply(status=429, headers=[*plain.headers, *denied.headers(), *told],
                      body=plain.body, note="over limit")  # fmt: skip
 
-    def _meter(self, name: str, now: float) -> Meter:
-        limits = self._keys.limits(name)
+    def _meter(self, name: str, limits: Limits, now: float) -> Meter:
         meter = self._meters.get(name)
         if meter is None:
             meter = self._meters[name] = Meter(limits, now)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
+from proxy import endings
+from proxy.exchange import Ending
 from proxy.keyring import Scope
 
 
@@ -31,22 +33,18 @@ class Route:
     scope: Scope | None
     own: Own | None = None  # else llama-swap answers
     needs_model: bool = False
-    endings: tuple[bytes, ...] = ()
-    """What is near the end of every whole event stream; see exchange.Forward."""
+    endings: tuple[Ending, ...] = ()
+    """Of its event streams; see exchange.Forward."""
     shared: bool = False
     """Whether pages of other web origins may call it, if allowed to."""
 
 
-_DONE = (b"[DONE]",)
-_RESPONSE = (b"response.completed", b"response.incomplete", b"response.failed", b"[DONE]")
-_MESSAGE = (b"message_stop",)
-
 # llama-swap's routes that have a model, from its internal/server/server.go.
-_POST = {
-    "/v1/chat/completions": _DONE,
-    "/v1/completions": _DONE,
-    "/v1/responses": _RESPONSE,
-    "/v1/messages": _MESSAGE,
+_POST: dict[str, tuple[Ending, ...]] = {
+    "/v1/chat/completions": endings.CHAT,
+    "/v1/completions": endings.COMPLETION,
+    "/v1/responses": endings.RESPONSE,
+    "/v1/messages": endings.MESSAGE,
     "/v1/messages/count_tokens": (),
     "/v1/embeddings": (),
     "/v1/rerank": (),
@@ -63,10 +61,10 @@ _POST = {
     "/sdapi/v1/txt2img": (),
     "/sdapi/v1/img2img": (),
     "/audioapi/v1/tasks/run": (),
-    "/v/chat/completions": _DONE,
-    "/v/completions": _DONE,
-    "/v/responses": _RESPONSE,
-    "/v/messages": _MESSAGE,
+    "/v/chat/completions": endings.CHAT,
+    "/v/completions": endings.COMPLETION,
+    "/v/responses": endings.RESPONSE,
+    "/v/messages": endings.MESSAGE,
     "/v/messages/count_tokens": (),
     "/v/embeddings": (),
     "/v/rerank": (),
@@ -81,8 +79,8 @@ _READ = ("GET", "HEAD")
 
 def _table() -> MappingProxyType[tuple[str, str], Route]:
     table = {
-        ("POST", path): Route(Scope.INFERENCE, None, True, endings, True)
-        for path, endings in _POST.items()
+        ("POST", path): Route(Scope.INFERENCE, None, True, known, True)
+        for path, known in _POST.items()
     }
     for method in _READ:
         table |= {(method, path): Route(Scope.INFERENCE, None, True, (), True) for path in _GET}
@@ -117,9 +115,11 @@ def is_ambiguous(path: str) -> bool:
 
 
 def route_of(method: str, path: str) -> Route | None:
-    """The route, None if there is none. The path is not ambiguous."""
+    """The route; None if there is none, as for an ambiguous path. What is in the table is plain."""
     if route := TABLE.get((method, path)):
         return route
+    if is_ambiguous(path):
+        return None
     if path.startswith(_ANY_METHOD) or (
         path.startswith(_ADMIN_PREFIXES) and method in ("GET", "HEAD", "POST", "PUT", "DELETE")
     ):

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from proxy.app import Settings, create_engine
+from proxy.tls import Certificate
 
 _log = logging.getLogger("proxy.server")
 
@@ -17,6 +18,7 @@ _log = logging.getLogger("proxy.server")
 # launchd kills 5 s after SIGTERM.
 FLUSH_SECONDS = 0.5
 OPEN_FILES = 10240
+RENEW_SECONDS = 60.0  # between two looks at the certificate
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -36,23 +38,45 @@ async def serve(settings: Settings, host: str, port: int, *, drain_seconds: floa
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGINT, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, settings.keys.reload)
+    certificate = settings.certificate
+    loop.add_signal_handler(signal.SIGHUP, reload, settings)
     raise_open_files()
     # What is there now stays: the collector need not look at it for each thousand requests.
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     engine = create_engine(settings)
+    renewal = loop.create_task(renew_often(certificate)) if certificate else None
     try:
-        address = await engine.listen(host, port)
+        address = await engine.listen(host, port, certificate.context if certificate else None)
         _log.info(
-            "listening on %s, upstream %s, %s", _text(address), settings.upstream, settings.keys
+            "listening on %s%s, upstream %s, %s",
+            _text(address),
+            " with TLS" if certificate else "",
+            settings.upstream,
+            settings.keys,
         )
         await stop.wait()
         left = await engine.finish(drain_seconds)
         _log.info("ending, %d requests broken off", left)
     finally:
+        if renewal is not None:
+            renewal.cancel()
         engine.close()
         await engine.closed(FLUSH_SECONDS)
+
+
+def reload(settings: Settings) -> None:
+    """Takes what may have changed in files: keys, and the certificate."""
+    settings.keys.reload()
+    if settings.certificate is not None:
+        settings.certificate.renew()
+
+
+async def renew_often(certificate: Certificate) -> None:
+    """Takes a renewed certificate soon, without being told; for ever."""
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        certificate.renew()
 
 
 def raise_open_files() -> None:

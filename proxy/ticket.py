@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 
-from proxy.accesslog import Line
-from proxy.exchange import Outcome, RawHeaders, Request
+from proxy.exchange import Outcome, Request
+from proxy.keyring import Key
 from proxy.limits import Meter
 from proxy.metrics import Metrics, Models
-from proxy.tokens import Observer, Tokens
+from proxy.tokens import NONE, Observer, Tokens
 from proxy.usage import Usage, today
 
 _ENOUGH = 8  # tokens, to speak of a speed
@@ -22,32 +22,34 @@ class Ticket:
     )  # fmt: skip
 
     def __init__(
-        self, books: "Books", request: Request, key: str, model: str | None, meter: Meter | None,
-        added: bytes,
+        self, books: "Books", key: Key, model: str | None, begun: float,
+        *, charged: bool, meter: Meter | None, added: bytes,
     ) -> None:  # fmt: skip
         self.key, self.model, self.meter = key, model, meter
         self.status = 0
         self.stream = False
         self.first: float | None = None
-        self.tokens = Tokens()
-        self.charged = Tokens()
+        self.tokens = NONE
+        self.charged: Tokens | None = NONE if charged else None
+        """What is in the usage so far; None if nothing is to be."""
         self.data: Callable[[bytes], None] = _ignore
         """Replaced as the answer goes on, so that no piece pays for a decision made before."""
         self._added = added
         self._answer: Observer | None = None
-        self._begun = request.started
+        self._begun = begun
         self._books = books
-        books.open(request, self)
 
-    def head(self, status: int, headers: RawHeaders) -> bytes:
+    def head(self, status: int, kind: bytes) -> bytes:
         """Chooses what to look at."""
         self.status = status
-        kind = next((value for name, value in headers if name.lower() == b"content-type"), b"")
-        kind = kind.lower()
-        self.stream = kind.startswith(b"text/event-stream")
-        if status < 400 and (self.stream or b"json" in kind):
-            self._answer = Observer(stream=self.stream)
-            self.data = self._begin if self.stream else self._answer.feed
+        if status < 400:
+            if kind.startswith(b"text/event-stream"):
+                self.stream = True
+                self._answer = Observer(stream=True)
+                self.data = self._begin
+            elif b"json" in kind:
+                self._answer = Observer(stream=False)
+                self.data = self._answer.feed
         self._books.begun(self)
         return self._added
 
@@ -82,52 +84,56 @@ class Books:
         self, usage: Usage | None, metrics: Metrics, models: Models, clock: Callable[[], float]
     ) -> None:
         self.clock = clock
+        self.running: dict[Request, Ticket] = {}
         self._usage = usage
         self._metrics = metrics
         self._models = models
-        self._tickets: dict[Request, Ticket] = {}
 
     def open(self, request: Request, ticket: Ticket) -> None:
         """A request goes up."""
-        self._tickets[request] = ticket
+        self.running[request] = ticket
         self._metrics.open += 1
 
     def begun(self, ticket: Ticket) -> None:
         """llama-swap answers."""
         self._metrics.upstream = True
-        if ticket.status < 400 and ticket.model is not None:
-            self._models.answered(ticket.model)
         if ticket.stream:
             self._metrics.streams += 1
+        if ticket.status < 400 and ticket.model is not None:
+            self._models.answered(ticket.model)
 
     def ended(self, ticket: Ticket, outcome: Outcome) -> None:
         """The request is over."""
+        metrics = self._metrics
+        metrics.open -= 1
+        if ticket.stream:
+            metrics.streams -= 1
         if ticket.meter is not None:
             ticket.meter.leave()
-        self._metrics.open -= 1
-        if ticket.stream:
-            self._metrics.streams -= 1
         if ticket.status == 0 and outcome.status in (502, 503):
-            self._metrics.upstream = False
-        failed = outcome.status >= 400 or not outcome.whole
-        self._charge(ticket, ticket.tokens, requests=1, errors=int(failed))
-        self._measure(ticket, outcome)
+            metrics.upstream = False
+        told, label = ticket.tokens, self._models.label(ticket.model)
+        self._charge(ticket, label, told, 1, int(outcome.status >= 400 or not outcome.whole))
+        if told is not NONE:
+            name = ticket.key.name
+            metrics.tokens[name, label, "in"] += told.prompt
+            metrics.tokens[name, label, "out"] += told.completion
+            self._time(ticket, label, outcome)
 
     def settle(self) -> None:
         """Charges what streams have sent so far; what they really took is known at their end."""
-        for ticket in self._tickets.values():
+        for ticket in self.running.values():
             if ticket.stream:
-                self._charge(ticket, ticket.so_far())
+                label = self._models.label(ticket.model)
+                self._charge(ticket, label, ticket.so_far(), 0, 0)
 
-    def close(self, request: Request, line: Line) -> None:
-        """Tells the log, and counts the request, whether it had a ticket or not."""
-        ticket = self._tickets.pop(request, None)
+    def close(self, request: Request, key: str, outcome: Outcome) -> Ticket | None:
+        """Counts a request; its ticket, if it had one."""
         label = self._models.label(request.model)
-        self._metrics.requests[line.key, label, line.status] += 1
-        self._metrics.seconds.add(label, line.seconds)
-        if ticket is not None and ticket.status:
-            line.first = ticket.first
-            line.prompt, line.completion, _ = ticket.tokens
+        metrics = self._metrics
+        metrics.requests[key, label, outcome.status] += 1
+        metrics.seconds.add(label, outcome.seconds)
+        return self.running.pop(request, None)
 
     def used_today(self, key: str) -> int:
         """What this key has used today, before this process too."""
@@ -140,30 +146,25 @@ class Books:
         return sum(row.prompt + row.completion for row in rows)
 
     def _charge(
-        self, ticket: Ticket, told: Tokens, *, requests: int = 0, errors: int = 0
+        self, ticket: Ticket, label: str, told: Tokens, requests: int, errors: int
     ) -> None:  # fmt: skip
-        prompt = told.prompt - ticket.charged.prompt
-        completion = told.completion - ticket.charged.completion
-        if ticket.meter is None or not (prompt or completion or requests):
+        before = ticket.charged
+        if before is None:
+            return
+        prompt, completion = told.prompt - before.prompt, told.completion - before.completion
+        if not (prompt or completion or requests):
             return
         ticket.charged = told
-        ticket.meter.charge(prompt + completion, time.time())
+        if ticket.meter is not None:
+            ticket.meter.charge(prompt + completion, time.time())
         if self._usage is not None:
-            self._usage.add(
-                ticket.key, self._models.label(ticket.model), requests=requests, errors=errors,
-                prompt=prompt, completion=completion,
-            )  # fmt: skip
+            self._usage.add(ticket.key.name, label, requests, errors, prompt, completion)
 
-    def _measure(self, ticket: Ticket, outcome: Outcome) -> None:
-        label = self._models.label(ticket.model)
-        prompt, completion, speed = ticket.tokens
-        if prompt:
-            self._metrics.tokens[ticket.key, label, "in"] += prompt
-        if completion:
-            self._metrics.tokens[ticket.key, label, "out"] += completion
+    def _time(self, ticket: Ticket, label: str, outcome: Outcome) -> None:
+        _, completion, speed = ticket.tokens
         if ticket.first is not None:
             self._metrics.first.add(label, ticket.first)
-            if speed is None and completion >= _ENOUGH and outcome.seconds > ticket.first:
+            if speed is None and outcome.seconds > ticket.first:
                 speed = (completion - 1) / (outcome.seconds - ticket.first)
         if speed is not None and completion >= _ENOUGH:
             self._metrics.speed.add(label, speed)

@@ -7,24 +7,22 @@ answer is over, when the numbers stand near its end (chat, responses, messages) 
 its quotation marks are escaped.
 """
 
-import json
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 HEAD = 1024
 TAIL = 4096
 
 _EVENT = b"\ndata:"
-_NAMES = (b'"usage"', b'"timings"')
-_OBJECT = re.compile(rb"\s*:\s*(?=\{)")
-_LONGEST = 1500
-_DECODER = json.JSONDecoder()
-
-# OpenAI chat, OpenAI responses and Anthropic, llama-server's timings
-_PROMPT = ("prompt_tokens", "input_tokens", "prompt_n")
-_COMPLETION = ("completion_tokens", "output_tokens", "predicted_n")
-# These are part of a prompt too, and not contained in input_tokens or prompt_n.
-_CACHED = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_n")
+_LONGEST = 1500  # of usage or timings, from the name on
+# OpenAI's chat and responses, Anthropic's messages, llama-server's timings. Whole numbers end with
+# a comma or bracket: 1e9 is none.
+_NUMBER = re.compile(
+    rb'"((?:prompt|completion|input|output|cache_read_input|cache_creation_input)_tokens'
+    rb'|prompt_n|predicted_n|cache_n)"\s*:\s*([0-9]{1,12})(?=[\s,}])'
+)
+_CACHED = (b"cache_read_input_tokens", b"cache_creation_input_tokens")
+_SPEED = re.compile(rb'"predicted_per_second"\s*:\s*([0-9]{1,6}(?:\.[0-9]{1,20})?)(?=[\s,}])')
 
 
 class Tokens(NamedTuple):
@@ -35,8 +33,11 @@ class Tokens(NamedTuple):
     per_second: float | None = None
 
 
+NONE = Tokens()
+
+
 class Observer:
-    """Sees the body of one answer. `pieces` and `feed` are the fast path."""
+    """Sees the body of one answer. `feed` is the fast path."""
 
     __slots__ = ("_head", "_pieces", "_size", "_stream", "_tail", "events")
 
@@ -60,7 +61,7 @@ class Observer:
         """Looks through what was kept; the events so far."""
         if self._pieces:
             pieces = b"".join(self._pieces)
-            self._pieces.clear()
+            self._pieces = []
             self._size = 0
             if len(self._head) < HEAD:
                 self._head += pieces[: HEAD - len(self._head)]
@@ -73,56 +74,40 @@ class Observer:
 
     def tokens(self, *, whole: bool) -> Tokens:
         """What was told; for a stream that ended early, at least one token for each event."""
-        events = self.look()
-        found = _largest(self._tail, Tokens())
-        if len(self._tail) == TAIL:  # else all of the answer is in it
-            found = _largest(self._head, found)
-        if self._stream and (not whole or found == (0, 0, None)):
+        if not self._stream and len(self._pieces) == 1 and not self._head:
+            events, tail = 0, self._pieces[0]  # all of a short answer came at once
+        else:
+            events, tail = self.look(), self._tail
+        usage = tail.rfind(b'"usage"')
+        found = _read(tail, usage, tail.rfind(b'"timings"'))
+        if len(tail) == TAIL or tail.find(b'"usage"') != usage:  # else that was all
+            head = self._head
+            first = _read(head, head.find(b'"usage"'), head.find(b'"timings"'))
+            found = Tokens(
+                max(found.prompt, first.prompt),
+                max(found.completion, first.completion),
+                found.per_second or first.per_second,
+            )
+        if self._stream and (not whole or found == NONE):
             return found._replace(completion=max(found.completion, events))
         return found
 
 
-def _largest(part: bytes, found: Tokens) -> Tokens:
-    """Each number is told once or grows; usage and timings of one answer say the same."""
-    for name in _NAMES:
-        at = part.find(name)
-        while at >= 0:
-            at += len(name)
-            if match := _OBJECT.match(part, at):
-                told = _read(part, match.end())
-                found = Tokens(
-                    max(found.prompt, told.prompt),
-                    max(found.completion, told.completion),
-                    told.per_second or found.per_second,
-                )
-            at = part.find(name, at)
-    return found
-
-
-def _read(part: bytes, start: int) -> Tokens:
-    try:
-        text = part[start : start + _LONGEST].decode("utf-8", "replace")
-        told: dict[str, Any] = _DECODER.raw_decode(text)[0]
-    except (ValueError, RecursionError):
-        return Tokens()
-    cached = sum([_count(told[name]) for name in _CACHED if name in told])
-    return Tokens(
-        _first(told, _PROMPT) + cached,
-        _first(told, _COMPLETION),
-        _speed(told.get("predicted_per_second")),
-    )
-
-
-def _first(told: dict[str, Any], names: tuple[str, ...]) -> int:
-    for name in names:
-        if name in told:
-            return _count(told[name])
-    return 0
-
-
-def _count(value: object) -> int:
-    return value if type(value) is int and 0 <= value < 2**40 else 0
-
-
-def _speed(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and 0 < value < 1e6 else None
+def _read(part: bytes, usage: int, timings: int) -> Tokens:
+    """What is told from these places on; -1 is nowhere. They say the same in different words."""
+    if usage < 0 and timings < 0:
+        return NONE
+    start = min(usage, timings) if usage >= 0 and timings >= 0 else max(usage, timings)
+    stop = max(usage, timings) + _LONGEST
+    told = {name: int(digits) for name, digits in _NUMBER.findall(part, start, stop)}
+    speed = None
+    if timings >= 0 and (match := _SPEED.search(part, timings, stop)):
+        speed = float(match[1]) or None
+    if b"prompt_tokens" in told:
+        return Tokens(told[b"prompt_tokens"], told.get(b"completion_tokens", 0), speed)
+    if b"output_tokens" in told:
+        # What was cached is part of a prompt, and not contained in this number.
+        cached = [told.get(name, 0) for name in _CACHED]
+        return Tokens(told.get(b"input_tokens", 0) + sum(cached), told[b"output_tokens"], speed)
+    prompt = told.get(b"prompt_n", 0) + told.get(b"cache_n", 0)
+    return Tokens(prompt, told.get(b"predicted_n", 0), speed)

@@ -1,4 +1,4 @@
-"""Connections to llama-swap: kept, used again, and read without a task or a copy per token.
+"""A connection to llama-swap, read without a task or a copy per token.
 
 `data_received` is the fast path of the program: one read of llama-swap's becomes one write to the
 client. It follows the framing of the answer only to know where the answer ends.
@@ -6,24 +6,20 @@ client. It follows the framing of the answer only to know where the answer ends.
 
 import asyncio
 import select
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from proxy.answer import AnswerHead, BadAnswer, Framing, parse
 from proxy.chunks import ChunkError, ChunkWalker
 
+if TYPE_CHECKING:
+    from proxy.pool import Pool
+
 LONGEST_HEAD = 65536
-MOST_IDLE = 64
-IDLE_SECONDS = 30.0
 FRESH_SECONDS = 0.05
 
 
 class Owner(Protocol):
-    """Who waits for an answer. Every call may end in `release`."""
-
-    def connected(self, connection: "Connection") -> None: ...
-
-    def not_connected(self, why: str) -> None:
-        """There will be no connection."""
+    """Whom an answer is for. Every call may end in `release`."""
 
     def answer_head(self, head: AnswerHead, *, more: bool) -> None:
         """An answer begins; with `more`, `answer_data` follows at once."""
@@ -117,27 +113,24 @@ class Connection(asyncio.Protocol):
         self._alive.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
-        owner = self._owner
+        owner, walker = self._owner, self._walker
         if owner is None:  # idle, and yet it speaks
             self._pool.drop(self)
             self.transport.abort()
-        elif self._walker is not None:
-            self._chunked(owner, self._walker, data)
+        elif walker is not None:  # mostly: a token
+            try:
+                raw = walker.feed(data)
+            except ChunkError as error:
+                self._fail(str(error))
+                return
+            if walker.done:
+                self._reusable = self._reusable and not walker.surplus
+            owner.answer_data(raw, walker.content, walker.done)
         elif self._framing is None:
             self._begun = True
             self._read_head(owner, self._head + data if self._head else data)
         else:
             self._plain(owner, data)
-
-    def _chunked(self, owner: Owner, walker: ChunkWalker, data: bytes) -> None:
-        try:
-            raw = walker.feed(data)
-        except ChunkError as error:
-            self._fail(str(error))
-            return
-        if walker.done:
-            self._reusable = self._reusable and not walker.surplus
-        owner.answer_data(raw, walker.content, walker.done)
 
     def _plain(self, owner: Owner, data: bytes) -> None:
         if self._framing is Framing.CONNECTION:
@@ -178,7 +171,7 @@ class Connection(asyncio.Protocol):
         owner.answer_head(head, more=more)
         if more and self._owner is owner:
             if self._walker is not None:
-                self._chunked(owner, self._walker, data)
+                self.data_received(data)
             else:
                 self._plain(owner, data)
 
@@ -207,73 +200,3 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self._owner is not None:
             self._owner.resume_body()
-
-
-class Pool:
-    """The idle connections to one address, and new ones."""
-
-    def __init__(self, host: str, port: int, *, connect_seconds: float) -> None:
-        self.loop = asyncio.get_running_loop()
-        self._address = host, port
-        self._connect_seconds = connect_seconds
-        self.idle: list[Connection] = []  # the longest idle first
-        self._connecting: dict[Owner, asyncio.Task[None]] = {}
-
-    def acquire(self, owner: Owner) -> Connection | None:
-        """An idle connection; or None, and the owner's `connected` or `not_connected` follows."""
-        while self.idle:
-            connection = self.idle.pop()
-            if connection.is_fresh():
-                return connection
-            connection.close()
-        self.connect(owner)
-        return None
-
-    def connect(self, owner: Owner) -> None:
-        """A new connection, for an owner that must not get one that waited."""
-        self._connecting[owner] = asyncio.create_task(self._connect(owner))
-
-    def forget(self, owner: Owner) -> None:
-        """The owner no longer waits for a connection."""
-        if task := self._connecting.pop(owner, None):
-            task.cancel()
-
-    async def _connect(self, owner: Owner) -> None:
-        try:
-            async with asyncio.timeout(self._connect_seconds):
-                _, connection = await self.loop.create_connection(
-                    lambda: Connection(self), *self._address
-                )
-        except OSError as error:  # TimeoutError is one
-            if self._connecting.pop(owner, None):
-                owner.not_connected(type(error).__name__)
-            return
-        if self._connecting.pop(owner, None):
-            owner.connected(connection)
-        else:
-            connection.close()
-
-    def put(self, connection: Connection) -> None:
-        """Back, and idle."""
-        if len(self.idle) >= MOST_IDLE:
-            connection.close()
-            return
-        connection.since = self.loop.time()
-        self.idle.append(connection)
-
-    def drop(self, connection: Connection) -> None:
-        """It ended."""
-        if connection in self.idle:
-            self.idle.remove(connection)
-
-    def tick(self, now: float) -> None:
-        """Ends what has been idle for long; the longest idle are first."""
-        while self.idle and now - self.idle[0].since > IDLE_SECONDS:
-            self.idle.pop(0).close()
-
-    def close(self) -> None:
-        """Ends all idle connections, and those that are being made."""
-        for task in self._connecting.values():
-            task.cancel()
-        while self.idle:
-            self.idle.pop().close()

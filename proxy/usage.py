@@ -9,7 +9,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections import defaultdict
+from collections import deque
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ ON CONFLICT (day, key, model) DO UPDATE SET
 """
 
 
-_Sums = defaultdict[tuple[int, str, str], list[int]]
+_Sums = dict[tuple[int, str, str], list[int]]
 
 
 class Row(NamedTuple):
@@ -66,27 +66,27 @@ class Usage:
             self._file = _open(path)
         except sqlite3.Error as error:
             raise ValueError(f"{path} cannot be used for the usage: {error}") from None
-        self._pending: _Sums = _nothing()
-        self._changed = threading.Condition()
-        self._ending = False
+        self._added: deque[tuple[int, str, str, int, int, int, int]] = deque()
+        self._asleep = True
+        self._wake = threading.Event()
+        self._ending = threading.Event()
         self._failing = False
         self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
         self._thread.start()
 
     def add(
-        self, key: str, model: str, *, requests: int = 0, errors: int = 0,
+        self, key: str, model: str, requests: int = 0, errors: int = 0,
         prompt: int = 0, completion: int = 0,
     ) -> None:  # fmt: skip
-        """Adds to today's numbers; negative ones correct what was added before."""
+        """Adds to today's numbers; negative ones correct what was added before.
+
+        Runs for each request: no lock, and no sum yet.
+        """
         day = int(time.time() // DAY)
-        with self._changed:
-            if not self._pending:
-                self._changed.notify()
-            sums = self._pending[day, key, model]
-            sums[0] += requests
-            sums[1] += errors
-            sums[2] += prompt
-            sums[3] += completion
+        self._added.append((day, key, model, requests, errors, prompt, completion))
+        if self._asleep:
+            self._asleep = False
+            self._wake.set()
 
     def rows(self, since: str = "", key: str | None = None) -> list[Row]:
         """What is in the file, which may be `DELAY` behind."""
@@ -94,24 +94,34 @@ class Usage:
 
     def close(self) -> None:
         """Writes the rest."""
-        with self._changed:
-            self._ending = True
-            self._changed.notify()
+        self._ending.set()
+        self._wake.set()
         self._thread.join()
         self._file.close()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._ending)
-                if not self._ending:  # others of the same moment go into the same transaction
-                    self._changed.wait_for(lambda: self._ending, RETRY if self._failing else DELAY)
-                pending, self._pending = self._pending, _nothing()
-                ending = self._ending
-            if pending and not self._write(pending) and not ending:
-                self._take_back(pending)
-            if ending:
-                return
+        pending: _Sums = {}
+        while not self._ending.is_set():
+            if not pending:
+                self._wake.wait()
+            # Others of the same moment go into the same transaction.
+            self._ending.wait(RETRY if self._failing else DELAY)
+            self._wake.clear()
+            self._asleep = True  # before looking: what comes from here on wakes this up again
+            self._sum_up(pending)
+            if pending and self._write(pending):
+                pending = {}
+        self._sum_up(pending)
+        if pending:
+            self._write(pending)
+
+    def _sum_up(self, pending: _Sums) -> None:
+        added = self._added
+        while added:
+            day, key, model, *numbers = added.popleft()
+            sums = pending.setdefault((day, key, model), [0, 0, 0, 0])
+            for index, number in enumerate(numbers):
+                sums[index] += number
 
     def _write(self, pending: _Sums) -> bool:
         try:
@@ -129,12 +139,6 @@ class Usage:
             _log.info("usage is written again to %s", self._path)
         self._failing = False
         return True
-
-    def _take_back(self, pending: _Sums) -> None:
-        with self._changed:
-            for name, sums in pending.items():
-                for index, number in enumerate(sums):
-                    self._pending[name][index] += number
 
 
 def read(path: Path, since: str = "", key: str | None = None) -> list[Row]:
@@ -172,7 +176,3 @@ def _open(path: Path) -> sqlite3.Connection:
     file.execute("PRAGMA synchronous = NORMAL")
     file.execute(_SCHEMA)
     return file
-
-
-def _nothing() -> _Sums:
-    return defaultdict(lambda: [0, 0, 0, 0])

@@ -61,7 +61,7 @@ class Desk:
             self.write(*STANDARD)
         self.keys = KeyStore(self.config)
         self.state = PolicyState(self.keys, usage=self.usage, log=self.log)
-        self.policy = HerdPolicy(self.state, clock=lambda: self.now)
+        self.policy = HerdPolicy(self.state, clock=lambda: self.now, look_seconds=0)
 
     def write(self, *entries: object, **more: object) -> None:
         self.config.write_text(json.dumps({"apiKeys": entries, **more}))

@@ -12,7 +12,7 @@ from proxy.exchange import Reply
 from proxy.ticket import Ticket
 from proxy.usage import Usage
 
-STREAM = [(b"Content-Type", b"text/event-stream")]
+STREAM = b"text/event-stream"
 EVENT = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n'
 LAST = b'data: {"usage": {"prompt_tokens": 7, "completion_tokens": 5}}\n\ndata: [DONE]\n\n'
 
@@ -225,7 +225,7 @@ class TestBooks:
         async def situation() -> None:
             for number in range(5):
                 request, met = ticket(desk, PLAIN, model=f"made-up-{number}")
-                met.head(404, [(b"content-type", b"application/json")])
+                met.head(404, b"application/json")
                 met.data(b'{"usage": {"prompt_tokens": 9}}')
                 desk.end(request, met, 404)
 

@@ -23,8 +23,9 @@ from proxy_support import (
     until,
 )
 
-from proxy.client import RESET_ON_CLOSE
+from proxy.engine import MOST_REFUSED
 from proxy.exchange import Limits
+from proxy.wire import RESET_ON_CLOSE
 
 QUICK = Limits(
     head_seconds=0.3, idle_seconds=0.6, body_seconds=0.4, send_seconds=0.5, clock_seconds=0.05
@@ -166,10 +167,46 @@ def test_one_connection_too_many_is_told_so() -> None:
             third_writer.close()
             assert status(got) == 503
             assert error(got)["code"] == "too_many_connections"
+            assert headers(got)["retry-after"]
             first[1].close()
             await until(lambda: len(proxy.engine.clients) == 1)
             assert status(await proxy.ask()) == 200
             second[1].close()
+
+    run(situation())
+
+
+def test_more_connections_than_can_be_told_so_are_just_ended() -> None:
+    """Those that are told stay for a while, to read it."""
+
+    async def situation() -> None:
+        limits = Limits(connections=1)
+        async with listening(Upstream(answer())) as upstream, quick(upstream, limits) as proxy:
+            open_ = [await proxy.connect() for _ in range(1 + MOST_REFUSED + 5)]
+            await until(lambda: len(proxy.engine.clients) == 1 + MOST_REFUSED)
+            got = [await reader.read() for reader, _ in open_[1:]]
+            for _, writer in open_:
+                writer.close()
+
+            assert [status(said) if said else 0 for said in got] == [503] * MOST_REFUSED + [0] * 5
+
+    run(situation())
+
+
+def test_refused_body_that_comes_drop_by_drop_is_not_waited_for() -> None:
+    """Without a key, nobody may hold a connection by sending a byte now and then."""
+
+    async def situation() -> None:
+        async with listening(Upstream(answer())) as upstream, quick(upstream) as proxy:
+            reader, writer = await proxy.connect()
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+            reading = asyncio.create_task(reader.read())
+            async with asyncio.timeout(3):
+                while not reading.done():
+                    writer.write(b"x")
+                    await asyncio.sleep(0.05)
+            writer.close()
+            assert status(await reading) == 401
 
     run(situation())
 

@@ -9,7 +9,7 @@ from policy_support import ROOT, STANDARD, Desk
 from proxy.exchange import Reply
 from proxy.ticket import Ticket
 
-JSON = [(b"content-type", b"application/json")]
+JSON = b"application/json"
 
 ASK = {
     "Origin": "https://chat.example",

@@ -26,15 +26,16 @@ from proxy_support import (
     until,
 )
 
+from proxy import local
 from proxy.engine import Engine
 from proxy.exchange import (
     Caller,
+    Ending,
     Fetch,
     Forward,
     Limits,
     Local,
     Outcome,
-    RawHeaders,
     Reply,
     Request,
 )
@@ -50,6 +51,7 @@ class Recorder:
     routing: Forward | Local = field(default_factory=lambda: Forward(needs_model=True))
     admitted: Reply | None = None
     said: list[str] = field(default_factory=list)
+    translation: bytes = b""
     outcomes: list[Outcome] = field(default_factory=list)
     passed: bytes = b""
     request: Request | None = None
@@ -69,11 +71,15 @@ class Recorder:
     def error(self, status: int, code: str, message: str, request: Request | None) -> Reply:
         return Reply(status=status, body=code.encode())
 
+    def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
+        self.said.append(f"translate {status}")
+        return self.translation or body
+
     def done(self, request: Request, outcome: Outcome) -> None:
         self.said.append("done")
         self.outcomes.append(outcome)
 
-    def head(self, status: int, headers: RawHeaders) -> bytes:
+    def head(self, status: int, kind: bytes) -> bytes:
         self.said.append(f"head {status}")
         return b"X-RateLimit-Remaining-Requests: 7\r\n"
 
@@ -174,6 +180,30 @@ def test_client_that_asks_first_is_told_to_send_before_the_model_is_known() -> N
     run(situation())
 
 
+def test_connection_that_ends_while_the_client_sends_what_it_was_told_to() -> None:
+    """It was kept for this request, and nothing had gone up on it: another one is made."""
+    kept: list[Wire] = []
+
+    async def script(seen: Seen, wire: Wire) -> None:
+        kept.append(wire)
+        await answer(body=b"x")(seen, wire)
+
+    async def situation() -> None:
+        async with under(Recorder(), script) as (proxy, upstream):
+            assert status(await proxy.ask()) == 200
+            head = JSON + "Expect: 100-continue\r\nContent-Length: 14\r\nConnection: close\r\n"
+            reader, writer = await proxy.begin(head=head)
+            assert status(await read_head(reader)) == 100
+            kept[0].die()
+            await asyncio.sleep(0.1)
+            writer.write(b'{"model": "m"}')
+            assert status(await reader.read()) == 200
+            writer.close()
+            assert (upstream.connections, upstream.seen[1].body) == (2, b'{"model": "m"}')
+
+    run(situation())
+
+
 @pytest.mark.parametrize(
     ("last", "whole"),
     [
@@ -189,7 +219,8 @@ def test_stream_that_is_cut_behind_llama_swap_is_no_clean_end(
 ) -> None:
     """llama-swap ends the chunked answer properly even if llama-server died on it. Every byte that
     came is passed; the last chunk is not."""
-    policy = Recorder(Forward(needs_model=False, endings=(b"[DONE]", b'"error"')))
+    ending = Ending(shapes=(b"data: ",), last=(b"[DONE]", b'"error"'))
+    policy = Recorder(Forward(needs_model=False, endings=(ending,)))
 
     async def script(_: Seen, wire: Wire) -> None:
         await wire.send(STREAM_HEAD)
@@ -314,6 +345,26 @@ def test_handler_answers_with_the_body_and_what_it_fetches() -> None:
     run(situation())
 
 
+def test_handler_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """llama-swap takes the question, and says nothing."""
+    monkeypatch.setattr(local, "FETCH_SECONDS", 0.1)
+    stopped = asyncio.Event()
+
+    async def script(_: Seen, wire: Wire) -> None:
+        await wire.closed_by_peer()
+        stopped.set()
+
+    async def handler(request: Request, body: bytes, fetch: Fetch) -> Reply:
+        return await fetch("/health")
+
+    async def situation() -> None:
+        async with under(Recorder(Local(handler)), script) as (proxy, _):
+            assert status(await proxy.ask()) == 502
+            await asyncio.wait_for(stopped.wait(), 1)
+
+    run(situation())
+
+
 def test_handler_that_fails_is_a_500_and_a_large_body_a_413() -> None:
     """Neither says more than that."""
 
@@ -343,6 +394,30 @@ def test_bug_in_the_policy_is_a_500() -> None:
 
             assert (status(got), body(got)) == (500, b"internal_error")
             assert upstream.connections == 0
+
+    run(situation())
+
+
+@pytest.mark.parametrize("where", ["head", "data", "finish", "done", "translate"])
+@pytest.mark.parametrize("code", ["200 OK", "500 Whatever"])
+def test_bug_in_the_books_ends_the_request_and_nothing_else(where: str, code: str) -> None:
+    """A whole answer, or none that looks so; and nothing is left open."""
+    policy = Recorder()
+
+    def fail(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    setattr(policy, where, fail)
+
+    async def situation() -> None:
+        async with under(policy, answer(JSON, b'{"a": 1}', code)) as (proxy, _):
+            for _ in range(2):
+                async with asyncio.timeout(3):
+                    got = await proxy.ask("POST / HTTP/1.1", JSON, b'{"model": "m"}')
+                whole = got.endswith(b'{"a": 1}')
+                assert whole or not got or status(got) == 502
+                assert whole or where not in ("finish", "done")
+            await until(lambda: not proxy.engine.clients)
 
     run(situation())
 

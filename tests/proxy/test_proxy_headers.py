@@ -114,6 +114,13 @@ def test_connection_cannot_take_the_length_away() -> None:
     ]
 
 
+def test_connection_cannot_take_the_type_of_the_body_away() -> None:
+    """llama-swap would look for the model at another place than we did."""
+    json = ("Content-Type", "application/json")
+
+    assert up(("Connection", "content-type, X-A"), json, ("X-A", "1")) == [json]
+
+
 def test_hop_by_hop_headers_do_not_come_down_and_others_keep_their_order() -> None:
     """Repeated ones stay repeated."""
     assert down(
@@ -129,6 +136,21 @@ def test_hop_by_hop_headers_do_not_come_down_and_others_keep_their_order() -> No
         ("Set-Cookie", "b=2"),
         ("Content-Encoding", "gzip"),
     ]
+
+
+def test_word_of_the_upstream_on_other_origins_does_not_come_down() -> None:
+    """llama-swap allows all of them; the lines of our policy are added behind."""
+    head = parse(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nAccess-Control-Allow-Origin: *\r\n"
+        b"ACCESS-CONTROL-ALLOW-CREDENTIALS: true\r\nAccess-Control-Allow-Private-Network: true\r\n"
+        b"Vary: Origin",
+        to_head=False,
+    )
+    added = b"Access-Control-Allow-Origin: https://chat.example\r\n"
+    down = for_client(head, "id", added, chunked=False, close=False)
+
+    assert head.lines == [b"Vary: Origin", b"Content-Length: 0"]
+    assert down.lower().count(b"access-control-") == 1
 
 
 def test_length_beside_chunked_does_not_come_down() -> None:
@@ -197,3 +219,10 @@ def test_upgrades_but_h2c_are_noticed(value: str, wanted: bool) -> None:
 def test_no_upgrade_header_is_no_upgrade() -> None:
     """Nearly every request."""
     assert not wants_upgrade(CIMultiDict())
+
+
+def test_chunked_answer_that_may_have_no_body_is_the_last_of_its_connection() -> None:
+    """Its chunks would be read as the head of somebody else's answer."""
+    assert not parse(b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked", to_head=False).reusable
+    assert parse(b"HTTP/1.1 204 No\r\nX-A: 1", to_head=False).reusable
+    assert parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked", to_head=True).reusable

@@ -330,6 +330,48 @@ def test_head_that_programs_read_differently_is_refused(head: str) -> None:
     run(situation())
 
 
+@pytest.mark.parametrize("hosts", ["", "Host: a\r\nHost: b\r\n"])
+def test_request_for_no_host_or_two_is_refused(hosts: str) -> None:
+    """RFC 9112 3.2; HTTP/1.0 knew none."""
+
+    async def situation() -> None:
+        async with proxied(answer()) as (proxy, upstream):
+            key = f"Authorization: Bearer {KEY}\r\nConnection: close\r\n\r\n"
+            got = await proxy.raw(f"GET / HTTP/1.1\r\n{hosts}{key}".encode())
+            assert status(got) == 400
+            assert not upstream.seen
+            got = await proxy.raw(f"GET / HTTP/1.0\r\n{key}".encode())
+            assert status(got) == 200
+
+    run(situation())
+
+
+def test_requests_of_a_client_that_has_left_are_not_begun() -> None:
+    """It sent two, and left while the first was answered."""
+
+    async def script(seen: Seen, wire: Wire) -> None:
+        if "/warm" in seen.line:
+            await asyncio.sleep(0.1)
+            await answer()(seen, wire)
+        else:
+            await wire.closed_by_peer()
+
+    async def situation() -> None:
+        async with proxied(script) as (proxy, upstream):
+            await asyncio.gather(*[proxy.ask("GET /warm HTTP/1.1") for _ in range(2)])
+            _, writer = await proxy.connect()
+            one = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
+            writer.write(one * 2)
+            await until(lambda: len(upstream.seen) == 3)
+            writer.write_eof()
+            await until(lambda: not proxy.engine.clients)
+            await asyncio.sleep(0.1)
+            assert len(upstream.seen) == 3
+            writer.close()
+
+    run(situation())
+
+
 def test_malformed_request_body_never_looks_whole_to_the_upstream() -> None:
     """What came before passes; the end of a body that has none does not."""
     rest: list[bytes] = []

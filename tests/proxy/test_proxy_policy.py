@@ -10,8 +10,8 @@ from policy_support import ANNA, METER, PLAIN, ROOT, Desk, entry, error
 from proxy.exchange import Forward, Local, Reply
 from proxy.ticket import Ticket
 
-STREAM = [(b"Content-Type", b"text/event-stream")]
-JSON = [(b"content-type", b"application/json; charset=utf-8")]
+STREAM = b"text/event-stream"
+JSON = b"application/json; charset=utf-8"
 EVENT = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n'
 LAST = b'data: {"usage": {"prompt_tokens": 7, "completion_tokens": 5}}\n\ndata: [DONE]\n\n'
 
@@ -113,7 +113,7 @@ class TestWhoGetsWhere:
             assert not isinstance(caller, Reply)
             way = desk.policy.route(request, caller)
             assert isinstance(way, Forward)
-            assert ending in way.endings
+            assert ending in way.endings[0].last
             assert way.needs_model
 
     @pytest.mark.parametrize(

@@ -124,6 +124,24 @@ def test_wrong_argument_is_one_clear_message(args: tuple[str, ...]) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--tls-cert", "--tls-key"])
+def test_half_of_a_certificate_is_one_clear_message(option: str) -> None:
+    """Nobody who asked for TLS gets plain HTTP."""
+    done = call("serve", option, "some.pem")
+
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: --tls-cert and --tls-key go together\n")
+
+
+def test_certificate_that_cannot_be_used_is_one_clear_line(config: Path, tmp_path: Path) -> None:
+    """Exit code 1, as for keys."""
+    done = call("serve", "--config", str(config), "--tls-cert", str(tmp_path / "cert.pem"),
+                "--tls-key", str(tmp_path / "key.pem"))  # fmt: skip
+
+    assert done.returncode == 1
+    assert done.stderr == f"proxy: cannot start: {tmp_path / 'cert.pem'} does not exist\n"
+
+
 def test_keys_new_prints_a_key_once_and_an_entry_that_has_its_hash(tmp_path: Path) -> None:
     """What it prints can be committed, and is another one each time."""
     options = ("--models", "gpt-*,qwen", "--rpm", "60", "--expires", "90d", "--scopes", "admin")
@@ -308,18 +326,21 @@ def test_open_stream_is_finished_before_the_end_and_new_requests_are_not_begun(
         process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
 
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port))
         waiting.sendall(f"GET /props?model=new HTTP/1.1\r\nHost: x\r\n{AUTHORIZED}\r\n".encode())
-        refused = rest(waiting)
-        assert refused.startswith(b"HTTP/1.1 503 ")
-        assert b"Retry-After: " in refused
-        assert b"shutting_down" in refused
+        fresh = send(port, "GET /props?model=new")
+        for connection in (waiting, fresh):
+            refused = rest(connection)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"Retry-After: " in refused
+            assert b"Connection: close" in refused
+            assert b"shutting_down" in refused
         assert process.poll() is None
         above.sendall(b"-last")
         assert rest(client).endswith(b"-last")
         assert process.wait(5) == 0
-        for connection in (above, client, waiting):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
+        for connection in (above, client, waiting, fresh):
             connection.close()
 
 

@@ -6,19 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tls_support import make
 
 from proxy.tls import Certificate
-
-
-def make(directory: Path, name: str, *options: str) -> None:
-    """A self-signed pair, as cert.pem and key.pem."""
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-keyout", directory / "key.pem", "-out", directory / "cert.pem", "-days", "2",
-         "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",
-         *(options or ["-nodes"])],
-        check=True, capture_output=True,
-    )  # fmt: skip
 
 
 def pair(directory: Path) -> Certificate:

@@ -1,0 +1,109 @@
+"""Connections before there is TLS on them: counted, bounded in time, and then like all others.
+
+The event loop's own server can do handshakes, but tells of a connection only behind them: whoever
+never finishes one would be counted nowhere.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from proxy.client import ClientConnection
+
+if TYPE_CHECKING:
+    from proxy.engine import Engine
+
+_log = logging.getLogger("proxy.handshake")
+
+BACKLOG = 1024
+PAUSE_SECONDS = 0.1  # when no connection can be taken
+
+
+class SecureConnection(ClientConnection):
+    """A client's connection with TLS on it."""
+
+    def __init__(self, engine: "Engine", handshake: "Handshake") -> None:
+        super().__init__(engine)
+        self._handshake = handshake
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.engine.leave(self._handshake)
+        super().connection_made(transport)
+
+
+class Handshake:
+    """One that has begun; counts as a client."""
+
+    transaction = None
+
+    def __init__(self, engine: "Engine", context: ssl.SSLContext, peer: socket.socket) -> None:
+        self._engine = engine
+        if engine.enter(self):
+            self._task = engine.loop.create_task(self._run(context, peer))
+        else:
+            peer.close()  # nothing can be said before there is TLS
+            engine.leave(self)
+
+    async def _run(self, context: ssl.SSLContext, peer: socket.socket) -> None:
+        engine = self._engine
+        try:
+            # asyncio does this by itself only for sockets that it made.
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await engine.loop.connect_accepted_socket(
+                lambda: SecureConnection(engine, self),
+                peer,
+                ssl=context,
+                ssl_handshake_timeout=engine.limits.head_seconds,
+                # For all that is left to send when the connection is closed, and for the goodbye.
+                ssl_shutdown_timeout=engine.limits.send_seconds,
+            )
+        except OSError:  # no TLS, too slow, or gone
+            pass
+        finally:
+            engine.leave(self)
+
+    def tick(self, now: float) -> None:
+        """The event loop looks after the time."""
+
+    def close(self) -> None:
+        """Ends it."""
+        self._task.cancel()
+
+
+class SecureServer:
+    """Listens on an address, as asyncio.Server does."""
+
+    def __init__(self, engine: "Engine", context: ssl.SSLContext) -> None:
+        self._engine = engine
+        self._context = context
+        self.sockets: list[socket.socket] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def listen(self, host: str, port: int) -> None:
+        """Begins; OSError if it cannot."""
+        loop = self._engine.loop
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for family, address in {(family, address) for family, _, _, _, address in found}:
+            listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
+            listener.setblocking(False)
+            self.sockets.append(listener)
+        self._tasks = [loop.create_task(self._accept(listener)) for listener in self.sockets]
+
+    async def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                peer, _ = await self._engine.loop.sock_accept(listener)
+            except OSError as error:  # no more file descriptors, or the client is gone already
+                _log.warning("cannot take a connection: %s", error.strerror)
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                Handshake(self._engine, self._context, peer)
+
+    def close(self) -> None:
+        """Takes no more connections."""
+        for task in self._tasks:
+            task.cancel()
+        for listener in self.sockets:
+            listener.close()

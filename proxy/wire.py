@@ -1,0 +1,86 @@
+"""The wire to a client, with or without TLS: what waits on it to be sent, and how it ends."""
+
+import asyncio
+import select
+import socket
+import struct
+
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
+GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+LINGER_SECONDS = 5.0
+
+
+class Wire:
+    """One transport."""
+
+    __slots__ = ("_paused", "_silent_since", "_stuck", "transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self._paused = False
+        self._stuck = (0, 0.0)  # bytes that wait to be sent, and since when it is so many
+        self._silent_since = 0.0  # closing, with nothing left to send
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is read."""
+        return self._paused
+
+    def pause(self) -> None:
+        """Reads no more: llama-swap takes a body more slowly than it comes."""
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Reads again."""
+        if self._paused:
+            self._paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def close(self) -> None:
+        """Ends behind what was written."""
+        if not self.transport.is_closing():  # a second time would let go of TLS (asyncio 3.11)
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Ends at once."""
+        self.transport.abort()
+
+    def reset(self) -> None:
+        """Ends at once, and so that the client cannot take it for a good end.
+
+        An answer in HTTP/1.0 may end with its connection, where only this tells the difference.
+        """
+        peer = self.transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self.transport.abort()
+
+    def end_sending(self) -> None:
+        """Tells the client that nothing more will come, while it may still be heard. TLS has no
+        way to say that: there the client has to believe `Connection: close`."""
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def has_left(self) -> bool:
+        """Whether a client that is not read from has left; it would go unnoticed."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), GONE)
+        return bool(poll.poll(0))
+
+    def is_stuck(self, now: float, send_seconds: float, end_seconds: float) -> bool:
+        """Whether nothing of what waits was taken for so long; or the end is not answered.
+
+        Behind the end of TLS a client should say goodbye, and some never do.
+        """
+        waiting = self.transport.get_write_buffer_size()
+        if waiting:
+            self._silent_since = now
+            if waiting != self._stuck[0]:
+                self._stuck = waiting, now
+            return now - self._stuck[1] > send_seconds
+        self._stuck = 0, now
+        if not self.transport.is_closing():
+            self._silent_since = now
+        return now - self._silent_since > end_seconds
