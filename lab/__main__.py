@@ -68,7 +68,9 @@ def up(directory: Path, macs: int, homebrew: str) -> int:
     key = api_key(lab.directory)
     # The product's own rule: a config.json in the working directory wins over API_KEYS.
     own = Path("config.json").exists()
-    print(f"  {'' if own else f'API_KEYS={key} '}HF_ENDPOINT={lab.hub_url} \\")
+    # A key that is exported for other Macs would be tried here, in vain.
+    names = [f"API_KEYS={key}", *(["HERD_API_KEY="] if "HERD_API_KEY" in os.environ else [])]
+    print(f"  {' '.join([*([] if own else names), f'HF_ENDPOINT={lab.hub_url}'])} \\")
     print(f"    .venv/bin/pyinfra {inventory} deploy.py\n")
     print(f"with the keys of {'your config.json' if own else 'API_KEYS'}.\n")
     for mac in lab.macs.values():

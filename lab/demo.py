@@ -3,6 +3,7 @@
 Everything that a user's deploy runs is real: pyinfra, SSH, deploy.py, the proxy, llama-server.
 """
 
+import hashlib
 import os
 import secrets
 import subprocess
@@ -32,12 +33,10 @@ def main() -> int:
 
 
 def _demo(lab: Lab) -> int:
-    environment = os.environ | {
-        "HF_ENDPOINT": lab.hub_url,
-        "API_KEYS": f"sk-demo-{secrets.token_urlsafe(24)}",
-    }
+    key = f"sk-demo-{secrets.token_urlsafe(32)}"
+    environment = os.environ | {"HF_ENDPOINT": lab.hub_url, "HERD_API_KEY": key}
     programs = Path(sys.executable).parent
-    inventory = str(lab.inventory)
+    inventory = str(_with_key(lab, key))
     pyinfra = [str(programs / "pyinfra"), "-y", inventory, "deploy.py"]
     herd = [sys.executable, "-m", "herd"]
     steps = [
@@ -56,6 +55,17 @@ def _demo(lab: Lab) -> int:
             return code
     say("Stopping everything")
     return 0
+
+
+def _with_key(lab: Lab, key: str) -> Path:
+    """The lab's inventory with a key of its own: a config.json here is for other Macs."""
+    entry = {"name": "demo", "sha256": hashlib.sha256(key.encode()).hexdigest()}
+    path = lab.inventory.with_name("demo.py")
+    path.write_text(
+        f"{lab.inventory.read_text()}\n"
+        f"macs = [(name, {{**data, 'api_keys': [{entry!r}]}}) for name, data in macs]\n"
+    )
+    return path
 
 
 def say(title: str) -> None:

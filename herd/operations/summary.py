@@ -33,7 +33,7 @@ def show(layout: Layout, *, address: str, models: Sequence[Any], keys: Sequence[
         )
         body = completion(next(iter(settings.models)), "Hello!", stream=True)
         curl = (
-            f'curl -N {url}/v1/chat/completions -H "Authorization: Bearer $API_KEY" '
+            f'curl -N {url}/v1/chat/completions -H "Authorization: Bearer $HERD_API_KEY" '
             f"-H 'Content-Type: application/json' -d {shell_quote(body)}"
         )
         rows = [

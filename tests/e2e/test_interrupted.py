@@ -22,6 +22,7 @@ FETCH = "Models | Fetch the models' files"
 CONFIG = "llama-swap | Write config.yaml"
 INSTALL_PROXY = "Proxy | Install the proxy"
 KEYS = "Proxy | Write the API keys"
+CERTIFICATE = "Proxy | Write the certificate"
 START = "Services | Write the foreground start"
 OLD_JOBS = "Services | Remove old jobs"
 STRAYS = "Services | Stop what runs outside launchd"
@@ -93,6 +94,13 @@ def no_proxy(fleet: Fleet) -> dict[str, Any]:
 
 def no_keys(fleet: Fleet) -> dict[str, Any]:
     (stack(fleet) / "config.json").unlink(missing_ok=True)
+    return {}
+
+
+def a_certificate(fleet: Fleet) -> dict[str, Any]:
+    """That is not wanted any more."""
+    for path in ("proxy/tls-key.pem", "proxy/tls-certificate.pem"):
+        (stack(fleet) / path).write_text("PEM")
     return {}
 
 
@@ -170,6 +178,7 @@ WORK: dict[str, Callable[[Fleet], dict[str, Any]]] = {
     CONFIG: another_context,
     INSTALL_PROXY: no_proxy,
     KEYS: no_keys,
+    CERTIFICATE: a_certificate,
     START: no_start,
     OLD_JOBS: an_old_job,
     STRAYS: a_stray,

@@ -263,9 +263,6 @@ def test_usage_is_told_by_host_and_survives_a_restart_of_the_proxy(
     assert used() == before
     table = fleet.herd("usage", "--since", "7d", inventory=theirs)
     assert re.search(r"^\[mac1\] \S+ +ben +recite +\d+", table.out, re.MULTILINE)
-    wrong = fleet.herd("usage", "--since", "soon", inventory=theirs)
-    assert wrong.code == 1
-    assert "neither days as 90d nor a date" in wrong.out + wrong.err
     books = fleet["mac1"].home / "llama-swap" / "usage.db"
     assert books.stat().st_mode & 0o077 == 0
 
@@ -354,8 +351,3 @@ def test_https_and_a_renewed_certificate_without_a_restart(fleet: Fleet, tmp_pat
     inventory = fleet.inventory(mac1=data(*BOTH, **second))
     until(lambda: SENTENCE in fleet.herd("chat", inventory=inventory, **holding(ANNA)).out)
     assert pids(mac)["proxy"] == before["proxy"]
-
-    plain_again = fleet.deploy(environment=holding(ANNA), mac1=data(*BOTH))
-    assert plain_again.code == 0, plain_again.err
-    assert not key.exists()
-    assert fleet.says(key=ANNA) == SENTENCE
