@@ -28,13 +28,13 @@ class ChunkWalker:
     After each `feed`: `content` is what it held without framing, `done` whether it was the end.
     """
 
-    __slots__ = ("_between", "_kept", "_left", "_trailers", "content", "done", "surplus")
+    __slots__ = ("_kept", "_left", "_trailers", "between", "content", "done", "surplus")
 
     def __init__(self) -> None:
+        self.between = True  # nothing is left over, and a chunk begins
         self.content = b""
         self.done = False
         self.surplus = False  # bytes behind the end: the connection cannot be used again
-        self._between = True  # two chunks
         self._left = 0  # bytes to come of the current chunk, with its line end
         self._kept = b""  # an unfinished line: passed on once its rest is there
         self._trailers = -1  # bytes of trailers so far, once the last chunk was there
@@ -45,15 +45,8 @@ class ChunkWalker:
         The last chunk is the caller's to write, when everything else about the answer is well;
         trailers belong to the connection, and end here.
         """
-        if self._between:
-            # The usual case, one event and one chunk in one read: nothing is copied but content.
-            line = data.find(b"\r\n", 0, 5)
-            size = _SIZES.get(data[:line])
-            if size and line + size + 4 == len(data) and data.endswith(b"\r\n"):
-                self.content = data[line + 2 : -2]
-                return data
         raw = self._walk(data)
-        self._between = not (self._left or self._kept or self._trailers >= 0)
+        self.between = not (self._left or self._kept or self._trailers >= 0)
         return raw
 
     def _walk(self, data: bytes) -> bytes:
@@ -118,17 +111,17 @@ class ChunkWalker:
 
 def _size(line: bytes) -> int:
     """The number in a chunk's first line."""
-    size = _SIZES.get(line)
+    size = SIZES.get(line)
     if size is None:
         found = _SIZE_LINE.match(line)
         if found is None:
             raise ChunkError("not a chunk size")
         size = int(found[1], 16)
         if len(line) <= 3:
-            _SIZES[line] = size
+            SIZES[line] = size
     return size
 
 
-# Tokens have few lengths: a look into a dict is several times faster than the expression. Only
-# short lines get in, of which there are not many.
-_SIZES: dict[bytes, int] = {}
+SIZES: dict[bytes, int] = {}
+"""What short first lines say, once one was seen. Tokens have few lengths, and a look in here is
+several times faster than the expression; there are not many lines of three characters."""
