@@ -20,6 +20,10 @@ from strict_support import Message, requests
 CREDENTIAL = re.compile(
     rb"(?mi)^(?:authorization|x-api-key|cookie|proxy-authorization):[^\r\n]*\r\n"
 )
+NEVER = {
+    "authorization", "x-api-key", "cookie", "connection", "keep-alive", "te", "trailer", "upgrade",
+    "proxy-authorization", "expect", "forwarded",
+}  # fmt: skip
 GOOD = (
     f"POST /completion HTTP/1.1\r\nHost: x\r\nX-Api-Key: {KEYS[0]}\r\n"
     "Content-Type: application/json\r\nContent-Length: 15\r\n\r\n"
@@ -75,6 +79,7 @@ def judge(case: Case) -> None:
     due = iter([message for message in sent.messages if has_key(message)])
     for message in case.arrived:
         assert any(same(message, mate) for mate in due), f"nobody sent {message}"
+        assert not {name.lower() for name, _ in message.headers} & NEVER
     finished = [r for r, outcome in case.over if r in case.admitted and outcome.status == 200]
     assert [m.start for m in case.arrived] == [f"{r.method} {latin(r.target)}" for r in finished]
     replies = dict(zip(answered, answers.messages, strict=False))
