@@ -27,7 +27,6 @@ The policy:
 - `ticket`     running requests, charged while they run and at their end
 - `handlers`   what is answered here and not by llama-swap
 - `policy`     the order in which a request meets the above
-- `plain`      a policy without any of it: whoever has a key may do everything
 
 The engine:
 

@@ -7,7 +7,6 @@ from yarl import URL
 from proxy.engine import Engine
 from proxy.exchange import Limits, Policy
 from proxy.keystore import KeyStore
-from proxy.plain import PlainPolicy
 from proxy.tls import Certificate
 
 
@@ -16,10 +15,9 @@ class Settings:
     """What the proxy works with; where it listens is the server's business."""
 
     keys: KeyStore
+    policy: Policy
     upstream: str = "http://127.0.0.1:8080"
     limits: Limits = field(default_factory=Limits)
-    policy: Policy | None = None
-    """Without one, whoever has a key may do everything."""
     certificate: Certificate | None = None
     """Without one, plain HTTP is spoken."""
 
@@ -27,5 +25,4 @@ class Settings:
 def create_engine(settings: Settings) -> Engine:
     """The whole proxy, ready to listen. To be called in a running event loop."""
     upstream = URL(settings.upstream)
-    policy = settings.policy or PlainPolicy(settings.keys)
-    return Engine(policy, upstream.host or "", upstream.port or 80, settings.limits)
+    return Engine(settings.policy, upstream.host or "", upstream.port or 80, settings.limits)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import uvloop
+from plain_support import PlainPolicy
 
 from proxy.app import Settings, create_engine
 from proxy.engine import Engine
@@ -208,8 +209,12 @@ async def proxy_to(
     """The proxy, in this process, in front of whatever listens on a port."""
     with tempfile.TemporaryDirectory() as directory:
         config = config_file(directory, KEY)
+        keys = KeyStore(config)
         settings = Settings(
-            keys=KeyStore(config), upstream=f"http://{host}:{port}", limits=limits or Limits()
+            keys=KeyStore(config),
+            policy=PlainPolicy(KeyStore(config)),
+            upstream=f"http://{host}:{port}",
+            limits=limits or Limits(),
         )
         engine = create_engine(settings)
         _, own_port = await engine.listen("127.0.0.1", 0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from plain_support import KeyHolder
 from proxy_support import (
     KEY,
     STREAM_HEAD,
@@ -39,7 +40,6 @@ from proxy.exchange import (
     Reply,
     Request,
 )
-from proxy.plain import KeyHolder
 
 JSON = "Content-Type: application/json\r\n"
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from plain_support import PlainPolicy
 from proxy_support import KEY, Proxy, Script, Upstream, config_file, listening
 
 from proxy.app import Settings, create_engine
@@ -57,8 +58,10 @@ async def secured(
     make(directory, "localhost")
     async with listening(Upstream(script, reads_body)) as upstream:
         config = config_file(directory, KEY)
+        keys = KeyStore(config)
         settings = Settings(
-            keys=KeyStore(config),
+            keys=keys,
+            policy=PlainPolicy(keys),
             upstream=f"http://127.0.0.1:{upstream.port}",
             limits=limits or Limits(),
         )
