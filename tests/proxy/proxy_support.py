@@ -211,8 +211,8 @@ async def proxy_to(
         config = config_file(directory, KEY)
         keys = KeyStore(config)
         settings = Settings(
-            keys=KeyStore(config),
-            policy=PlainPolicy(KeyStore(config)),
+            keys=keys,
+            policy=PlainPolicy(keys),
             upstream=f"http://{host}:{port}",
             limits=limits or Limits(),
         )
