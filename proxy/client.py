@@ -107,10 +107,10 @@ class ClientConnection(asyncio.Protocol):
         try:
             while not (self._lingers or self._full or self.transport.is_closing()):
                 data, self._ahead = self._ahead + data if self._ahead else data, b""
-                was_in_head = self._parser.in_head
+                began_before = self._parser.head_bytes
                 head = self._parser.head(data)
                 if head is None:
-                    if self._parser.in_head and not was_in_head:
+                    if self._parser.head_bytes and not began_before:
                         self._deadline = self.engine.now + self.engine.limits.head_seconds
                     return
                 data = b""
@@ -190,8 +190,11 @@ class ClientConnection(asyncio.Protocol):
         self._discarded = 0
         if transaction.close or self.last:
             self._end()
-        elif not self._reading and self._parser.complete and not self._full:
+        elif (self._parser.rest or self._ahead) and self._is_ready():
             self._requests()
+
+    def _is_ready(self) -> bool:
+        return self._parser.complete and not (self._reading or self._full)
 
     def _refuse(self, reply: Reply) -> None:
         self.write(of_reply(reply, self.engine.new_id(), to_head=False, close=True))
@@ -244,7 +247,7 @@ class ClientConnection(asyncio.Protocol):
             self.wire.abort()
         elif self.transaction is not None:
             self.transaction.expire()
-        elif self._parser.in_head:
+        elif self._parser.head_bytes:
             message = "The request took too long to arrive."
             self._refuse(self.engine.policy.error(408, "request_timeout", message, None))
         else:

@@ -1,5 +1,7 @@
 """Which headers of a request pass, and what its credential is. Pure functions."""
 
+from operator import itemgetter
+
 from multidict import MultiMapping
 
 from proxy.exchange import RawHeaders, Request
@@ -36,6 +38,7 @@ OURS = frozenset(
     }
 )
 
+_VALUE = itemgetter(1)
 _COMMON = frozenset({b"keep-alive", b"close"})  # values of Connection that name no header
 
 _DROPPED = HOP_BY_HOP | CREDENTIALS | OURS
@@ -142,8 +145,7 @@ def all_utf8(target: str, headers: RawHeaders) -> bool:
     """Whether a head has no bytes that programs would read differently."""
     # One look at all of them: nearly always they are ASCII.
     return (target.isascii() or _encodes(target)) and (
-        b"".join([value for _, value in headers]).isascii()
-        or all(is_utf8(value) for _, value in headers)
+        b"".join(map(_VALUE, headers)).isascii() or all(is_utf8(value) for _, value in headers)
     )
 
 

@@ -15,7 +15,7 @@ _Stamp = tuple[int, int, int, int] | None
 
 
 class KeyStore:
-    """Holds the keys, and asks the file system at each request whether they are still current.
+    """Holds the keys, and asks the file system whether they are still current.
 
     A stat takes about two microseconds; a changed file therefore counts from the next request on.
     `on_change` is told the new keys, so that what runs with a revoked one can be ended.
@@ -25,20 +25,21 @@ class KeyStore:
         """Reads the keys; ValueError says in one line why there are none to work with."""
         self.on_change: Callable[[Keys], None] = lambda _: None
         self._config = config
+        self._name = str(config)  # a Path is made to a string anew for each look
         self._env = env
-        self._stamp = _stamp(config)
+        self._stamp = _stamp(self._name)
         self._keys, self._origin = self._read()
         self._remind()
 
     def current(self) -> Keys:
         """The keys in force now."""
-        if _stamp(self._config) != self._stamp:
+        if _stamp(self._name) != self._stamp:
             self.reload()
         return self._keys
 
     def reload(self) -> None:
         """Reads the keys again; what cannot be used leaves the old keys in force."""
-        self._stamp = _stamp(self._config)  # before reading: a later change is then still noticed
+        self._stamp = _stamp(self._name)  # before reading: a later change is then still noticed
         try:
             if self._stamp is None and self._origin != "API_KEYS":
                 raise ValueError(f"{self._config} is gone")
@@ -87,7 +88,7 @@ def _title(key: Key) -> str:
     return f"{key.name}{made}"
 
 
-def _stamp(path: Path) -> _Stamp:
+def _stamp(path: str) -> _Stamp:
     """What changes when a file is edited, replaced or restored; None if it is not there."""
     try:
         stat = os.stat(path)

@@ -69,7 +69,7 @@ _FLOW = _Flow()
 class RequestParser:
     """The requests of one connection, one at a time."""
 
-    __slots__ = ("_head_bytes", "_limit", "_parser", "_payload")
+    __slots__ = ("_came", "_limit", "_parser", "_payload", "complete", "head_bytes", "rest")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, head_bytes: int) -> None:
         self._parser: HttpRequestParser = HttpRequestParser(
@@ -84,7 +84,13 @@ class RequestParser:
         )
         self._payload: StreamReader = EMPTY_PAYLOAD
         self._limit = head_bytes
-        self._head_bytes = 0
+        self._came = b""
+        self.head_bytes = 0
+        """How much of a head has come that is not complete."""
+        self.complete = True
+        """Whether the message has been read to its end."""
+        self.rest = False
+        """Whether bytes behind it may be waiting."""
 
     def head(self, data: bytes) -> Head | None:
         """Takes bytes between messages; the head, if it is complete with them.
@@ -94,11 +100,13 @@ class RequestParser:
         """
         messages = self._feed(data)
         if not messages:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limit:
+            self.head_bytes += len(data)
+            if self.head_bytes > self._limit:
                 raise Malformed(large=True)
             return None
-        self._head_bytes = 0
+        self.head_bytes = 0
+        self.complete = False
+        self._came = data
         self._parser.message_consumed()
         head: Head
         head, self._payload = messages[0]
@@ -110,20 +118,16 @@ class RequestParser:
         return head
 
     def body(self, data: bytes = b"") -> bytes:
-        """Takes bytes within a message; what they held of its body, without framing."""
+        """Takes bytes within a message, which it is from `head` on; what they held of its body,
+        without framing."""
         if data:
             self._feed(data)
-        return self._payload.read_nowait()
-
-    @property
-    def complete(self) -> bool:
-        """Whether the message has been read to its end."""
-        return self._payload.is_eof()
-
-    @property
-    def in_head(self) -> bool:
-        """Whether part of a head has come."""
-        return self._head_bytes > 0
+        content = self._payload.read_nowait()
+        self.complete = self._payload.is_eof()
+        # Mostly a request is all that came: not to be asked again for what is behind it.
+        came, self._came = self._came, b""
+        self.rest = bool(data) or came.find(b"\r\n\r\n") + 4 + len(content) != len(came)
+        return content
 
     def _feed(self, data: bytes) -> Sequence[tuple[Any, StreamReader]]:
         try:

@@ -98,7 +98,7 @@ def test_head_that_never_ends_is_too_large() -> None:
     """However small its lines and pieces are."""
     one = parser(head_bytes=1000)
     assert one.head(b"GET / HTTP/1.1\r\n") is None
-    assert one.in_head
+    assert one.head_bytes
     lines = [b"X: aaa\r\n"] * 200
     with pytest.raises(Malformed) as caught:
         list(map(one.head, lines))
