@@ -110,7 +110,7 @@ class HerdPolicy:
             return self.error(403, "insufficient_scope", message, request)
         if route.own is not None:
             return self._handlers.handle(route.own, key, self.error)
-        return Forward(needs_model=route.needs_model, endings=route.endings)
+        return route.forward
 
     def admit(self, request: Request, caller: Caller, model: str | None) -> Ticket | Reply:
         """The key's models, then its limits."""
@@ -118,7 +118,7 @@ class HerdPolicy:
         route, key = caller.route, caller.key
         if key is None or route is None:
             return self.error(404, "not_found", "There is nothing here.", request)
-        if route.needs_model and not key.may_use(model):
+        if route.forward.needs_model and not key.may_use(model):
             return self._no_model(request, model)
         origins = self._keys.origins
         lines = cors.shared(request.path, request.headers, origins) if origins else []

@@ -10,7 +10,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from proxy import endings
-from proxy.exchange import Ending
+from proxy.exchange import Ending, Forward
 from proxy.keyring import Scope
 
 
@@ -26,15 +26,16 @@ class Own(Enum):
     LOGOUT = "/logout"
 
 
+_PLAINLY = Forward(needs_model=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What a method and a path lead to; without a scope it is open to everybody."""
 
     scope: Scope | None
     own: Own | None = None  # else llama-swap answers
-    needs_model: bool = False
-    endings: tuple[Ending, ...] = ()
-    """Of its event streams; see exchange.Forward."""
+    forward: Forward = _PLAINLY
     shared: bool = False
     """Whether pages of other web origins may call it, if allowed to."""
 
@@ -77,13 +78,14 @@ _ADMIN = Route(Scope.ADMIN)
 _READ = ("GET", "HEAD")
 
 
+def _inference(known: tuple[Ending, ...]) -> Route:
+    return Route(Scope.INFERENCE, None, Forward(needs_model=True, endings=known), shared=True)
+
+
 def _table() -> MappingProxyType[tuple[str, str], Route]:
-    table = {
-        ("POST", path): Route(Scope.INFERENCE, None, True, known, True)
-        for path, known in _POST.items()
-    }
+    table = {("POST", path): _inference(known) for path, known in _POST.items()}
     for method in _READ:
-        table |= {(method, path): Route(Scope.INFERENCE, None, True, (), True) for path in _GET}
+        table |= {(method, path): _inference(()) for path in _GET}
         table |= {(method, path): _MODELS for path in ("/v1/models", "/models")}
         table |= {(method, own.value): Route(None, own) for own in (Own.HEALTH, Own.READY)}
         table |= {

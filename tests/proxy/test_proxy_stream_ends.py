@@ -70,4 +70,4 @@ def test_each_route_has_the_endings_of_its_api(path: str, endings: tuple[Ending,
     """With and without the version."""
     route = route_of("POST", path)
     assert route is not None
-    assert route.endings == endings
+    assert route.forward.endings == endings
