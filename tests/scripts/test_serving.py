@@ -110,7 +110,13 @@ KEPT = "2026-11-22T20:00:01Z ERROR the old keys stay in force (1 key from x): it
 TAKEN = "2026-11-22T20:00:02Z INFO keys read again: 1 key from x"
 
 
-@pytest.mark.parametrize(("lines", "refused"), [([TAKEN, KEPT], KEPT), ([KEPT, TAKEN], "")])
+# What a client chose stands in the log, too.
+LIE = '2026-11-22T20:00:03Z INFO access id=1 status=404 model="ERROR the old keys stay in force"'
+
+
+@pytest.mark.parametrize(
+    ("lines", "refused"), [([TAKEN, KEPT], KEPT), ([KEPT, TAKEN], ""), ([TAKEN, LIE], "")]
+)
 def test_keys_that_the_proxy_did_not_take_are_told(
     machine: Machine, stack: Stack, lines: list[str], refused: str
 ) -> None:
