@@ -26,6 +26,7 @@ The policy:
 - `accesslog`  one line for each request
 - `ticket`     running requests, charged while they run and at their end
 - `handlers`   what is answered here and not by llama-swap
+- `identity`   who a request is from: its key, or the session of a browser
 - `policy`     the order in which a request meets the above
 
 The engine:
