@@ -26,6 +26,7 @@ The policy:
 - `accesslog`  one line for each request
 - `ticket`     running requests, charged while they run and at their end
 - `handlers`   what is answered here and not by llama-swap
+- `identity`   who a request is from: its key, or the session of a browser
 - `policy`     the order in which a request meets the above
 
 The engine:
@@ -34,11 +35,13 @@ The engine:
 - `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
 - `upstream`, `pool`                 connections to llama-swap, kept and used again
+- `wire`       what is sent to a client, and how its connection ends
+- `parts`      what the modules below need of those that import them; types only
 - `errors`     llama-swap's errors, held back to be told in another dialect
 - `relay`, `forward`                 the answer's way down, the request's way up
 - `local`      requests that are answered here
 - `transaction`                      one request and its answer, whoever gives it
-- `wire`, `client`                   one connection of a client, and how it ends
+- `client`     one connection of a client, request after request
 - `handshake`  the same before there is TLS on it
 - `engine`     all of them, and the limits they share
 

@@ -7,17 +7,14 @@ body; what it sends ahead; what it leaves unread. No timer per request: the engi
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from proxy.answer import of_reply
 from proxy.exchange import Reply
 from proxy.parser import Head, Malformed, RequestParser
+from proxy.parts import Server
 from proxy.transaction import Transaction
 from proxy.wire import LINGER_SECONDS, Wire
-
-if TYPE_CHECKING:
-    from proxy.engine import Engine
 
 _log = logging.getLogger("proxy.client")
 
@@ -28,13 +25,12 @@ MOST_DISCARDED = 65536  # bytes of a refused body that are read to keep the conn
 class ClientConnection(asyncio.Protocol):
     """One connection, and the transaction that is open on it."""
 
-    def __init__(self, engine: "Engine") -> None:
+    def __init__(self, engine: Server) -> None:
         self.engine = engine
         self.transaction: Transaction | None = None
         self.last = False  # no request is read behind the current one
         self.scheme = "http"
         self.address = "unknown"
-        self.write: Callable[[bytes], None]
         self.transport: asyncio.Transport
         self.wire: Wire
         self._parser = RequestParser(engine.loop, engine.limits.head_bytes)
@@ -50,7 +46,6 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast(asyncio.Transport, transport)
-        self.write = transport.write
         self.wire = Wire(transport)
         if peer := transport.get_extra_info("peername"):
             self.address = peer[0]
@@ -128,7 +123,7 @@ class ClientConnection(asyncio.Protocol):
         # 3.14.5), and what follows an offer of h2c is lost: such requests are the last.
         old = head.version < (1, 1)
         self.last = old or head.should_close or head.chunked or head.upgrade or self.last
-        transaction = self.transaction = Transaction(self, head, expects=expects)
+        transaction = self.transaction = Transaction(self, self.engine, head, expects=expects)
         self._deadline = self.engine.now + self.engine.limits.body_seconds
         try:
             transaction.begin(self._parser.body(), self._parser.complete)
@@ -180,7 +175,7 @@ class ClientConnection(asyncio.Protocol):
 
     # -- Answers out
 
-    def over(self, transaction: Transaction) -> None:
+    def over(self, *, close: bool) -> None:
         """The answer is written, or there will be none."""
         self.transaction = None
         self.engine.over()
@@ -188,7 +183,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._deadline = self.engine.now + self.engine.limits.idle_seconds
         self._discarded = 0
-        if transaction.close or self.last:
+        if close or self.last:
             self._end()
         elif (self._parser.rest or self._ahead) and self._is_ready():
             self._requests()
@@ -197,7 +192,7 @@ class ClientConnection(asyncio.Protocol):
         return self._parser.complete and not (self._reading or self._full)
 
     def _refuse(self, reply: Reply) -> None:
-        self.write(of_reply(reply, self.engine.new_id(), to_head=False, close=True))
+        self.wire.write(of_reply(reply, self.engine.new_id(), to_head=False, close=True))
         self._end(linger=True)
 
     def _end(self, *, linger: bool = False) -> None:
@@ -215,18 +210,9 @@ class ClientConnection(asyncio.Protocol):
             self.wire.end_sending()
 
     def break_off(self, *, reset: bool, flush: bool = False) -> None:
-        """Ends the connection so that an unfinished answer cannot be taken for a finished one.
-
-        In HTTP/1.1 the missing last chunk, or the missing bytes, say so. In HTTP/1.0 an answer may
-        end with its connection, and only a reset differs from a good end.
-        """
+        """Ends the connection so that an unfinished answer cannot be taken for a finished one."""
         self.last = True
-        if reset:
-            self.wire.reset()
-        elif flush:
-            self.wire.close()
-        else:
-            self.wire.abort()
+        self.wire.break_off(reset=reset, flush=flush)
 
     # -- Time
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 from ssl import SSLContext
 
 from proxy.client import ClientConnection
-from proxy.exchange import Limits, Policy, Reply
-from proxy.handshake import Handshake, SecureServer
-from proxy.local import Fetched
+from proxy.exchange import Limits, Policy
+from proxy.handshake import SecureServer
+from proxy.parts import Counted
 from proxy.pool import Pool
 
 MOST_REFUSED = 64  # connections beyond the limit, on their way out
@@ -24,10 +24,7 @@ class Engine:
         self.now = self.loop.time()  # to the second: what deadlines are set from
         self.ending = False
         self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds)
-        self.upstream_host = (
-            f"[{host}]:{port}".encode() if ":" in host else f"{host}:{port}".encode()
-        )
-        self.clients: set[ClientConnection | Handshake] = set()
+        self.clients: set[Counted] = set()
         self._server: asyncio.Server | SecureServer | None = None
         self._prefix = secrets.token_hex(4)
         self._count = 0
@@ -80,10 +77,6 @@ class Engine:
                 async with asyncio.timeout(limit):
                     await self._gone.wait()
 
-    async def fetch(self, target: str) -> Reply:
-        """A GET to llama-swap for a handler."""
-        return await Fetched(self, target).run()
-
     def new_id(self) -> str:
         """A name for a request, to be found in the log."""
         self._count += 1
@@ -91,7 +84,7 @@ class Engine:
 
     # -- What connections report
 
-    def enter(self, client: ClientConnection | Handshake) -> bool:
+    def enter(self, client: Counted) -> bool:
         """One connection more; False if it is one too many."""
         self.clients.add(client)
         return len(self.clients) <= self.limits.connections
@@ -100,7 +93,7 @@ class Engine:
         """Whether there are even too many connections that are only told so."""
         return len(self.clients) > self.limits.connections + MOST_REFUSED
 
-    def leave(self, client: ClientConnection | Handshake) -> None:
+    def leave(self, client: Counted) -> None:
         """One connection less."""
         self.clients.discard(client)
         if not self.clients:

@@ -5,18 +5,16 @@ what comes before there is a connection.
 """
 
 import logging
-from typing import TYPE_CHECKING
 
 from proxy import headers
 from proxy.chunks import LAST, chunk
 from proxy.exchange import Forward, Reply, Ticket
 from proxy.model import at_first_sight, in_query, search_for
+from proxy.parts import Forwarded, Service
 from proxy.relay import Relay
 from proxy.upstream import Connection
 from proxy.walker import Walker
-
-if TYPE_CHECKING:
-    from proxy.transaction import Transaction
+from proxy.wire import Wire
 
 _log = logging.getLogger("proxy.upstream")
 
@@ -28,6 +26,7 @@ class Forwarding:
     """One forwarded request; a `pool.Waiter` until it has a connection."""
 
     __slots__ = (
+        "_engine",
         "_held",
         "_relay",
         "_replay",
@@ -35,11 +34,16 @@ class Forwarding:
         "_search",
         "_transaction",
         "_up",
+        "_wire",
+        "ticket",
     )
 
-    def __init__(self, transaction: "Transaction", route: Forward) -> None:
+    def __init__(self, transaction: Forwarded, engine: Service, wire: Wire, route: Forward) -> None:
         self._transaction = transaction
+        self._engine = engine
+        self._wire = wire  # the client's
         self._route = route
+        self.ticket: Ticket | None = None  # once it was admitted
         self._held: bytes | bytearray = b""  # what came of the body before it could go up
         self._search: Walker | None = None  # while `model` is looked for
         self._up: Connection | None = None
@@ -60,7 +64,7 @@ class Forwarding:
         if transaction.expects:
             # The client sends its body only when told to, and is told so only when llama-swap is
             # there: a body is never sent for nothing.
-            self._up = transaction.engine.pool.acquire(self)
+            self._up = self._engine.pool.acquire(self)
             if self._up is not None:
                 transaction.tell_to_send()
         if self._search is not None:
@@ -78,12 +82,12 @@ class Forwarding:
         else:
             self._held += data
             if len(self._held) > MOST_HELD:
-                self._transaction.client.wire.pause()
+                self._wire.pause()
 
     def _look(self, search: Walker, data: bytes) -> None:
         transaction = self._transaction
         if search.feed(data, transaction.body_complete) or (
-            len(search.buffer) > transaction.engine.limits.model_bytes
+            len(search.buffer) > self._engine.limits.model_bytes
         ):
             self._search = None
             self._held = search.buffer
@@ -95,16 +99,16 @@ class Forwarding:
         request = transaction.request
         if request.caller is None:
             raise AssertionError("admitted without a caller")
-        ticket = transaction.policy.admit(request, request.caller, request.model)
+        ticket = self._engine.policy.admit(request, request.caller, request.model)
         if isinstance(ticket, Reply):
             transaction.reply(ticket)
             return
-        transaction.ticket = ticket
+        self.ticket = ticket
         if self._up is not None and not self._up.is_fresh():
             self._up.close()  # it ended while the client sent its body
             self._up = None
         if self._up is None and not transaction.expects:  # else it is there, or under way
-            self._up = transaction.engine.pool.acquire(self)
+            self._up = self._engine.pool.acquire(self)
         if self._up is not None:
             self._go_up(self._up, ticket)
 
@@ -113,7 +117,7 @@ class Forwarding:
         request = transaction.request
         lines = headers.to_upstream(
             request.raw_headers,
-            host=transaction.engine.upstream_host,
+            host=self._engine.pool.host,
             client=request.client,
             scheme=request.scheme,
         )
@@ -121,10 +125,12 @@ class Forwarding:
         first = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
         data = b"".join((first, lines, coding, self._framed(bytes(self._held))))
         self._held = b""
-        transaction.client.wire.resume()
+        self._wire.resume()
         if up.used and transaction.body_complete and request.method in REPEATABLE:
             self._replay = data
-        self._relay = Relay(transaction, self, ticket, self._route.endings)
+        self._relay = Relay(
+            transaction, self, self._engine.policy, self._wire, ticket, self._route.endings
+        )
         up.send(self._relay, data, to_head=request.method == "HEAD")
 
     def _framed(self, data: bytes) -> bytes:
@@ -145,8 +151,8 @@ class Forwarding:
             connection.send(self._relay, replay, to_head=transaction.request.method == "HEAD")
             return
         transaction.tell_to_send()
-        if transaction.ticket is not None:
-            self._go_up(connection, transaction.ticket)
+        if self.ticket is not None:
+            self._go_up(connection, self.ticket)
 
     def not_connected(self, why: str) -> None:
         """Nobody listens, which is what a restart looks like; clients try again by themselves."""
@@ -156,7 +162,7 @@ class Forwarding:
             "llama-swap is not reachable; it is probably being restarted. Try again in a moment."
         )
         transaction.reply(
-            transaction.policy.error(503, "upstream_unavailable", message, transaction.request)
+            self._engine.policy.error(503, "upstream_unavailable", message, transaction.request)
         )
 
     # -- The answer, as the relay reports it
@@ -173,12 +179,12 @@ class Forwarding:
             transaction.break_off(why)
         elif self._replay and not begun:
             # It was idle for a while, and closed by the other side just as it was used again.
-            transaction.engine.pool.connect(self)
+            self._engine.pool.connect(self)
         else:
             _log.warning("%s no answer: %s", transaction.request.id, why)
             message = "llama-swap ended the connection or sent an answer that is not HTTP."
             transaction.reply(
-                transaction.policy.error(502, "upstream_error", message, transaction.request)
+                self._engine.policy.error(502, "upstream_error", message, transaction.request)
             )
 
     # -- What the transaction asks for
@@ -193,15 +199,15 @@ class Forwarding:
         if self._up is not None:
             self._up.resume()
 
-    def end(self, *, clean: bool) -> None:
-        """The request is over; unless it is whole, llama-swap is to stop at once."""
-        transaction = self._transaction
-        if self._relay is not None:
-            transaction.sent = transaction.sent or self._relay.sent
+    def end(self, *, clean: bool) -> int:
+        """The request is over; unless it is whole, llama-swap is to stop at once. How much of the
+        answer's body was sent, without framing."""
+        sent = self._relay.sent if self._relay is not None else 0
         self._relay = None
         up, self._up = self._up, None
         if up is not None:
             up.release(clean=clean)
         else:
-            transaction.engine.pool.forget(self)
-        transaction.client.wire.resume()
+            self._engine.pool.forget(self)
+        self._wire.resume()
+        return sent

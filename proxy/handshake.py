@@ -8,12 +8,9 @@ import asyncio
 import logging
 import socket
 import ssl
-from typing import TYPE_CHECKING
 
 from proxy.client import ClientConnection
-
-if TYPE_CHECKING:
-    from proxy.engine import Engine
+from proxy.parts import Server
 
 _log = logging.getLogger("proxy.handshake")
 
@@ -24,7 +21,7 @@ PAUSE_SECONDS = 0.1  # when no connection can be taken
 class SecureConnection(ClientConnection):
     """A client's connection with TLS on it."""
 
-    def __init__(self, engine: "Engine", handshake: "Handshake") -> None:
+    def __init__(self, engine: Server, handshake: "Handshake") -> None:
         super().__init__(engine)
         self._handshake = handshake
 
@@ -38,7 +35,7 @@ class Handshake:
 
     transaction = None
 
-    def __init__(self, engine: "Engine", context: ssl.SSLContext, peer: socket.socket) -> None:
+    def __init__(self, engine: Server, context: ssl.SSLContext, peer: socket.socket) -> None:
         self._engine = engine
         if engine.enter(self):
             self._task = engine.loop.create_task(self._run(context, peer))
@@ -75,7 +72,7 @@ class Handshake:
 class SecureServer:
     """Listens on an address, as asyncio.Server does."""
 
-    def __init__(self, engine: "Engine", context: ssl.SSLContext) -> None:
+    def __init__(self, engine: Server, context: ssl.SSLContext) -> None:
         self._engine = engine
         self._context = context
         self.sockets: list[socket.socket] = []

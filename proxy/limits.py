@@ -5,6 +5,7 @@ its tokens are taken when they are known; a bucket in debt fills up before the n
 """
 
 import math
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from proxy.keyring import Limits
@@ -138,6 +139,29 @@ class Meter:
     def _of_minute(tokens: _Bucket, now: float) -> tuple[float, int, float]:
         tokens.fill(now)
         return tokens.level, tokens.size, tokens.wait(tokens.size)
+
+
+class Meters:
+    """Those of all names."""
+
+    def __init__(self, used_today: Callable[[str], int]) -> None:
+        self._meters: dict[str, Meter] = {}
+        self._used_today = used_today
+
+    def of(self, name: str, limits: Limits, now: float, today: float) -> Meter:
+        """The meter of a name, with these limits from now on."""
+        meter = self._meters.get(name)
+        if meter is None:
+            meter = self._meters[name] = Meter(limits, now)
+            meter.charge_today(self._used_today(name), today)
+        meter.limit(limits, now)
+        return meter
+
+    def keep(self, names: Container[str]) -> None:
+        """Forgets all other names, but those that have a request open."""
+        for name, meter in list(self._meters.items()):
+            if name not in names and not meter.open:
+                del self._meters[name]
 
 
 def duration(seconds: float) -> str:

@@ -3,15 +3,12 @@
 import asyncio
 import logging
 import traceback
-from typing import TYPE_CHECKING
 
 from proxy.answer import AnswerHead
-from proxy.exchange import LocalHandler, Reply
+from proxy.exchange import LocalHandler, Policy, Reply, Request
+from proxy.parts import Answered, Service
+from proxy.pool import Pool
 from proxy.upstream import Connection
-
-if TYPE_CHECKING:
-    from proxy.engine import Engine
-    from proxy.transaction import Transaction
 
 _log = logging.getLogger("proxy.errors")
 
@@ -22,8 +19,9 @@ FETCH_SECONDS = 10.0  # llama-swap answers these by itself, without waiting for 
 class LocalAnswer:
     """A request that is answered by a handler."""
 
-    def __init__(self, transaction: "Transaction", handler: LocalHandler) -> None:
+    def __init__(self, transaction: Answered, engine: Service, handler: LocalHandler) -> None:
         self._transaction = transaction
+        self._engine = engine
         self._handler = handler
         self._body = bytearray()
         self._task: asyncio.Task[None] | None = None
@@ -32,11 +30,11 @@ class LocalAnswer:
         """Takes a piece of the body; the handler runs when all of it is there."""
         transaction = self._transaction
         self._body += data
-        if len(self._body) > transaction.engine.limits.local_body_bytes:
+        if len(self._body) > self._engine.limits.local_body_bytes:
             transaction.close = True
-            request = transaction.request
+            request, policy = transaction.request, self._engine.policy
             transaction.reply(
-                transaction.policy.error(413, "body_too_large", "The body is too large.", request)
+                policy.error(413, "body_too_large", "The body is too large.", request)
             )
         elif complete and self._task is None:
             self._task = asyncio.create_task(self._run())
@@ -48,18 +46,20 @@ class LocalAnswer:
 
     async def _run(self) -> None:
         transaction = self._transaction
-        engine = transaction.engine
         try:
-            reply = await self._handler(transaction.request, bytes(self._body), engine.fetch)
+            reply = await self._handler(transaction.request, bytes(self._body), self._fetch)
         except Exception as bug:
-            reply = internal_error(engine, transaction, bug)
+            reply = internal_error(self._engine.policy, transaction.request, bug)
         transaction.reply(reply)
 
+    async def _fetch(self, target: str) -> Reply:
+        return await Fetched(self._engine.pool, target).run()
 
-def internal_error(engine: "Engine", transaction: "Transaction", bug: Exception) -> Reply:
+
+def internal_error(policy: Policy, request: Request, bug: Exception) -> Reply:
     """500, and a line in the log."""
     log_bug(bug)
-    return engine.policy.error(500, "internal_error", "Internal error.", transaction.request)
+    return policy.error(500, "internal_error", "Internal error.", request)
 
 
 def log_bug(bug: Exception) -> None:
@@ -71,8 +71,8 @@ def log_bug(bug: Exception) -> None:
 class Fetched:
     """A GET of our own: an `upstream.Owner` that keeps the answer."""
 
-    def __init__(self, engine: "Engine", target: str) -> None:
-        self._engine = engine
+    def __init__(self, pool: Pool, target: str) -> None:
+        self._pool = pool
         self._target = target
         self._up: Connection | None = None
         self._head: AnswerHead | None = None
@@ -81,7 +81,7 @@ class Fetched:
 
     async def run(self) -> Reply:
         """The answer; a reply with status 502 or 503 if there is none."""
-        if up := self._engine.pool.acquire(self):
+        if up := self._pool.acquire(self):
             self.connected(up)
         try:
             async with asyncio.timeout(FETCH_SECONDS):
@@ -89,14 +89,13 @@ class Fetched:
         except TimeoutError:
             return Reply(status=502, note="no answer")
         finally:
-            self._engine.pool.forget(self)
+            self._pool.forget(self)
             if self._up is not None:
                 self._up.release(clean=False)
 
     def connected(self, connection: Connection) -> None:
         self._up = connection
-        host = self._engine.upstream_host
-        data = b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (self._target.encode(), host)
+        data = b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (self._target.encode(), self._pool.host)
         connection.send(self, data, to_head=False)
 
     def not_connected(self, why: str) -> None:

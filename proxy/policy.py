@@ -12,12 +12,12 @@ from proxy import cors, dialect, login
 from proxy.accesslog import AccessLog, Line
 from proxy.exchange import Caller, Forward, Local, Outcome, Reply, Request
 from proxy.handlers import Handlers
-from proxy.headers import credential
-from proxy.keyring import Key, Keys, Limits, Scope
+from proxy.identity import Identity
+from proxy.keyring import Key, Keys, Scope
 from proxy.keystore import KeyStore
-from proxy.limits import Denied, Meter
+from proxy.limits import Denied, Meter, Meters
 from proxy.metrics import Metrics, Models
-from proxy.routes import Own, Route, is_ambiguous, route_of
+from proxy.routes import Route, is_ambiguous, route_of
 from proxy.ticket import Books, Ticket
 from proxy.usage import Usage
 
@@ -30,10 +30,6 @@ LOOK_SECONDS = 0.001
 """Between two looks at the file with the keys; requests that come together share one."""
 
 _JSON = ("Content-Type", "application/json")
-_NO_KEY = (
-    "Exactly one API key is needed, in the header 'Authorization: Bearer <key>' "
-    "or 'x-api-key: <key>'."
-)
 
 
 @dataclass(slots=True, eq=False)
@@ -74,8 +70,9 @@ class HerdPolicy:
         self._looked = clock()
         self._keys = state.keys.current()
         self._books = Books(state.usage, state.metrics, state.models, clock)
+        self._identity = Identity(state.sessions, clock)
         self._handlers = Handlers(state.keys, state.usage, state.metrics, state.sessions, clock)
-        self._meters: dict[str, Meter] = {}
+        self._meters = Meters(self._books.used_today)
         self._timer: asyncio.TimerHandle | None = None
         state.keys.on_change = self.keys_changed
         state.metrics.keys = len(self._keys.entries)
@@ -96,7 +93,7 @@ class HerdPolicy:
         route = route_of(request.method, request.path)
         if route is not None and route.scope is None:
             return Visitor(None, route)
-        key = self._key_of(request)
+        key = self._identity.key_of(request, self._keys, self.error)
         return key if isinstance(key, Reply) else Visitor(key, route)
 
     def route(self, request: Request, caller: Caller) -> Forward | Reply | Local:
@@ -126,7 +123,7 @@ class HerdPolicy:
         charged = route.scope is Scope.INFERENCE  # an admin's pages are neither limited nor charged
         if charged and (limits := self._keys.limits(key.name)) is not None:
             now, today = self._clock(), time.time()
-            meter = self._meter(key.name, limits, now)
+            meter = self._meters.of(key.name, limits, now, today)
             if denied := meter.enter(now, today):
                 return self._over(request, denied, meter)
             lines += meter.headers(now, today)
@@ -189,9 +186,7 @@ class HerdPolicy:
         for request, ticket in list(self._books.running.items()):
             if not keys.has(ticket.key):
                 request.abort("broken off: key revoked")
-        for name in self._meters.keys() - keys.names():
-            if not self._meters[name].open:
-                del self._meters[name]
+        self._meters.keep(keys.names())
 
     def _tick(self) -> None:
         """While requests run: looks for changed keys, and charges what streams have sent so far."""
@@ -201,33 +196,6 @@ class HerdPolicy:
         self._books.settle()
 
     # -- steps
-
-    def _key_of(self, request: Request) -> Key | Reply:
-        headers = request.headers
-        if "Authorization" not in headers and "x-api-key" not in headers:
-            return self._key_of_session(request)
-        secret = credential(headers)
-        if secret is None:
-            return self.error(401, "invalid_api_key", _NO_KEY, request)
-        key = self._keys.find(secret)
-        if key is None:
-            return self.error(401, "invalid_api_key", "This API key is not known here.", request)
-        if key.expires is not None and key.expired(time.time()):
-            return self.error(401, "expired_api_key", "This API key has expired.", request)
-        return key
-
-    def _key_of_session(self, request: Request) -> Key | Reply:
-        id_ = login.session_id(request.headers, request.scheme)
-        shown = self._state.sessions.find(id_, self._clock())
-        key = self._keys.current(shown) if shown else None
-        if key is None or key.expired(time.time()) or Scope.ADMIN not in key.scopes:
-            if login.wants_page(request.method, request.headers):
-                return Reply(status=303, headers=[("Location", Own.LOGIN.value)])
-            return self.error(401, "invalid_api_key", _NO_KEY, request)
-        if not login.may_use_cookie(request.method, request.path, request.headers, request.scheme):
-            message = "This request was not caused by a page of the dashboard."
-            return self.error(403, "cross_site_request", message, request)
-        return key
 
     def _preflight(self, request: Request) -> Reply:
         allowed = cors.preflight(request.path, request.headers, self._keys.origins)
@@ -252,11 +220,3 @@ class HerdPolicy:
         told = meter.headers(self._clock(), time.time())
         return Reply(status=429, headers=[*plain.headers, *denied.headers(), *told],
                      body=plain.body, note="over limit")  # fmt: skip
-
-    def _meter(self, name: str, limits: Limits, now: float) -> Meter:
-        meter = self._meters.get(name)
-        if meter is None:
-            meter = self._meters[name] = Meter(limits, now)
-            meter.charge_today(self._books.used_today(name), time.time())
-        meter.limit(limits, now)
-        return meter

@@ -25,6 +25,8 @@ class Pool:
     def __init__(self, host: str, port: int, *, connect_seconds: float) -> None:
         self.loop = asyncio.get_running_loop()
         self._address = host, port
+        name = f"[{host}]" if ":" in host else host
+        self.host = f"{name}:{port}".encode()  # as a request names it
         self._connect_seconds = connect_seconds
         self.idle: list[Connection] = []  # the longest idle first
         self._connecting: dict[Waiter, asyncio.Task[None]] = {}

@@ -6,18 +6,15 @@ transport itself: between two sockets there are these two methods and the ticket
 
 from collections import deque
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from proxy import answer
 from proxy.answer import AnswerHead, Framing
 from proxy.chunks import LAST, chunk
 from proxy.endings import is_cut
 from proxy.errors import HeldError, held
-from proxy.exchange import Ending, Ticket
-
-if TYPE_CHECKING:
-    from proxy.forward import Forwarding
-    from proxy.transaction import Transaction
+from proxy.exchange import Ending, Policy, Ticket
+from proxy.parts import Relayed, Sender
+from proxy.wire import Wire
 
 RETRY = b"retry-after"
 LATER = b"Retry-After: 5\r\n"  # a model that is loading takes longer than clients wait otherwise
@@ -39,30 +36,36 @@ class Relay:
         "_chunked",
         "_endings",
         "_error",
-        "_forwarding",
         "_judged",
         "_passing",
+        "_policy",
         "_recent",
         "_seldom",
+        "_sender",
         "_ticket",
         "_transaction",
         "_unsent",
+        "_wire",
         "_write",
         "sent",
     )
 
     def __init__(
         self,
-        transaction: "Transaction",
-        forwarding: "Forwarding",
+        transaction: Relayed,
+        sender: Sender,
+        policy: Policy,
+        wire: Wire,
         ticket: Ticket,
         endings: tuple[Ending, ...],
     ) -> None:
         self._transaction = transaction
-        self._forwarding = forwarding
+        self._sender = sender
+        self._policy = policy
+        self._wire = wire
+        self._write = wire.write
         self._ticket = ticket
         self._endings = endings
-        self._write = transaction.client.write
         self.sent = 0  # of the body, without framing
         self._passing = Passing.AS_IS
         self._seldom = False  # whether the next bytes are no usual ones
@@ -81,7 +84,7 @@ class Relay:
             if self._error is not None:
                 self._seldom = True
                 return
-        self._forwarding.answered()
+        self._sender.answered()
         transaction.status = head.status
         # A body that nobody reads to its end is in the way of another request.
         close = transaction.close = transaction.must_close() or not transaction.body_complete
@@ -154,7 +157,7 @@ class Relay:
         transaction = self._transaction
         told = error.content
         if done:
-            told = transaction.policy.translate(
+            told = self._policy.translate(
                 transaction.request, error.head.status, error.head.content_type, error.content
             )
         if told == error.content:  # as it came, to the byte
@@ -166,12 +169,12 @@ class Relay:
 
     def answer_failed(self, why: str, *, begun: bool) -> None:
         """llama-swap went away, or speaks another language."""
-        self._forwarding.failed(why, begun=begun)
+        self._sender.failed(why, begun=begun)
 
     def pause_body(self) -> None:
         """llama-swap is slower than the client."""
-        self._transaction.client.wire.pause()
+        self._wire.pause()
 
     def resume_body(self) -> None:
         """It takes more again."""
-        self._transaction.client.wire.resume()
+        self._wire.resume()

@@ -4,17 +4,14 @@ The end comes once and in one place, `end`, whichever side goes away first and w
 """
 
 import time
-from typing import TYPE_CHECKING
 
 from proxy import headers
 from proxy.answer import of_reply
-from proxy.exchange import Local, Outcome, Reply, Request, Ticket
+from proxy.exchange import Local, Outcome, Reply, Request
 from proxy.forward import Forwarding
 from proxy.local import LocalAnswer, internal_error, log_bug
 from proxy.parser import Head
-
-if TYPE_CHECKING:
-    from proxy.client import ClientConnection
+from proxy.parts import Client, Service
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -38,11 +35,9 @@ class Transaction:
         "request",
         "sent",
         "status",
-        "ticket",
     )
 
-    def __init__(self, client: "ClientConnection", head: Head, *, expects: bool) -> None:
-        engine = client.engine
+    def __init__(self, client: Client, engine: Service, head: Head, *, expects: bool) -> None:
         target = head.path
         path, _, query = target.partition("?")
         self.client = client
@@ -69,7 +64,6 @@ class Transaction:
         self.over = False
         self.body_complete = False
         self.body_size = 0  # of what came so far
-        self.ticket: Ticket | None = None
         self.status = 0  # of the answer, once its head was sent
         self.sent = 0  # of the answer's body, without framing
         self._forwarding: Forwarding | None = None
@@ -96,11 +90,11 @@ class Transaction:
             return
         self.body_size = len(data)
         if isinstance(route, Local):
-            self._local = LocalAnswer(self, route.handler)
+            self._local = LocalAnswer(self, self.engine, route.handler)
             self.tell_to_send()
             self._local.body(data, complete)
         else:
-            self._forwarding = Forwarding(self, route)
+            self._forwarding = Forwarding(self, self.engine, self.client.wire, route)
             self._forwarding.begin(data)
 
     def _refusal(self) -> Reply | None:
@@ -138,7 +132,7 @@ class Transaction:
         if self.expects:
             self.expects = False
             if not self.body_complete and not self.body_size:
-                self.client.write(CONTINUE)
+                self.client.wire.write(CONTINUE)
 
     def expire(self) -> None:
         """The body makes no progress."""
@@ -156,7 +150,7 @@ class Transaction:
     def failed(self, bug: Exception) -> None:
         """A bug, here or in the policy."""
         self.close = True
-        self.reply(internal_error(self.engine, self, bug))
+        self.reply(internal_error(self.policy, self.request, bug))
 
     # -- The client, otherwise
 
@@ -185,7 +179,7 @@ class Transaction:
         self.status, self.sent = reply.status, len(reply.body)
         to_head = self.request.method == "HEAD"
         self.close = self.close or reply.close or self.must_close()
-        self.client.write(of_reply(reply, self.request.id, to_head=to_head, close=self.close))
+        self.client.wire.write(of_reply(reply, self.request.id, to_head=to_head, close=self.close))
         self.end(reply.note, clean=False)
 
     def must_close(self) -> bool:
@@ -209,22 +203,25 @@ class Transaction:
         if self.over:
             return
         self.over = True
+        ticket = None
         if self._forwarding is not None:
-            self._forwarding.end(clean=clean)
+            ticket = self._forwarding.ticket
+            sent = self._forwarding.end(clean=clean)
+            self.sent = self.sent or sent
         elif self._local is not None:
             self._local.cancel()
         seconds = time.monotonic() - self.request.started
         outcome = Outcome(self.status or 499, how, self.sent, seconds)
         try:
-            if self.ticket is not None:
-                self.ticket.finish(outcome)
+            if ticket is not None:
+                ticket.finish(outcome)
             self.policy.done(self.request, outcome)
         except Exception as bug:  # the client's connection goes on
             log_bug(bug)
         # No circle of references: all is freed now, and not by the collector.
         self.request.abort = _nothing
         self._forwarding = self._local = None
-        self.client.over(self)
+        self.client.over(close=self.close)
 
 
 def _nothing(how: str) -> None:

@@ -6,13 +6,10 @@ client. It follows the framing of the answer only to know where the answer ends.
 
 import asyncio
 import select
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 from proxy.answer import AnswerHead, BadAnswer, Framing, parse
 from proxy.chunks import SIZES, ChunkError, ChunkWalker
-
-if TYPE_CHECKING:
-    from proxy.pool import Pool
 
 LONGEST_HEAD = 65536
 FRESH_SECONDS = 0.05
@@ -36,10 +33,22 @@ class Owner(Protocol):
     def resume_body(self) -> None: ...
 
 
+class Keeper(Protocol):
+    """Who keeps connections that are idle."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def put(self, connection: "Connection") -> None:
+        """Back, and idle."""
+
+    def drop(self, connection: "Connection") -> None:
+        """It ended."""
+
+
 class Connection(asyncio.Protocol):
     """One connection; belongs to the pool, or to the owner of one request."""
 
-    def __init__(self, pool: "Pool") -> None:
+    def __init__(self, pool: Keeper) -> None:
         self._pool = pool
         self.transport: asyncio.Transport
         self._alive = select.poll()

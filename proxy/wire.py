@@ -4,6 +4,7 @@ import asyncio
 import select
 import socket
 import struct
+from collections.abc import Callable
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
@@ -13,10 +14,11 @@ LINGER_SECONDS = 5.0
 class Wire:
     """One transport."""
 
-    __slots__ = ("_paused", "_silent_since", "_stuck", "transport")
+    __slots__ = ("_paused", "_silent_since", "_stuck", "transport", "write")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
+        self.write: Callable[[bytes], None] = transport.write  # for each token, without a detour
         self._paused = False
         self._stuck = (0, 0.0)  # bytes that wait to be sent, and since when it is so many
         self._silent_since = 0.0  # closing, with nothing left to send
@@ -48,14 +50,20 @@ class Wire:
         """Ends at once."""
         self.transport.abort()
 
-    def reset(self) -> None:
-        """Ends at once, and so that the client cannot take it for a good end.
+    def break_off(self, *, reset: bool, flush: bool) -> None:
+        """Ends so that an unfinished answer cannot be taken for a finished one.
 
-        An answer in HTTP/1.0 may end with its connection, where only this tells the difference.
+        In HTTP/1.1 the missing last chunk, or the missing bytes, say so. In HTTP/1.0 an answer may
+        end with its connection, and only a reset differs from a good end.
         """
-        peer = self.transport.get_extra_info("socket")
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
-        self.transport.abort()
+        if reset:
+            peer = self.transport.get_extra_info("socket")
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            self.transport.abort()
+        elif flush:
+            self.close()
+        else:
+            self.transport.abort()
 
     def end_sending(self) -> None:
         """Tells the client that nothing more will come, while it may still be heard. TLS has no

@@ -90,6 +90,24 @@ def test_the_proxy_is_a_program_of_its_own(file: Path) -> None:
     assert outside <= theirs | sys.stdlib_module_names
 
 
+def test_no_module_of_the_proxy_imports_in_a_circle() -> None:
+    """Nor for types: what a module needs of one that imports it is a protocol (proxy/parts.py)."""
+    files = {name(file): file for file in (ROOT / "proxy").rglob("*.py")}
+    needs = {
+        module: {found for found in files for said in imports(file) if _is_of(said, found)}
+        for module, file in files.items()
+    }
+    while free := {module for module, needed in needs.items() if not needed}:
+        needs = {module: needed - free for module, needed in needs.items() if module not in free}
+
+    assert needs == {}
+
+
+def _is_of(said: str, module: str) -> bool:
+    """Whether an import, with the name it takes, is of this module."""
+    return said == module or said.rpartition(".")[0] == module
+
+
 @pytest.mark.parametrize("package", ["operations", "facts", "core"])
 def test_only_deploys_read_host_data(package: str) -> None:
     for file in (ROOT / "herd" / package).glob("*.py"):

@@ -220,7 +220,7 @@ async def _keep_books(directory: Path, moves: list[tuple[str, int, int]], parall
                 end(number, "-" if move == "end" else "cancelled")
     while running:
         end(0, "-")
-    meter = desk.policy._meters.get("anna")
+    meter = desk.policy._meters._meters.get("anna")
     usage.close()
 
     rows = [row for row in usage.rows() if row.key == "anna"]
