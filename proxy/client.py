@@ -164,7 +164,6 @@ class ClientConnection(asyncio.Protocol):
         if self.transaction is not None:
             self.transaction.malformed()
             return
-        _log.info("- %s malformed head", self.address)
         if error.large:
             reply = self.engine.policy.error(
                 431, "head_too_large", "The head of the request is too large.", None
@@ -192,7 +191,10 @@ class ClientConnection(asyncio.Protocol):
         return self._parser.complete and not (self._reading or self._full)
 
     def _refuse(self, reply: Reply) -> None:
-        self.wire.write(of_reply(reply, self.engine.new_id(), to_head=False, close=True))
+        """Answers what is no request, or came on a connection too many."""
+        request_id = self.engine.new_id()
+        _log.info("refused id=%s client=%s status=%d", request_id, self.address, reply.status)
+        self.wire.write(of_reply(reply, request_id, to_head=False, close=True))
         self._end(linger=True)
 
     def _end(self, *, linger: bool = False) -> None:
@@ -242,6 +244,6 @@ class ClientConnection(asyncio.Protocol):
     def close(self) -> None:
         """Ends an idle connection; one with an open transaction is aborted."""
         if self.transaction is not None:
-            self.transaction.abort("cancelled")
+            self.transaction.abort("broken off: the proxy ends")
         else:
             self.wire.close()

@@ -123,19 +123,21 @@ def words(text: str) -> list[str]:
 
 def begin(text: str) -> str:
     """The day that was so many days ago, or a date."""
-    return _day(text, -1)
+    try:
+        return usage.first_day(text)
+    except ValueError:
+        raise ArgumentTypeError(_NO_DAY.format(text)) from None
 
 
 def end(text: str) -> str:
     """The day in so many days, or a date."""
-    return _day(text, 1)
-
-
-def _day(text: str, sign: int) -> str:
     try:
         if days := re.fullmatch(r"(\d{1,5})d", text):
-            return (datetime.now(UTC) + sign * timedelta(days=int(days[1]))).date().isoformat()
+            return (datetime.now(UTC) + timedelta(days=int(days[1]))).date().isoformat()
         instant(text[:10], end_of_day=False)
-        return text[:10] if sign < 0 else text
+        return text
     except (ValueError, OverflowError):
-        raise ArgumentTypeError(f"neither days as 90d nor a date as 2026-12-31: {text!r}") from None
+        raise ArgumentTypeError(_NO_DAY.format(text)) from None
+
+
+_NO_DAY = "neither days as 90d nor a date as 2026-12-31: {!r}"

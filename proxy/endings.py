@@ -29,6 +29,14 @@ MESSAGE = (
 )
 
 
+def is_told(end: bytes, endings: Iterable[Ending]) -> bool:
+    """Whether this end of a stream has what is near the end of every whole one."""
+    return any(
+        any(shape in end for shape in ending.shapes) and any(last in end for last in ending.last)
+        for ending in endings
+    )
+
+
 def is_cut(end: bytes, endings: Iterable[Ending]) -> bool:
     """Whether this end of a stream is none.
 

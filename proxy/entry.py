@@ -13,7 +13,7 @@ from proxy.weakness import fault_of_hash, fault_of_key
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 NAME_RULE = "letters, digits, '.', '-' and '_', at most 32"
 LIMITS = ("rpm", "tpm", "tpd", "parallel")
-_FIELDS = ("name", "sha256", "created", "expires", "models", "scopes", *LIMITS)
+FIELDS = ("name", "sha256", "created", "expires", "models", "scopes", *LIMITS)
 _LARGEST = 2**53
 
 
@@ -68,7 +68,7 @@ class _Reader:
             self._fault(f'needs a "name": {NAME_RULE}')
         if fault := fault_of_hash(self._fields.get("sha256")):
             self._fault(fault)
-        for unknown in sorted(set(self._fields) - set(_FIELDS)):
+        for unknown in sorted(set(self._fields) - set(FIELDS)):
             self._unknown(unknown)
         limits = Limits(**{name: self._count(name) for name in LIMITS})
         scopes, models = self._scopes(), self._models()
@@ -94,8 +94,8 @@ class _Reader:
     def _unknown(self, name: str) -> None:
         # A field that is not read would be a limit that does not hold. It is not quoted unless it
         # is nearly one of ours: somebody may have put the key itself there.
-        near = get_close_matches(name, _FIELDS, n=1)
-        known = ", ".join(_FIELDS)
+        near = get_close_matches(name, FIELDS, n=1)
+        known = ", ".join(FIELDS)
         self._fault(
             f'has "{name}": "{near[0]}"?' if near else f"has a field that is none of {known}"
         )

@@ -189,6 +189,11 @@ class Forwarding:
 
     # -- What the transaction asks for
 
+    def is_told(self) -> bool:
+        """Whether the client has all of an event stream but its formal end. Many do not wait for
+        that: they know `[DONE]`."""
+        return self._relay is not None and self._relay.is_told()
+
     def pause_answer(self) -> None:
         """The client takes no more for now."""
         if self._up is not None:

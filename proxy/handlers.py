@@ -11,7 +11,7 @@ from proxy.keyring import Key, Scope
 from proxy.keystore import KeyStore
 from proxy.metrics import CONTENT_TYPE, Metrics
 from proxy.routes import Own
-from proxy.usage import Usage
+from proxy.usage import Usage, first_day
 
 Error = Callable[[int, str, str, Request | None], Reply]
 
@@ -80,10 +80,18 @@ class Handlers:
 
     def _used(self, error: Error) -> LocalHandler:
         async def used(request: Request, body: bytes, fetch: Fetch) -> Reply:
-            query = parse_qs(request.query)
-            since, key = query.get("since", [""])[-1], query.get("key", [None])[-1]
+            query = parse_qs(request.query, keep_blank_values=True)
+            since, key = query.get("since", ["0001-01-01"])[-1], query.get("key", [None])[-1]
             if self._usage is None:
                 return error(404, "not_found", "This proxy keeps no books.", request)
+            if unknown := query.keys() - {"since", "key"}:
+                message = f"There is no {min(unknown)!r} here, only since and key."
+                return error(400, "bad_request", message, request)
+            try:
+                since = first_day(since)
+            except ValueError:
+                message = "since is days as 7d or a date as 2026-11-01."
+                return error(400, "bad_request", message, request)
             try:
                 rows = [row._asdict() for row in self._usage.rows(since, key)]
             except ValueError:

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from proxy.entry import read_entry
+from proxy.entry import FIELDS, read_entry
 from proxy.keyring import Key, Keys
 
 
@@ -17,10 +17,12 @@ def new_key() -> str:
 def parse_keys(text: str) -> Keys:
     """The keys in the text of a config.json; ValueError names everything wrong with it."""
     try:
-        config = json.loads(text)
+        config = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} column {error.colno}"
         raise ValueError(f"it is not valid JSON: {error.msg} at {where}") from None
+    except _Twice as error:
+        raise ValueError(f"it has {error} twice in one object") from None
     except (RecursionError, ValueError):
         raise ValueError("it is not valid JSON for us: too deep, or a number too long") from None
     if not isinstance(config, dict):
@@ -31,6 +33,23 @@ def parse_keys(text: str) -> Keys:
     if not isinstance(values, list):
         raise ValueError('"apiKeys" must be a list of strings and objects')
     return _keys(values, config.get("allowOrigins", []))
+
+
+class _Twice(Exception):
+    """A name that stands twice: which of them counts would differ from reader to reader."""
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            # Only our own names are shown: any other may be a key put in the wrong place.
+            raise _Twice(f'"{name}"' if name in _NAMES else "a name")
+        found[name] = value
+    return found
+
+
+_NAMES = {"apiKeys", "allowOrigins", *FIELDS}
 
 
 def parse_key_list(text: str) -> Keys:

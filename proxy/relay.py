@@ -10,7 +10,7 @@ from enum import Enum, auto
 from proxy import answer
 from proxy.answer import AnswerHead, Framing
 from proxy.chunks import LAST, chunk
-from proxy.endings import is_cut
+from proxy.endings import is_cut, is_told
 from proxy.errors import HeldError, held
 from proxy.exchange import Ending, Policy, Ticket
 from proxy.parts import Relayed, Sender
@@ -166,6 +166,10 @@ class Relay:
         else:
             self.answer_head(error.head_for(told), more=True)
             self.answer_data(told, told, done)
+
+    def is_told(self) -> bool:
+        """Whether the ending of an event stream has passed."""
+        return self._recent is not None and is_told(b"".join(self._recent), self._endings)
 
     def answer_failed(self, why: str, *, begun: bool) -> None:
         """llama-swap went away, or speaks another language."""

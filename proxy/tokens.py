@@ -14,6 +14,7 @@ HEAD = 1024
 TAIL = 4096
 
 _EVENT = b"\ndata:"
+_DONE = b"data: [DONE]"  # an event, and no token
 _LONGEST = 1500  # of usage or timings, from the name on
 # OpenAI's chat and responses, Anthropic's messages, llama-server's timings. Whole numbers end with
 # a comma or bracket: 1e9 is none.
@@ -89,6 +90,7 @@ class Observer:
                 found.per_second or first.per_second,
             )
         if self._stream and (not whole or found == NONE):
+            events -= tail.rstrip().endswith(_DONE)
             return found._replace(completion=max(found.completion, events))
         return found
 

@@ -156,7 +156,8 @@ class Transaction:
 
     def client_gone(self) -> None:
         """Its connection ended: llama-swap is to stop at once."""
-        self.end("cancelled", clean=False)
+        told = self._forwarding is not None and self._forwarding.is_told()
+        self.end("-" if told else "cancelled", clean=False)
 
     def client_full(self) -> None:
         """It takes no more for now."""

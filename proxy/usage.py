@@ -6,10 +6,12 @@ slow never holds up a request: what cannot be written stays in memory and is tri
 """
 
 import logging
+import re
 import sqlite3
 import threading
 import time
 from collections import deque
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,8 +66,9 @@ class Usage:
         self._path = path
         try:
             self._file = _open(path)
-        except sqlite3.Error as error:
-            raise ValueError(f"{path} cannot be used for the usage: {error}") from None
+        except (sqlite3.Error, OSError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise ValueError(f"{path} cannot be used for the usage: {why}") from None
         self._added: deque[tuple[int, str, str, int, int, int, int]] = deque()
         self._asleep = True
         self._wake = threading.Event()
@@ -158,6 +161,13 @@ def read(path: Path, since: str = "", key: str | None = None) -> list[Row]:
             file.close()
     except sqlite3.Error as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
+
+
+def first_day(text: str) -> str:
+    """The day that was so many days ago (`7d`), or a date; ValueError if it is neither."""
+    if days := re.fullmatch(r"(\d{1,5})d", text):
+        return _text(max(0, int(time.time() // DAY) - int(days[1])))
+    return date.fromisoformat(text).isoformat()
 
 
 def today() -> str:

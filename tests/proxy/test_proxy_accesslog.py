@@ -37,6 +37,15 @@ def test_log_line_cannot_be_forged(hostile: str) -> None:
     assert len(text) < 5000
 
 
+def test_a_key_in_the_wrong_place_is_not_told() -> None:
+    """Somebody mistook it for a part of the address, or for a model."""
+    key = "sk-herd-" + "aB3_-" * 8
+    text = line(path=f"/v1/models/{key}", model=key).text()
+
+    assert "aB3" not in text
+    assert "path=/v1/models/sk-... " in text
+
+
 def test_log_is_written_at_once_and_whole(tmp_path: Path) -> None:
     """All lines of one turn of the loop together."""
     path = tmp_path / "log"

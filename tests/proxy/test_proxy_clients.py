@@ -1,5 +1,6 @@
 """Real OpenAI and Anthropic clients in front of the proxy under its policy, over sockets."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,42 @@ def test_openai_client_waits_as_told_and_gets_through(tmp_path: Path) -> None:
             client = proxy.openai().with_options(max_retries=3)
             for _ in range(3):
                 assert (await chat(client)).choices[0].message.content == "Hi"
+
+    run(situation())
+
+
+@pytest.mark.parametrize(
+    ("last", "booked"),
+    [
+        ([b"data: [DONE]\n\n"], ("anna", "gpt-oss", 1, 0, 12, 2)),
+        ([], ("anna", "gpt-oss", 1, 1, 12, 3)),
+    ],
+    ids=["told", "cut"],
+)
+def test_client_that_leaves_at_the_ending_has_all_of_it(
+    tmp_path: Path, last: list[bytes], booked: tuple[object, ...]
+) -> None:
+    """Many close behind `[DONE]`, without waiting for the end of the answer in HTTP."""
+    chunks: list[dict[str, object]] = [
+        {"choices": [{"delta": {"content": "x"}, "finish_reason": None}]},
+        {"choices": [{"delta": {"content": "y"}, "finish_reason": None}]},
+        {"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 2}},
+    ]
+    sent = [
+        f"data: {json.dumps({'object': 'chat.completion.chunk', **c})}\n\n".encode() for c in chunks
+    ]
+
+    async def situation() -> None:
+        left = asyncio.Event()
+        async with stack(tmp_path, streamed(*sent, *last, hold=left)) as proxy:
+            stream: Any = await proxy.openai().chat.completions.create(stream=True, **CHAT)
+            async for part in stream:
+                if part.usage:
+                    break
+            await asyncio.sleep(0.1)
+            await stream.close()
+            await left.wait()
+            assert await proxy.used() == [booked]
 
     run(situation())
 
@@ -162,7 +199,12 @@ def test_usage_is_read_by_an_admin_only(tmp_path: Path) -> None:
         async with stack(tmp_path, answer(JSON, COMPLETION)) as proxy:
             await chat(proxy.openai())
             await proxy.used()
-            got: Any = await proxy.openai(ROOT).get("../admin/usage?key=anna", cast_to=object)
+            got: Any = await proxy.openai(ROOT).get(
+                "../admin/usage?key=anna&since=7d", cast_to=object
+            )
+            for query in ("since=banana", "since=", "from=2026-11-01"):
+                with pytest.raises(openai.BadRequestError):
+                    await proxy.openai(ROOT).get(f"../admin/usage?{query}", cast_to=object)
             assert [row["prompt"] for row in got["data"]] == [11]
             with pytest.raises(openai.PermissionDeniedError):
                 await proxy.openai(ANNA).get("../admin/usage", cast_to=object)

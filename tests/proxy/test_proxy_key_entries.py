@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.entry import _FIELDS, instant
+from proxy.entry import FIELDS, instant
 from proxy.keyring import Keys, Limits, Scope
 from proxy.keys import parse_keys
 
@@ -118,6 +118,20 @@ def test_same_secret_twice_is_refused_plain_or_hashed() -> None:
         parse(SECRET, hashed())
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"apiKeys": ["a"], "apiKeys": ["b"]}', '"apiKeys"'),
+        ('{"apiKeys": [{"name": "a", "models": ["x"], "models": ["*"]}]}', '"models"'),
+        (f'{{"apiKeys": [{{"{SECRET}": 1, "{SECRET}": 2}}]}}', "a name"),
+    ],
+)
+def test_name_that_stands_twice_is_refused(text: str, name: str) -> None:
+    """JSON leaves open which of them counts."""
+    with pytest.raises(ValueError, match=f"^it has {name} twice in one object$"):
+        parse_keys(text)
+
+
 class TestRotation:
     """An old key and its successor share a name for a while."""
 
@@ -168,6 +182,6 @@ def test_every_field_is_documented() -> None:
     example = json.loads(text.partition("```json\n")[2].partition("```")[0])
     example["apiKeys"][1]["sha256"] = hashed()["sha256"]
 
-    assert set(example["apiKeys"][1]) == set(_FIELDS)
-    assert all(f"`{name}`" in text for name in _FIELDS)
+    assert set(example["apiKeys"][1]) == set(FIELDS)
+    assert all(f"`{name}`" in text for name in FIELDS)
     assert parse(*example["apiKeys"], allowOrigins=example["allowOrigins"]).find(SECRET)

@@ -263,7 +263,7 @@ def test_each_request_is_one_line_without_anything_secret(config: Path) -> None:
     assert re.fullmatch(pattern, lines[0])
     denied = r"key=- method=GET path=/v1/models status=401 time=\d\.\d+ sent=\d\d\d$"
     assert re.search(denied, lines[1])
-    assert lines[2].endswith("INFO - 127.0.0.1 malformed head")
+    assert re.search(r"INFO refused id=\w{14} client=127.0.0.1 status=400$", lines[2])
     assert re.search(r"key=- method=GET path=/healthz status=200 ", lines[3])
     assert len(lines) == 5, lines
     assert "secret" not in "\n".join(lines)

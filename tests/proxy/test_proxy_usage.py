@@ -126,6 +126,12 @@ def test_threads_may_add_at_the_same_time(path: Path) -> None:
     assert rows(path) == [("a", "m", 2000, 0, 0, 0)]
 
 
+def test_directory_that_is_not_there_is_told_in_one_line(path: Path) -> None:
+    """Before the proxy listens."""
+    with pytest.raises(ValueError, match=r"usage\.db cannot be used for the usage: No such file"):
+        Usage(path.parent / "none" / path.name)
+
+
 @pytest.mark.parametrize("content", [b"no database at all, but long enough to look at" * 100])
 def test_file_that_is_none_is_refused_in_one_line(path: Path, content: bytes) -> None:
     """Before the proxy listens."""
