@@ -81,7 +81,8 @@ def model_name(request: web.Request, body: bytes) -> str:
         return request.query.get("model", "")
     if "application/json" in kind:
         try:
-            data = json.loads(body)
+            # gjson, which reads it there, takes the first of two.
+            data = json.loads(body, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
         except ValueError:
             return ""
         name = data.get("model") if isinstance(data, dict) else None

@@ -404,6 +404,16 @@ def test_a_model_is_started_by_its_first_request(swap: Swap) -> None:
     assert f"<a> Health check passed on http://127.0.0.1:{swap.ports + 1}/health" in swap.logged()
 
 
+def test_of_two_models_in_one_request_the_first_counts(swap: Swap) -> None:
+    swap.start({"models": {"a": model(), "b": model()}})
+
+    body = b'{"model": "a", "model": "b"}'
+    told = swap.post("/v1/completions", content=body, headers={"Content-Type": "application/json"})
+
+    assert told.status_code == 200
+    assert swap.running() == {"a": "ready"}
+
+
 def test_unloading_waits_until_the_process_is_gone(swap: Swap) -> None:
     swap.start({"models": {"a": model(aliases=["x/y"])}})
     for method, path, answer in (
