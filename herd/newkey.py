@@ -31,14 +31,17 @@ def add_options(parser: ArgumentParser) -> None:
         "--overlap",
         type=_overlap,
         default="24h",
+        nargs="?",
+        const="",  # so that -5h gets our words, too
         metavar="24h",
-        help="how long the older key still works, as 30m, 24h or 7d (default: 24h)",
+        help="how long the older key still works, as 30m, 24h or 7d; 0m ends every older key of "
+        "this name at once (default: 24h)",
     )
 
 
 def _overlap(text: str) -> timedelta:
     if not (found := re.fullmatch(r"(\d{1,5})([mhd])", text)):
-        raise ArgumentTypeError(f"no time as 30m, 24h or 7d: {text!r}")
+        raise ArgumentTypeError("it is a time as 30m, 24h or 7d, or 0m for none")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
@@ -68,7 +71,7 @@ def _for_config(options: Namespace) -> str:
     ]
     if first and os.environ.get("API_KEYS", "").strip():
         lines += ["", "API_KEYS is set, too, but config.json wins: its keys are not shipped now."]
-    return "\n".join([*lines, *_lifetime(options, entry), *_tail(options.name, ended, "")])
+    return "\n".join([*lines, *_lifetime(options, entry), *_tail(options.name, old, ended, "")])
 
 
 def _for_data(options: Namespace, declared: Mapping[str, Sequence[Any]]) -> str:
@@ -83,14 +86,15 @@ def _for_data(options: Namespace, declared: Mapping[str, Sequence[Any]]) -> str:
     key, entry = _new_entry(options, old)
     lines = _head(options.name, key)
     for place, (theirs, until) in found.items():
-        if theirs and until:
-            lines += [f"In `api_keys` of {place}, in place of the entry of {options.name}:", ""]
-            lines += [f"  {_literal(until)}"]
+        if theirs:
+            which = "the entry" if until else "every entry"
+            lines += [f"In `api_keys` of {place}, in place of {which} of {options.name}:", ""]
+            lines += [f"  {_literal(until)}"] if until else []
         else:
             lines += [f"To `api_keys` of {place} add its entry, which holds no secret:", ""]
         lines += [f"  {_literal(entry)}", ""]
     lines = [*lines[:-1], *_lifetime(options, entry)]
-    return "\n".join([*lines, *_tail(options.name, ended, "then ")])
+    return "\n".join([*lines, *_tail(options.name, old, ended, "paste, then ")])
 
 
 def _of_name(options: Namespace, values: Sequence[Any]) -> list[Entry]:
@@ -101,7 +105,7 @@ def _rotated(
     options: Namespace, values: Sequence[Any], place: str
 ) -> tuple[list[Any], Entry | None, Entry | None]:
     """What stays of a list beside the new entry, and the older entry of its name, as it is and
-    as it ends."""
+    as it ends, if it does not at once."""
     _checked(values)
     now = datetime.now(UTC).replace(microsecond=0)
     over = [e for e in _of_name(options, values) if _end(e) <= now.timestamp()]
@@ -111,13 +115,15 @@ def _rotated(
         raise ValueError(f"{place} has a key of {options.name} already; {words}")
     if options.rotate and not live:
         raise ValueError(_nothing_to_rotate(options.name, place))
-    if len(live) > 1:
-        words = "remove the one that ends first"
-        raise ValueError(f"{place} has two keys of {options.name}, as of a rotation; {words}")
     kept = [value for value in values if value not in over]
     if not live:
         return kept, None, None
-    (old,) = live
+    *others, old = sorted(live, key=_end)
+    if not options.overlap:
+        return [value for value in kept if value not in live], old, None
+    if others:
+        words = "`--rotate --overlap 0m` replaces both at once; or remove the one that ends first"
+        raise ValueError(f"{place} has two keys of {options.name}, as of a rotation; {words}")
     end = now + options.overlap
     ended = old if _end(old) <= end.timestamp() else {**old, "expires": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
     return [ended if value is old else value for value in kept], old, ended
@@ -169,11 +175,11 @@ def _head(name: str, key: str) -> list[str]:
     return [f"A new key for {name}. It is shown only now, and stored nowhere:", "", f"  {key}", ""]
 
 
-def _tail(name: str, old: Entry | None, then: str) -> list[str]:
-    until = [f"The older key of {name} works until {old['expires']}."] if old else []
+def _tail(name: str, old: Entry | None, ended: Entry | None, then: str) -> list[str]:
+    end = f"works until {ended['expires']}" if ended else "ends with the next deploy"
     return [
         "",
-        *until,
+        *([f"The older key of {name} {end}."] if old else []),
         f"Next: {then}`make deploy`. So that it and `make chat` can try the endpoint, give this",
         "shell the key, to be pasted in the dark and kept out of its history:",
         "",

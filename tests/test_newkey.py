@@ -180,7 +180,9 @@ def test_a_life_that_nobody_can_tell_is_asked_for() -> None:
 def test_a_third_key_of_a_name_waits_until_the_first_has_ended() -> None:
     make("anna")
     make("anna", "--rotate")
-    with pytest.raises(ValueError, match="two keys of anna"):
+    with pytest.raises(
+        ValueError, match=r"two keys of anna.*`--rotate --overlap 0m` replaces both"
+    ):
         make("anna", "--rotate")
 
     old, new = config()
@@ -202,12 +204,30 @@ def test_an_expired_key_is_replaced_without_a_rotation() -> None:
     assert entry["sha256"] != HASH
 
 
-@pytest.mark.parametrize("overlap", ["soon", "1w", "", "-1h"])
+@pytest.mark.parametrize("rotations", [0, 1])
+def test_a_leaked_key_is_replaced_at_once_even_within_an_overlap(rotations: int) -> None:
+    make("anna", "--rpm", "60")
+    make("ben")
+    for _ in range(rotations):
+        make("anna", "--rotate")
+    before = config()
+    in_data = make("anna", "--rotate", "--overlap", "0m", **{"group_data/all.py": before})
+    text = make("anna", "--rotate", "--overlap", "0m")
+
+    ben, new = config()
+    assert (ben["name"], new["name"], new["rpm"]) == ("ben", "anna", 60)
+    assert new["sha256"] == digest_of(key_in(text)).hex()
+    assert "The older key of anna ends with the next deploy." in text
+    assert "in place of every entry of anna:" in in_data
+    assert len(entries_in(in_data)) == 1
+
+
+@pytest.mark.parametrize("overlap", ["=soon", "=1w", "=", "=-1h", " -5h", ""])
 def test_an_overlap_is_a_time(overlap: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        make("anna", f"--overlap={overlap}")
+        make("anna", *f"--overlap{overlap}".split(" "))
 
-    assert "no time as 30m, 24h or 7d" in capsys.readouterr().err
+    assert "--overlap: it is a time as 30m, 24h or 7d" in capsys.readouterr().err
 
 
 # -- To group_data
@@ -222,6 +242,7 @@ def test_where_data_has_keys_the_entry_is_to_be_pasted_there() -> None:
     assert entry["name"] == "ben"
     assert entry["sha256"] == digest_of(key_in(text)).hex()
     assert "To `api_keys` of group_data/all.py add" in text
+    assert "Next: paste, then `make deploy`." in text
     assert not keys.CONFIG.exists()
 
 
