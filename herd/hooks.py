@@ -1,7 +1,8 @@
 """What happens around a connection; config.py installs it.
 
 Before the first connection, the settings of all hosts are checked together: deploy code runs
-host by host, so the first bad host would hide the problems of the others.
+host by host, so the first bad host would hide the problems of the others. And a limit that
+matches no host is an error: pyinfra would do nothing, and call that a success.
 """
 
 import socket
@@ -42,6 +43,9 @@ def install(state: Any, *, check: bool) -> None:
     def init(*arguments: Any, **options: Any) -> None:
         initialise(*arguments, **options)
         state.add_callback_handler(Connected())
+        if state.limit_hosts == [] and len(state.inventory):
+            there = ", ".join(host.name for host in state.inventory)
+            raise CliError(f"no host is left by --limit or --exclude; hosts: {there}")
         if check:
             try:
                 plan.make(state.inventory)

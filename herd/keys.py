@@ -4,13 +4,15 @@ They are shipped as the config.json of a Mac and are checked by the proxy's own 
 clear text is only held here, to try the endpoint with; HERD_API_KEY is the place for it.
 """
 
+import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from herd.core.settings import Settings
 from proxy.keyring import Key, Keys, Scope
@@ -36,6 +38,13 @@ class Held:
         return self.key is not None and self.key.may_use(model)
 
 
+class Mark(NamedTuple):
+    """Enough of an entry to see that it changed: its name, and the beginning of a digest."""
+
+    name: str
+    digest: str
+
+
 @dataclass(frozen=True)
 class Shipped:
     """The config.json of a Mac, which may hold plain keys, and the keys that it lets in."""
@@ -46,8 +55,13 @@ class Shipped:
     @property
     def names(self) -> list[str]:
         """How the proxy calls the keys, with what a person should know of them."""
-        now = time.time()
-        return [f"{k.name} (expired)" if k.expired(now) else k.name for k in self.keys.entries]
+        return [f"{key.name}{_ending(key)}" for key in self.keys.entries]
+
+    @property
+    def marks(self) -> list[Mark]:
+        """What scripts/key-marks.sh says of this file."""
+        entries = enumerate(json.loads(self.text)["apiKeys"], start=1)
+        return [_mark(number, entry) for number, entry in entries]
 
     def held(self) -> Held:
         """The key to try the endpoint with: HERD_API_KEY, else a plain one of this workstation."""
@@ -143,6 +157,39 @@ def faults_in_origins(origins: Sequence[str]) -> Iterator[tuple[str, str]]:
     for origin in origins:
         if faults_of_origins([origin]):
             yield f"{origin!r} is no web origin.", _ORIGINS_FIX
+
+
+def difference(there: Iterable[Mark], wanted: Iterable[Mark]) -> str:
+    """Whose keys come, go or change, as `+ ben, - carl, changed: anna`; "" if none does."""
+    before, after = _by_name(there), _by_name(wanted)
+    changed = ", ".join(n for n in after if n in before and after[n] != before[n])
+    come = [f"+ {name}" for name in after if name not in before]
+    go = [f"- {name}" for name in before if name not in after]
+    return ", ".join([*come, *go, *([f"changed: {changed}"] if changed else [])])
+
+
+def _by_name(marks: Iterable[Mark]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for mark in marks:
+        found.setdefault(mark.name, set()).add(mark.digest)
+    return found
+
+
+def _mark(number: int, entry: Any) -> Mark:
+    lines = json.dumps([entry], indent=2).splitlines()[1:-1]
+    name = f"#{number}"
+    if isinstance(entry, dict):
+        lines, name = lines[1:-1], entry["name"]
+    text = "".join(line.lstrip(" ").removesuffix(",") for line in lines)
+    return Mark(name, hashlib.sha256(text.encode()).hexdigest()[:4])
+
+
+def _ending(key: Key) -> str:
+    if key.expires is None:
+        return ""
+    if key.expired(time.time()):
+        return " (expired)"
+    return f" (until {datetime.fromtimestamp(key.expires, UTC):%Y-%m-%d %H:%M} UTC)"
 
 
 def _unusable(key: Key) -> str:

@@ -24,20 +24,24 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--rotate",
         action="store_true",
-        help="replace a key of this name: same models, scopes and limits, where not given anew",
+        help="replace a key of this name: same models, scopes, limits and lifetime, where not "
+        "given anew",
     )
     parser.add_argument(
         "--overlap",
         type=_overlap,
         default="24h",
+        nargs="?",
+        const="",  # so that -5h gets our words, too
         metavar="24h",
-        help="how long the older key still works, as 30m, 24h or 7d (default: 24h)",
+        help="how long the older key still works, as 30m, 24h or 7d; 0m ends every older key of "
+        "this name at once (default: 24h)",
     )
 
 
 def _overlap(text: str) -> timedelta:
     if not (found := re.fullmatch(r"(\d{1,5})([mhd])", text)):
-        raise ArgumentTypeError(f"no time as 30m, 24h or 7d: {text!r}")
+        raise ArgumentTypeError("it is a time as 30m, 24h or 7d, or 0m for none")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
@@ -55,8 +59,8 @@ def make(options: Namespace, declared: Mapping[str, Sequence[Any]]) -> str:
 def _for_config(options: Namespace) -> str:
     first = not keys.CONFIG.exists()
     document: Entry = {"apiKeys": []} if first else keys.read_config()
-    kept, old = _rotated(options, document["apiKeys"], "config.json")
-    key, entry = new_entry(options, old)
+    kept, old, ended = _rotated(options, document["apiKeys"], "config.json")
+    key, entry = _new_entry(options, old)
     _write({**document, "apiKeys": _checked([*kept, entry])})
     lines = _head(options.name, key)
     lines += [
@@ -67,27 +71,30 @@ def _for_config(options: Namespace) -> str:
     ]
     if first and os.environ.get("API_KEYS", "").strip():
         lines += ["", "API_KEYS is set, too, but config.json wins: its keys are not shipped now."]
-    return "\n".join([*lines, *_tail(options.name, old, "")])
+    return "\n".join([*lines, *_lifetime(options, entry), *_tail(options.name, old, ended, "")])
 
 
 def _for_data(options: Namespace, declared: Mapping[str, Sequence[Any]]) -> str:
     found = {
-        place: (_rotated(options, values, place)[1] if _of_name(options, values) else None)
+        place: _rotated(options, values, place)[1:] if _of_name(options, values) else (None, None)
         for place, values in declared.items()
     }
-    olds = [old for old in found.values() if old]
+    olds = [(old, ended) for old, ended in found.values() if old]
     if options.rotate and not olds:
         raise ValueError(_nothing_to_rotate(options.name, ", ".join(declared)))
-    key, entry = new_entry(options, olds[0] if olds else None)
+    old, ended = olds[0] if olds else (None, None)
+    key, entry = _new_entry(options, old)
     lines = _head(options.name, key)
-    for place, old in found.items():
-        if old:
-            lines += [f"In `api_keys` of {place}, in place of the entry of {options.name}:", ""]
-            lines += [f"  {_literal(old)}"]
+    for place, (theirs, until) in found.items():
+        if theirs:
+            which = "the entry" if until else "every entry"
+            lines += [f"In `api_keys` of {place}, in place of {which} of {options.name}:", ""]
+            lines += [f"  {_literal(until)}"] if until else []
         else:
             lines += [f"To `api_keys` of {place} add its entry, which holds no secret:", ""]
         lines += [f"  {_literal(entry)}", ""]
-    return "\n".join([*lines[:-1], *_tail(options.name, olds[0] if olds else None, "then ")])
+    lines = [*lines[:-1], *_lifetime(options, entry)]
+    return "\n".join([*lines, *_tail(options.name, old, ended, "paste, then ")])
 
 
 def _of_name(options: Namespace, values: Sequence[Any]) -> list[Entry]:
@@ -96,8 +103,9 @@ def _of_name(options: Namespace, values: Sequence[Any]) -> list[Entry]:
 
 def _rotated(
     options: Namespace, values: Sequence[Any], place: str
-) -> tuple[list[Any], Entry | None]:
-    """What stays of a list beside the new entry, and the older entry of its name, which ends."""
+) -> tuple[list[Any], Entry | None, Entry | None]:
+    """What stays of a list beside the new entry, and the older entry of its name, as it is and
+    as it ends, if it does not at once."""
     _checked(values)
     now = datetime.now(UTC).replace(microsecond=0)
     over = [e for e in _of_name(options, values) if _end(e) <= now.timestamp()]
@@ -107,16 +115,46 @@ def _rotated(
         raise ValueError(f"{place} has a key of {options.name} already; {words}")
     if options.rotate and not live:
         raise ValueError(_nothing_to_rotate(options.name, place))
-    if len(live) > 1:
-        words = "remove the one that ends first"
-        raise ValueError(f"{place} has two keys of {options.name}, as of a rotation; {words}")
     kept = [value for value in values if value not in over]
     if not live:
-        return kept, None
-    (old,) = live
+        return kept, None, None
+    *others, old = sorted(live, key=_end)
+    if not options.overlap:
+        return [value for value in kept if value not in live], old, None
+    if others:
+        words = "`--rotate --overlap 0m` replaces both at once; or remove the one that ends first"
+        raise ValueError(f"{place} has two keys of {options.name}, as of a rotation; {words}")
     end = now + options.overlap
     ended = old if _end(old) <= end.timestamp() else {**old, "expires": f"{end:%Y-%m-%dT%H:%M:%SZ}"}
-    return [ended if value is old else value for value in kept], ended
+    return [ended if value is old else value for value in kept], old, ended
+
+
+def _new_entry(options: Namespace, old: Entry | None) -> tuple[str, Entry]:
+    """A key and its entry, with the rights of the older one and as long a life as it was given."""
+    if old and old.get("expires") and options.expires is None:
+        options = Namespace(**{**vars(options), "expires": _end_of_successor(old)})
+    return new_entry(options, old)
+
+
+def _end_of_successor(old: Entry) -> str:
+    created, expires = old.get("created"), old["expires"]
+    if not created:
+        words = (
+            'has "expires" but no "created", so its lifetime is unknown; give one: --expires 90d'
+        )
+        raise ValueError(f"the key of {old['name']} {words}")
+    in_days = len(expires) == 10
+    begin = instant(created[:10] if in_days else created, end_of_day=False)
+    life = timedelta(seconds=instant(expires, end_of_day=False) - begin)
+    return f"{datetime.now(UTC) + life:{'%Y-%m-%d' if in_days else '%Y-%m-%dT%H:%M:%SZ'}}"
+
+
+def _lifetime(options: Namespace, entry: Entry) -> list[str]:
+    """Of a lifetime that nobody typed."""
+    if "expires" not in entry or options.expires:
+        return []
+    words = f"It works until {entry['expires']}: for as long as the older key of {options.name} was"
+    return ["", f"{words} to;", "`--expires` says otherwise."]
 
 
 def _end(entry: Entry) -> float:
@@ -137,11 +175,11 @@ def _head(name: str, key: str) -> list[str]:
     return [f"A new key for {name}. It is shown only now, and stored nowhere:", "", f"  {key}", ""]
 
 
-def _tail(name: str, old: Entry | None, then: str) -> list[str]:
-    until = [f"The older key of {name} works until {old['expires']}."] if old else []
+def _tail(name: str, old: Entry | None, ended: Entry | None, then: str) -> list[str]:
+    end = f"works until {ended['expires']}" if ended else "ends with the next deploy"
     return [
         "",
-        *until,
+        *([f"The older key of {name} {end}."] if old else []),
         f"Next: {then}`make deploy`. So that it and `make chat` can try the endpoint, give this",
         "shell the key, to be pasted in the dark and kept out of its history:",
         "",

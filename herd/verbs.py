@@ -243,16 +243,18 @@ def _talk(host: Any, settings: Settings, prompt: str, *, model: str | None, stre
         print(f"[{host.name}] no key to ask with: {why}", file=sys.stderr)
         return False
     url = public_proxy(settings, plan.address(host))
-    print(f"[{host.name}] {name} at {url}: ", end="", flush=True)
+    head, begun = f"[{host.name}] {name} at {url}: ", False
     try:
         answer = chat.complete(
             url, held.secret, name, prompt, stream=stream, certificate=certificate
         )
         for piece in answer:
-            print(piece, end="", flush=True)
-        print()
+            print(piece if begun else f"{head}{piece}", end="", flush=True)
+            begun = True
+        print("" if begun else head)
     except chat.ChatError as error:
-        print(flush=True)
+        if begun:
+            print(flush=True)
         print(f"[{host.name}] {error}", file=sys.stderr)
         return False
     return True

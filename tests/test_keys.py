@@ -77,6 +77,24 @@ def test_an_expired_key_is_shipped_and_named_as_such() -> None:
     assert found.names == ["anna (expired)", "ben"]
 
 
+def test_a_person_sees_which_key_of_a_name_ends() -> None:
+    end = "2199-11-23T21:00:00Z"
+    found = shipped(entry("anna", ANNA, expires=end), entry("anna", BEN))
+
+    assert found.names == ["anna (until 2199-11-23 21:00 UTC)", "anna"]
+
+
+def test_who_comes_goes_and_changes_is_told_by_name() -> None:
+    anna, ben, carl = (entry(name, f"sk-{name}-0123456789") for name in ("anna", "ben", "carl"))
+    there, wanted = shipped(anna, carl), shipped({**anna, "rpm": 3}, ben)
+
+    assert keys.difference(there.marks, wanted.marks) == "+ ben, - carl, changed: anna"
+    assert keys.difference(there.marks, there.marks) == ""
+    assert keys.difference([], wanted.marks) == "+ anna, + ben"
+    old = entry("anna", ANNA, expires="2199-01-01")
+    assert keys.difference(shipped(anna).marks, shipped(old, anna).marks) == "changed: anna"
+
+
 def test_no_key_shows_in_what_is_logged() -> None:
     keys.CONFIG.write_text(json.dumps({"apiKeys": [PLAIN]}))
     found = shipped()

@@ -115,7 +115,6 @@ def test_a_rotated_key_has_the_same_rights_and_the_older_one_ends() -> None:
 
     old, ben, new = config()
     assert (ben["name"], new["name"], new["models"], new["rpm"]) == ("ben", "anna", ["gpt-*"], 30)
-    assert "expires" not in new
     left = instant(old["expires"], end_of_day=True) - datetime.now(UTC).timestamp()
     assert 0 <= 7200 - left < 60
     assert f"works until {old['expires']}" in text
@@ -127,15 +126,63 @@ def test_a_key_that_ends_sooner_than_the_overlap_still_does() -> None:
         json.dumps({"apiKeys": [{"name": "anna", "sha256": HASH, "expires": soon}]})
     )
 
-    make("anna", "--rotate")
+    make("anna", "--rotate", "--expires", "90d")
 
     assert config()[0]["expires"] == soon
+
+
+def in_days(days: int) -> str:
+    return f"{datetime.now(UTC) + timedelta(days=days):%Y-%m-%d}"
+
+
+def test_a_rotated_key_gets_as_long_a_life_as_the_older_one_had_unless_told_otherwise() -> None:
+    old = {"name": "anna", "sha256": HASH, "created": in_days(-80), "expires": in_days(10)}
+    keys.CONFIG.write_text(json.dumps({"apiKeys": [old]}))
+    in_data = make("anna", "--rotate", **{"group_data/all.py": [old]})
+    text = make("anna", "--rotate")
+
+    assert [entry["expires"] for entry in (config()[1], entries_in(in_data)[1])] == [
+        in_days(90)
+    ] * 2
+    for words in (text, in_data):
+        assert f"It works until {in_days(90)}: for as long as the older key of anna was" in words
+
+    keys.CONFIG.write_text(json.dumps({"apiKeys": [old]}))
+    make("anna", "--rotate", "--expires", "7d")
+    assert config()[1]["expires"] == in_days(7)
+
+
+def test_a_life_of_hours_is_as_long_again() -> None:
+    now = datetime.now(UTC)
+    old = {
+        "name": "anna",
+        "sha256": HASH,
+        "created": f"{now - timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}",
+        "expires": f"{now + timedelta(hours=4):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    keys.CONFIG.write_text(json.dumps({"apiKeys": [old]}))
+
+    make("anna", "--rotate")
+
+    left = instant(config()[1]["expires"], end_of_day=True) - now.timestamp()
+    assert abs(left - 6 * 3600) < 60
+
+
+def test_a_life_that_nobody_can_tell_is_asked_for() -> None:
+    old = {"name": "anna", "sha256": HASH, "expires": in_days(10)}
+    keys.CONFIG.write_text(json.dumps({"apiKeys": [old]}))
+
+    with pytest.raises(ValueError, match=r'no "created".*--expires 90d'):
+        make("anna", "--rotate")
+    assert config() == [old]
 
 
 def test_a_third_key_of_a_name_waits_until_the_first_has_ended() -> None:
     make("anna")
     make("anna", "--rotate")
-    with pytest.raises(ValueError, match="two keys of anna"):
+    with pytest.raises(
+        ValueError, match=r"two keys of anna.*`--rotate --overlap 0m` replaces both"
+    ):
         make("anna", "--rotate")
 
     old, new = config()
@@ -157,12 +204,30 @@ def test_an_expired_key_is_replaced_without_a_rotation() -> None:
     assert entry["sha256"] != HASH
 
 
-@pytest.mark.parametrize("overlap", ["soon", "1w", "", "-1h"])
+@pytest.mark.parametrize("rotations", [0, 1])
+def test_a_leaked_key_is_replaced_at_once_even_within_an_overlap(rotations: int) -> None:
+    make("anna", "--rpm", "60")
+    make("ben")
+    for _ in range(rotations):
+        make("anna", "--rotate")
+    before = config()
+    in_data = make("anna", "--rotate", "--overlap", "0m", **{"group_data/all.py": before})
+    text = make("anna", "--rotate", "--overlap", "0m")
+
+    ben, new = config()
+    assert (ben["name"], new["name"], new["rpm"]) == ("ben", "anna", 60)
+    assert new["sha256"] == digest_of(key_in(text)).hex()
+    assert "The older key of anna ends with the next deploy." in text
+    assert "in place of every entry of anna:" in in_data
+    assert len(entries_in(in_data)) == 1
+
+
+@pytest.mark.parametrize("overlap", ["=soon", "=1w", "=", "=-1h", " -5h", ""])
 def test_an_overlap_is_a_time(overlap: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        make("anna", f"--overlap={overlap}")
+        make("anna", *f"--overlap{overlap}".split(" "))
 
-    assert "no time as 30m, 24h or 7d" in capsys.readouterr().err
+    assert "--overlap: it is a time as 30m, 24h or 7d" in capsys.readouterr().err
 
 
 # -- To group_data
@@ -177,6 +242,7 @@ def test_where_data_has_keys_the_entry_is_to_be_pasted_there() -> None:
     assert entry["name"] == "ben"
     assert entry["sha256"] == digest_of(key_in(text)).hex()
     assert "To `api_keys` of group_data/all.py add" in text
+    assert "Next: paste, then `make deploy`." in text
     assert not keys.CONFIG.exists()
 
 

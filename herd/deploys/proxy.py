@@ -3,7 +3,7 @@
 from pyinfra.api import HiddenValue, deploy
 
 from herd.deploys.desired import desired
-from herd.operations import files, proxy
+from herd.operations import proxy
 
 
 @deploy("Proxy")
@@ -15,7 +15,7 @@ def install() -> None:
     want = desired()
     layout = want.layout
     proxy.installed(name="Install the proxy", layout=layout, bundle=want.bundle)
-    files.secret(name="Write the API keys", path=layout.keys, content=HiddenValue(want.keys.text))
+    proxy.keys(name="Write the API keys", layout=layout, shipped=HiddenValue(want.keys))
     proxy.certificate(
         name="Write the certificate",
         layout=layout,

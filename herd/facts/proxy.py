@@ -1,4 +1,4 @@
-"""Which releases and environments of the proxy are on the Mac."""
+"""Which releases and environments of the proxy are on the Mac, and whose keys."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pyinfra.api import FactBase, FactProcessError, StringCommand
 
 from herd.facts.script import script
+from herd.keys import Mark
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,16 @@ class Releases(FactBase[Installed]):
                 raise FactProcessError(f"not a release or environment: {line!r}")
             paths[kind].add(f"{self.directory}/{name}")
         return Installed(frozenset(paths["whole"]), frozenset(paths["junk"]))
+
+
+class KeyMarks(FactBase[list[Mark]]):
+    """Of each key of a config.json; no key, nor its hash, is asked for."""
+
+    default = list
+
+    def command(self, path: str) -> StringCommand:
+        return script("key-marks", path)
+
+    def process(self, output: Iterable[str]) -> list[Mark]:
+        # It is for a person to read, so a file that says nothing to us is no failure.
+        return [Mark(*words) for line in output if len(words := line.split()) == 2]

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from typing import Any
 
 from pyinfra import host, logger
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
@@ -60,21 +59,6 @@ def text(path: str, content: str, *, mode: str = "644") -> Commands:
         return
     show_diff(path, content)
     yield from write(path, content, mode)
-
-
-@operation()
-def secret(path: str, content: Any) -> Commands:
-    """
-    Keep a file that only its owner reads, and whose content is never shown.
-
-    + path: absolute path; its directory is made when missing
-    + content: the whole text in a HiddenValue, as pyinfra prints arguments
-    """
-    (entry,) = host.get_fact(State, paths=[path])
-    if is_as_wanted(entry, content.unmask(), "600"):
-        host.noop(f"{path} is as wanted")
-        return
-    yield from write(path, content.unmask(), "600")
 
 
 @operation()

@@ -10,9 +10,10 @@ from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 from herd.core.bundle import Bundle
 from herd.core.jobs import PROXY
 from herd.core.layout import Layout
-from herd.facts.files import State
-from herd.facts.proxy import Releases
+from herd.facts.files import Entry, State
+from herd.facts.proxy import KeyMarks, Releases
 from herd.facts.script import script
+from herd.keys import Shipped, difference
 from herd.operations.commands import Commands, operation, shown
 from herd.operations.files import is_as_wanted, write
 from herd.tls import Pair
@@ -42,6 +43,32 @@ def installed(layout: Layout, bundle: Bundle) -> Commands:
         python = layout.brew(layout.settings.proxy_python.replace("@", ""))
         prefix = layout.settings.homebrew_prefix
         yield shown("proxy-environment", prefix, python, environment, requirements)
+
+
+@operation()
+def keys(layout: Layout, shipped: Any) -> Commands:
+    """
+    Keep the config.json of the proxy, and say whose keys come, go or change.
+
+    + layout: where the stack lives
+    + shipped: a `herd.keys.Shipped` in a HiddenValue
+    """
+    want: Shipped = shipped.unmask()
+    (entry,) = host.get_fact(State, paths=[layout.keys])
+    if is_as_wanted(entry, want.text, "600"):
+        host.noop("the keys are as wanted")
+        return
+    if not host.state.is_executing:  # once, and in a plan
+        _say_whose_keys_change(layout.keys, entry, want)
+    yield from write(layout.keys, want.text, "600")
+
+
+def _say_whose_keys_change(path: str, entry: Entry, want: Shipped) -> None:
+    there = host.get_fact(KeyMarks, path=path) if entry.kind == "file" else []
+    if entry.kind == "file" and not there:
+        return
+    if words := difference(there, want.marks):
+        host.log(f"keys: {words}")
 
 
 @operation()

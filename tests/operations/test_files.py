@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from herd.operations import files
-from tests.operations.harness import Run, hidden, leaks, run
+from tests.operations.harness import Run, leaks, run
 
 PATH = "/Users/me/my stack/it's"
 QUOTED = "'/Users/me/my stack/it'\"'\"'s'"
@@ -21,10 +21,6 @@ def state(content: str = CONTENT, mode: str = "644") -> str:
 
 def text(answer: str, **options: Any) -> Run:
     return run(files.text, path=PATH, content=CONTENT, answers={"state": answer}, **options)
-
-
-def secret(answer: str) -> Run:
-    return run(files.secret, path=PATH, content=hidden(SECRET), answers={"state": answer})
 
 
 def write(mode: str) -> list[str]:
@@ -74,31 +70,6 @@ def test_a_failed_upload_leaves_the_old_file() -> None:
 
     assert found.failed
     assert found.sent == write("644")[:1]
-
-
-def test_a_secret_that_is_as_wanted_is_left_alone() -> None:
-    assert secret(state(SECRET, "600")).untouched
-
-
-@pytest.mark.parametrize("answer", ["absent", "link", state(SECRET, "644"), state("x", "600")])
-def test_a_secret_is_written_for_its_owner_only(answer: str) -> None:
-    found = secret(answer)
-
-    assert found.sent == write("600")
-    assert found.uploads == {f"{PATH}.new": SECRET}
-
-
-def test_a_secret_shows_nowhere() -> None:
-    for answer in ("absent", state(SECRET, "600")):
-        assert leaks(secret(answer), "sk-me-0123456789") == []
-
-
-def test_a_secret_shows_nowhere_with_diff_either() -> None:
-    found = run(
-        files.secret, path=PATH, content=hidden(SECRET), answers={"state": "absent"}, diff=True
-    )
-
-    assert leaks(found, "sk-me-0123456789") == []
 
 
 def test_the_harness_would_see_a_secret() -> None:

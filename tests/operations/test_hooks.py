@@ -132,3 +132,16 @@ def test_an_ad_hoc_command_needs_no_settings(project: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "no setting" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [["deploy.py", "-y"], ["deploy.py", "--dry"], ["exec", "uptime"]])
+def test_a_limit_that_matches_no_host_fails_and_names_those_that_are_there(
+    project: Path, words: list[str]
+) -> None:
+    done = pyinfra(project, "--limit", "@fake/oen", *words)
+    said = done.stdout + done.stderr
+
+    assert done.returncode != 0
+    assert "no host is left by --limit or --exclude; hosts: @fake/one, @fake/two" in said
+    assert "Connect" not in said
+    assert "Traceback" not in said

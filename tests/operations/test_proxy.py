@@ -1,10 +1,16 @@
 """The proxy's code and environment: made beside the old ones, which go when nothing uses them."""
 
 import hashlib
+import json
 
+import pytest
+
+from herd import keys
 from herd.core.text import shell_quote
 from herd.operations import proxy
 from herd.tls import Pair
+from proxy.keyring import digest_of
+from proxy.keys import parse_keys
 from tests.core.samples import BUNDLE, layout
 from tests.operations.harness import Run, hidden, leaks, run
 
@@ -136,3 +142,56 @@ def test_what_nothing_uses_goes_at_once() -> None:
     )
 
     assert found.sent == [f"rm -rf {q(PLACE.proxy + '/a b')} {q(PLACE.proxy + '/release-0')}"]
+
+
+# -- Keys
+
+PLAIN = "sk-plain-EXAMPLE-0123456789"
+HASH = digest_of("sk-ben-EXAMPLE-0123456789").hex()
+
+
+def shipped(*values: object) -> keys.Shipped:
+    text = json.dumps({"apiKeys": list(values)}, indent=2) + "\n"
+    return keys.Shipped(text, parse_keys(text))
+
+
+def keep(want: keys.Shipped, state: str, *marks: str, diff: bool = False) -> Run:
+    answers = {"state": state, "key-marks": marks}
+    return run(proxy.keys, layout=PLACE, shipped=hidden(want), answers=answers, diff=diff)
+
+
+def is_told(found: Run, words: str) -> bool:
+    return any(line.endswith(words) for line in found.everything)
+
+
+def test_keys_that_are_as_wanted_are_asked_for_nothing_more() -> None:
+    want = shipped(PLAIN)
+    sha = hashlib.sha256(want.text.encode()).hexdigest()
+    found = keep(want, f"file 600 {sha}  -")
+
+    assert found.untouched
+    assert found.asked == [f"state {q(PLACE.keys)}"]
+    assert keep(want, f"file 644 {sha}  -").uploads == {f"{PLACE.keys}.new": want.text}
+
+
+def test_it_is_told_in_words_whose_keys_change() -> None:
+    want = shipped(PLAIN, {"name": "ben", "sha256": HASH})
+    same = want.marks[0]
+
+    found = keep(want, "file 600 00", " ".join(same), "ben 0000", "carl 0000")
+
+    assert is_told(found, "keys: - carl, changed: ben")
+    assert is_told(keep(want, "absent"), "keys: + #1, + ben")
+    assert not any("keys: " in line for line in keep(want, "file 600 00").everything)
+    assert found.uploads == {f"{PLACE.keys}.new": want.text}
+
+
+@pytest.mark.parametrize("state", ["absent", "link", "file 644 00", "file 600 00", "directory 700"])
+@pytest.mark.parametrize("diff", [True, False])
+def test_keys_are_written_for_their_owner_only_and_show_nowhere(state: str, diff: bool) -> None:
+    want = shipped(PLAIN, {"name": "ben", "sha256": HASH})
+    found = keep(want, state, diff=diff)
+
+    assert any(words.startswith("chmod 600 ") for words in found.sent)
+    assert (found.planned, found.changed) == (True, True)
+    assert leaks(found, PLAIN) == leaks(found, HASH) == []
