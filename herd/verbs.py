@@ -316,7 +316,8 @@ def foreground(remotes: Sequence[Remote]) -> None:
     command = remote.layout.start_command
     if remote.host.name.startswith("@local"):
         _become([command])
-    _become([*ssh_command(remote.host, "-t"), shlex.quote(command)])
+    # A terminal even where there is none here: what hangs up there, when the connection ends.
+    _become([*ssh_command(remote.host, "-tt"), shlex.quote(command)])
 
 
 def dashboard(inventory: str, limits: Sequence[str]) -> None:

@@ -58,7 +58,7 @@ def keys(layout: Layout, shipped: Any) -> Commands:
     if is_as_wanted(entry, want.text, "600"):
         host.noop("the keys are as wanted")
         return
-    if not host.state.is_executing:  # once, and in a plan
+    if not (host.state.is_executing and host.state.should_check_for_changes()):  # once
         _say_whose_keys_change(layout.keys, entry, want)
     yield from write(layout.keys, want.text, "600")
 

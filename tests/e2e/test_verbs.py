@@ -251,11 +251,13 @@ def test_run_takes_over_from_the_background_until_ctrl_c(fleet: Fleet) -> None:
     assert mac.run("pgrep -f llama-").stdout == ""
 
 
-def test_run_ends_when_the_connection_does(fleet: Fleet) -> None:
+@pytest.mark.parametrize("terminal", [True, False])
+def test_run_ends_when_the_connection_does(fleet: Fleet, terminal: bool) -> None:
     """A lost connection hangs up the terminal; a model of 63 GB must not stay in memory."""
     mac = fleet["mac1"]
-    with under_way(fleet, "run", terminal=True) as (process, keyboard):
-        until(lambda: Output(keyboard).has("listening on 0.0.0.0"))
+    with under_way(fleet, "run", terminal=terminal) as (process, descriptor):
+        screen = Output(descriptor)
+        until(lambda: screen.has("listening on 0.0.0.0"))
         until(lambda: both_served(mac))
         assert fleet.says() == SENTENCE
         process.kill()
