@@ -243,18 +243,16 @@ def _talk(host: Any, settings: Settings, prompt: str, *, model: str | None, stre
         print(f"[{host.name}] no key to ask with: {why}", file=sys.stderr)
         return False
     url = public_proxy(settings, plan.address(host))
-    head, begun = f"[{host.name}] {name} at {url}: ", False
+    print(f"[{host.name}] {name} at {url}: ", end="", flush=True)
     try:
         answer = chat.complete(
             url, held.secret, name, prompt, stream=stream, certificate=certificate
         )
         for piece in answer:
-            print(piece if begun else f"{head}{piece}", end="", flush=True)
-            begun = True
-        print("" if begun else head)
+            print(piece, end="", flush=True)
+        print()
     except chat.ChatError as error:
-        if begun:
-            print(flush=True)
+        print(flush=True)
         print(f"[{host.name}] {error}", file=sys.stderr)
         return False
     return True
