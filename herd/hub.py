@@ -12,8 +12,9 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import filter_repo_objects
+from huggingface_hub.utils import build_hf_headers, filter_repo_objects, get_session
 
+from herd.core import gguf
 from herd.core.settings import Model
 from herd.core.splits import first_file
 from herd.core.transfers import File, Resolved
@@ -76,3 +77,54 @@ def _repository(repo: str, revision: str) -> tuple[str, dict[str, int]] | str:
     except Exception as error:  # of whichever HTTP client huggingface_hub uses
         return f"{endpoint()} does not answer for {repo}: {error}"
     return info.sha or revision, {file.rfilename: file.size or 0 for file in info.siblings or []}
+
+
+def read_facts(model: Resolved) -> gguf.Facts:
+    """What the header of a model's first file says, by a few ranges of it.
+
+    Raises ValueError, in words.
+    """
+    (first,) = (file for file in model.files if file.path == model.first)
+    try:
+        return gguf.read_facts(Ranges(model.url(first)))
+    except gguf.GgufError as error:
+        raise ValueError(f"{model.repo}: {first.path} cannot be read: {error}") from None
+
+
+class Ranges:
+    """A file of the Hub as a gguf.Source; `fetched` counts its bytes."""
+
+    def __init__(self, url: str) -> None:
+        self.fetched = 0
+        self._url = url
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Raises ValueError when the Hub does not give it."""
+        ranges = {"Range": f"bytes={offset}-{offset + size - 1}", "Accept-Encoding": "identity"}
+        # The client follows to where the bytes are, and leaves the token behind.
+        headers = build_hf_headers(token=token() or False, headers=ranges)
+        data = b""
+        try:
+            with get_session().stream(
+                "GET", self._url, headers=headers, follow_redirects=True, timeout=30
+            ) as answer:
+                status = answer.status_code
+                if status == 206 or (status == 200 and offset == 0):
+                    # Whoever ignores the range would send all of the weights.
+                    for piece in answer.iter_bytes(1 << 16):
+                        data += piece
+                        if len(data) >= size:
+                            break
+        except Exception as error:  # of whichever HTTP client huggingface_hub uses
+            raise ValueError(f"{endpoint()} does not answer for {self._url}: {error}") from error
+        self.fetched += len(data)
+        match status:
+            case 206 | 416:  # 416: there is nothing from there on
+                return data[:size]
+            case 200 if offset == 0:
+                return data[:size]
+            case 200:
+                raise ValueError(f"{endpoint()} serves no ranges of {self._url}")
+            case 401 | 403:
+                raise ValueError(f"{self._url} is gated: HF_TOKEN here has no access")
+        raise ValueError(f"{endpoint()} answers {status} for {self._url}")
