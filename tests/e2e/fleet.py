@@ -23,6 +23,8 @@ PROJECT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 KEY = "sk-test-EXAMPLE-not-a-secret-0123456789"
 REPO = "lab/recite-GGUF"
+# What opens the gated repositories of the tests.
+TOKEN = "hf_EXAMPLEnotAsecretButNeverShown"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Fleet:
         self.lab = Lab(directory, names or ("mac1",), **facts)
         self.files = write_model(self.lab.hub_root / REPO)
         self.lab.start()
+        self._locked: set[str] = set()
+        self.lock()
 
     def __getitem__(self, name: str) -> Mac:
         return self.lab[name]
@@ -80,7 +84,21 @@ class Fleet:
             }
         path = self.lab.directory / "inventory-of-a-test.py"
         path.write_text(f"macs = {hosts!r}\n")
+        terms = {
+            repr((name, *map(model.get, ("repo", "revision", "include"))))
+            for _, given in hosts
+            for name, model in given["models"].items()
+            if model
+        }
+        if not terms <= self._locked:
+            self.lock(path)
+            self._locked = terms
         return path
+
+    def lock(self, inventory: Path | None = None, *words: str, **environment: str) -> Run:
+        """`make lock`, with a token for what is gated; settings that are wrong leave no lock."""
+        token = {"HF_TOKEN": TOKEN}
+        return self.herd("lock", *words, inventory=inventory, **token | environment)
 
     def command(self, *options: str, inventory: Path | None = None) -> list[str]:
         """The command line of a deploy."""
@@ -243,4 +261,15 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-__all__ = ["KEY", "PROJECT", "REPO", "SENTENCE", "Fleet", "Run", "is_served", "plain", "until"]
+__all__ = [
+    "KEY",
+    "PROJECT",
+    "REPO",
+    "SENTENCE",
+    "TOKEN",
+    "Fleet",
+    "Run",
+    "is_served",
+    "plain",
+    "until",
+]
