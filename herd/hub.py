@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
 from urllib.parse import quote
@@ -92,38 +93,51 @@ def gguf_facts(model: Locked) -> dict[str, JsonValue]:
 
     Raises ValueError, in words, when that cannot be read or is no GGUF file.
     """
-    if read(model.repo, model.commit, model.first, 0, len(_MAGIC)) != _MAGIC:
+    header = Remote(model.repo, model.commit, model.first)
+    if header.read(0, len(_MAGIC)) != _MAGIC:
         raise ValueError(f"{model.repo}: {model.first} is no GGUF file")
-    # Here herd.core.gguf makes the facts, reading on by `read` as far as the header goes.
+    # The facts are made here, by who reads on as far as the header goes.
     return {}
 
 
-def read(repo: str, commit: str, path: str, start: int, length: int) -> bytes:
-    """Bytes of a file, fewer at its end, by a range request. Raises ValueError in words."""
-    url = f"{endpoint()}/{repo}/resolve/{commit}/{quote(path)}"
-    span = {"Range": f"bytes={start}-{start + length - 1}"}
-    # The client drops the token when it is redirected to another host.
-    headers = build_hf_headers(token=token() or False, headers=span)
+@dataclass(frozen=True)
+class Remote:
+    """A file on the Hub, of which parts can be read."""
 
-    def part() -> bytes:
+    repo: str
+    commit: str
+    path: str
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from `offset` on: fewer at the end of the file, none behind it.
+
+        Raises ValueError, in words, when the Hub does not send them.
+        """
+        try:
+            return _patiently(lambda: self._part(offset, size))
+        except Exception as error:
+            raise ValueError(_trouble(self.repo, self.commit, error)) from None
+
+    def _part(self, offset: int, size: int) -> bytes:
+        url = f"{endpoint()}/{self.repo}/resolve/{self.commit}/{quote(self.path)}"
+        span = {"Range": f"bytes={offset}-{offset + size - 1}"}
+        # The client drops the token when it is redirected to another host.
+        headers = build_hf_headers(token=token() or False, headers=span)
+        found = b""
         with get_session().stream("GET", url, headers=headers, timeout=30) as answer:
+            if answer.status_code == 416:
+                return b""
             if answer.status_code >= 400:
                 answer.read()
                 hf_raise_for_status(answer)
             # Who does not know ranges would send it all, from the start.
-            if answer.status_code != 206 and start:
-                raise ValueError(f"{endpoint()} cannot send a part of {path}")
-            found = b""
+            if answer.status_code != 206 and offset:
+                raise ValueError(f"it cannot send a part of {self.path}")
             for chunk in answer.iter_bytes():
                 found += chunk
-                if len(found) >= length:
+                if len(found) >= size:
                     break
-            return found[:length]
-
-    try:
-        return _patiently(part)
-    except Exception as error:
-        raise ValueError(_trouble(repo, commit, error)) from None
+        return found[:size]
 
 
 @cache
@@ -180,7 +194,7 @@ def _file(repo: str, commit: str, file: RepoSibling) -> File:
     size = file.size or 0
     if size > _SMALL:
         raise ValueError(f"{endpoint()} names no checksum of {repo}/{path}")
-    content = read(repo, commit, path, 0, size) if size else b""
+    content = Remote(repo, commit, path).read(0, size) if size else b""
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
     if len(content) != size or blob.hexdigest() != file.blob_id:
         raise ValueError(f"{repo}/{path} is not what {endpoint()} says it is")

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 @dataclass(frozen=True)
 class File:
-    """A file of a repository: its path there, its size in bytes, and its checksum."""
+    """A file of a repository: its path there, its size in bytes, its checksum ("" is unknown)."""
 
     path: str
     size: int
-    sha256: str
+    sha256: str = ""
 
 
 @dataclass(frozen=True)

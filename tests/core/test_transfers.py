@@ -43,7 +43,7 @@ def test_an_address_is_of_the_commit_and_quotes_what_must_be() -> None:
     assert model.url(model.files[0]) == (
         f"https://hub.example/me/tiny-GGUF/resolve/{MODEL.commit}/my%20q/100%25%20%231%3F.gguf"
     )
-    assert MODEL.url(File("é🦙.gguf", 1, "0" * 64)).isascii()
+    assert MODEL.url(File("é🦙.gguf", 1)).isascii()
 
 
 def test_a_part_of_another_commit_is_a_leftover_and_the_present_one_is_not() -> None:
