@@ -1,6 +1,7 @@
 """models.lock beside an inventory: where it is, what it says, and how it is made."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def command(inventory: str, model: str | None = None) -> str:
 
 def make(
     path: Path,
-    declared: Mapping[str, Sequence[Model]],
+    declared: Mapping[str, Iterable[Model]],
     chosen: Sequence[str],
     say: Callable[[str], None],
 ) -> None:
@@ -61,50 +62,52 @@ def make(
 
     Raises SettingsError with every model that cannot be locked; then nothing is written.
     """
-    hosts: dict[tuple[str, Terms], list[str]] = {}
-    models: dict[tuple[str, Terms], Model] = {}
-    for host, theirs in declared.items():
-        for model in theirs:
-            key = (model.name, Terms.of(model))
-            models.setdefault(key, model)
-            hosts.setdefault(key, []).append(host)
-    names = {name for name, _ in models}
+    wanted = _wanted(declared)
+    names = Counter(name for name, _ in wanted)
     if unknown := [name for name in chosen if name not in names]:
         raise ValueError(
             f"no host declares {', '.join(map(repr, unknown))}; "
-            f"declared are {', '.join(sorted(names)) or 'none'}"
+            f"declared are {', '.join(names) or 'none'}"
         )
     before = _before(path, chosen, say)
-    kept = [model for model in before.models if chosen and model.name not in chosen]
+    stay = [model for model in before.models if chosen and model.name not in chosen]
+    gone = [model for model in before.models if model not in stay]
     made: list[Locked] = []
     problems: list[Problem] = []
-    replaced: list[Locked] = []
-    for (name, terms), model in sorted(models.items(), key=lambda item: (item[0][0], item[1].repo)):
+    for (name, terms), (model, hosts) in wanted.items():
         if chosen and name not in chosen:
             continue
         try:
             locked = hub.resolve(model)
-            locked = locked.model_copy(update={"gguf": hub.gguf_facts(locked)})
+            made.append(locked.model_copy(update={"gguf": hub.gguf_facts(locked)}))
         except ValueError as error:
             fix = "mend its repo, revision or include; HF_ENDPOINT and HF_TOKEN are this shell's."
-            wheres = [f"{host}: models.{name}" for host in hosts[name, terms]]
-            problems += [Problem(where, f"{error}.", fix) for where in wheres]
+            problems += [Problem(f"{host}: models.{name}", f"{error}.", fix) for host in hosts]
             say(f"{name}: cannot be locked")
             continue
-        old = before.find(name, terms)
-        if old is None and sum(each == name for each, _ in models) == len(before.named(name)) == 1:
-            (old,) = before.named(name)
-        replaced += [old] if old else []
-        made.append(locked)
-        say(f"{name}: {lock.change(old, locked)}")
+        was = before.find(name, terms)
+        if was is None and names[name] == len(before.named(name)) == 1:
+            (was,) = before.named(name)  # declared otherwise
+        gone = [model for model in gone if model is not was]
+        say(f"{name}: {lock.change(was, made[-1])}")
     if problems:
         title = f"{count(problems)} with the models; {path} is as it was."
         raise SettingsError(report(title, problems))
-    for old in before.models:
-        if old not in kept and old not in replaced:
-            say(f"{old.name}: removed, no host declares it: {lock.described(old)}")
-    changed = write(path, [*kept, *made])
+    for old in gone:
+        say(f"{old.name}: removed, no host declares it: {lock.described(old)}")
+    changed = write(path, [*stay, *made])
     say(f"{path} is written; it belongs in git" if changed else f"{path} is as it was")
+
+
+def _wanted(
+    declared: Mapping[str, Iterable[Model]],
+) -> dict[tuple[str, Terms], tuple[Model, list[str]]]:
+    """Each model once, by name and terms and in that order, with the hosts that declare it."""
+    found: dict[tuple[str, Terms], tuple[Model, list[str]]] = {}
+    for host, models in declared.items():
+        for model in models:
+            found.setdefault((model.name, Terms.of(model)), (model, []))[1].append(host)
+    return dict(sorted(found.items()))
 
 
 def _before(path: Path, chosen: Sequence[str], say: Callable[[str], None]) -> Lock:

@@ -44,7 +44,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Terms:
     """What of which repository is asked for; the order of patterns means nothing."""
 
@@ -147,9 +147,7 @@ class Lock(_Strict):
 
 def dump(lock: Lock) -> str:
     """The text of a lock, the same for the same models; a line for each thing that may change."""
-    ordered = sorted(
-        lock.models, key=lambda m: (m.name, m.terms.repo, m.terms.revision, m.terms.include)
-    )
+    ordered = sorted(lock.models, key=lambda model: (model.name, model.terms))
     data = lock.model_copy(update={"models": ordered}).model_dump(mode="json")
     return f"{_pretty(data)}\n"
 
