@@ -5,7 +5,7 @@ HERD := $(BIN)/python -m herd
 INVENTORY ?= inventory.py
 # LIMIT=HOST chooses hosts, a pattern or a group; ARGS passes further options on. What a person
 # types goes through the environment, where the shell does not read it again.
-export LIMIT NAME PROMPT REPO INCLUDE
+export LIMIT MODEL NAME PROMPT REPO INCLUDE
 ON := $(if $(LIMIT),--limit "$$LIMIT")
 
 .DEFAULT_GOAL := help
@@ -42,6 +42,9 @@ lab-down:  ## stop the simulated Macs
 # -- Deploy
 key: .venv/.deploy  ## make an API key: NAME=me ARGS='--expires 90d'
 	@$(HERD) key --inventory $(INVENTORY) $(ARGS) $(if $(NAME),"$$NAME",$(error say whose key it is: make key NAME=me))
+
+lock: .venv/.deploy  ## pin every model in models.lock, or one: MODEL=name
+	@$(HERD) lock --inventory $(INVENTORY) $(ARGS) $(if $(MODEL),-- "$$MODEL")
 
 plan: .venv/.deploy  ## what a deploy would change
 	@$(BIN)/pyinfra --dry $(ON) $(ARGS) $(INVENTORY) deploy.py
@@ -93,4 +96,4 @@ locks: .venv/.dev  ## update every locked dependency
 	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
 
-.PHONY: help setup dev demo lab lab-down key plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch test soak check bench locks
+.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch test soak check bench locks

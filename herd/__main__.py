@@ -60,6 +60,10 @@ def parser() -> argparse.ArgumentParser:
     )
     fetch.add_argument("--revision", default="main", metavar="REV", help="default: main")
 
+    text = "write models.lock: what each declared model is on the Hub now, to the byte"
+    locking = verb.add_parser("lock", help=text, description=f"{text}.", parents=[everywhere])
+    locking.add_argument("model", nargs="*", metavar="MODEL", help="default: every model")
+
     usage = add("usage", "requests and tokens for each day (UTC), key and model")
     usage.add_argument("--since", default="30d", metavar="7d", help="days, or a date; default: 30d")
     usage.add_argument("--key", metavar="NAME", help="of this key only")
@@ -92,6 +96,9 @@ def _run(options: argparse.Namespace) -> bool:
     match options.verb:
         case "key":
             verbs.key(inventory, options)
+            return True
+        case "lock":
+            verbs.lock(inventory, options.model)
             return True
         case "chat":
             return verbs.talk(

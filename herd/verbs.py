@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd import chat, hub, keys, newkey, plan, tls
+from herd import chat, hub, keys, locks, newkey, plan, tls
 from herd.core.bundle import bundle
 from herd.core.endpoints import local_proxy, public_proxy
 from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
@@ -205,7 +205,7 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
     }
     try:
         model = Model.model_validate({**defaults.model_dump(), **wanted})
-        resolved = hub.resolve(model)
+        resolved = hub.resolve(model).resolved(hub.endpoint())
     except ValueError as error:
         raise RemoteError(str(error)) from None
     words = [w for f in resolved.files for w in (f.path, resolved.part(f), f.size, resolved.url(f))]
@@ -217,6 +217,16 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
     print("To serve it, add to `models` in group_data/all.py, and deploy:")
     print(f'    "{model.name}": {{"repo": "{repo}", "include": {list(include)}}},')
     return done
+
+
+def lock(inventory: str, names: Sequence[str]) -> None:
+    """Have models.lock beside the inventory say what the declared models are on the Hub now."""
+    settings = plan.settings_of(read(inventory).inventory)
+    declared = {host: list(wanted.models.values()) for host, wanted in settings.items()}
+    try:
+        locks.make(locks.beside(inventory), declared, names, lambda line: print(line, flush=True))
+    except ValueError as error:
+        raise RemoteError(str(error)) from None
 
 
 def talk(

@@ -40,7 +40,7 @@ _QUANTISATIONS = {
 
 
 class GgufError(ValueError):
-    """Bytes that are no GGUF header, or none that we can read; the text says what and where."""
+    """Bytes that are no GGUF header, or none that we can read: a predicate of the file."""
 
 
 class Source(Protocol):
@@ -156,7 +156,7 @@ def read_facts(source: Source, *, enough: int = ENOUGH, limit: int = LIMIT) -> F
             else:
                 cursor.skip(count * struct.calcsize(_FORMATS[kind]), key)
         else:
-            raise GgufError(f"{key} is an array of arrays, or of the unknown type {kind}")
+            raise GgufError(f"has {key}, an array of arrays or of the unknown type {kind}")
     return _facts(found, complete)
 
 
@@ -164,15 +164,15 @@ def _start(cursor: "_Cursor") -> int:
     """The number of keys, behind magic and version."""
     magic = cursor.take(4, "its first bytes")
     if magic != b"GGUF":
-        raise GgufError(f"it is no GGUF file: it starts with {magic!r}")
+        raise GgufError(f"is no GGUF file: it starts with {magic!r}")
     (version,) = cursor.unpack("I", "the version")
     if version & 0xFFFF == 0:
-        raise GgufError("it is a big-endian GGUF file, which Macs cannot use")
+        raise GgufError("is a big-endian GGUF file, which Macs cannot use")
     if version not in (2, 3):
-        raise GgufError(f"it is of GGUF version {version}; versions 2 and 3 can be read")
+        raise GgufError(f"is of GGUF version {version}; versions 2 and 3 can be read")
     _, keys = cursor.unpack("QQ", "the counts")
     if keys > _MAX_KEYS:
-        raise GgufError(f"it claims to have {keys} keys")
+        raise GgufError(f"claims to have {keys} keys")
     return int(keys)
 
 
@@ -184,7 +184,7 @@ def _scalar(cursor: "_Cursor", kind: int, key: str) -> Any:
             return None
         return cursor.take(length, key).decode(errors="replace")
     if kind not in _FORMATS:
-        raise GgufError(f"{key} is of the unknown type {kind}")
+        raise GgufError(f"has {key} of the unknown type {kind}")
     return cursor.unpack(_FORMATS[kind], key)[0]
 
 
@@ -196,7 +196,7 @@ def _has_essentials(found: Mapping[str, Any]) -> bool:
 def _facts(found: Mapping[str, Any], complete: bool) -> Facts:
     architecture = found.get("general.architecture")
     if not isinstance(architecture, str) or not architecture:
-        raise GgufError("it has no general.architecture")
+        raise GgufError("has no general.architecture")
     values = {field: found.get(f"{architecture}.{key}") for field, key in _KEYS.items()}
     values = {field: value for field, value in values.items() if value is not None}
     values.setdefault("vocab_size", found.get(_TOKENS))
@@ -214,7 +214,7 @@ def _facts(found: Mapping[str, Any], complete: bool) -> Facts:
     except ValueError as error:
         first = error.errors()[0] if hasattr(error, "errors") else {}
         where = ".".join(map(str, first.get("loc", ())))
-        raise GgufError(f"{architecture}: {where} is {first.get('input')!r:.80}") from None
+        raise GgufError(f"has {architecture}.{where} = {first.get('input')!r:.80}") from None
 
 
 class _Cursor:
@@ -244,14 +244,14 @@ class _Cursor:
         """The next string, which must not be longer."""
         (size,) = self.unpack("Q", what)
         if size > most:
-            raise GgufError(f"{what} has {size} bytes at offset {self.at}")
+            raise GgufError(f"has {size} bytes in {what}, at offset {self.at}")
         return self.take(size, what).decode(errors="replace")
 
     def skip(self, size: int, what: str) -> None:
         """Go on behind the next bytes, without reading what is not here."""
         self.at += size
         if self.at > self._limit:
-            raise GgufError(f"{what} reaches beyond the first {self._limit >> 20} MiB")
+            raise GgufError(f"has {what} reach beyond its first {self._limit >> 20} MiB")
 
     def skip_texts(self, count: int, what: str) -> None:
         """Go on behind the next strings."""
@@ -263,7 +263,7 @@ class _Cursor:
         if here >= 0 and here + size <= len(self._piece):
             return
         if self.at + size > self._limit:
-            raise GgufError(f"{what} reaches beyond the first {self._limit >> 20} MiB")
+            raise GgufError(f"has {what} reach beyond its first {self._limit >> 20} MiB")
         kept = self._piece[here:] if 0 <= here <= len(self._piece) else b""
         start = self.at + len(kept)
         wanted = max(size - len(kept), min(self._next, self._limit - start))
@@ -272,4 +272,4 @@ class _Cursor:
         self._start = self.at
         if len(self._piece) < size:
             end = self._start + len(self._piece)
-            raise GgufError(f"it ends at offset {end}, within {what}")
+            raise GgufError(f"ends at offset {end}, within {what}")

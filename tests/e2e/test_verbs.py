@@ -38,6 +38,7 @@ VERBS = {
     "logs": ["--limit", "--lines", "--follow"],
     "fetch": ["--limit", "--include", "--revision"],
     "usage": ["--limit", "--since", "--key", "--json"],
+    "lock": ["MODEL"],
     "key": ["NAME", "--models", "--expires", "--rotate"],
 }
 
