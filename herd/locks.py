@@ -42,6 +42,17 @@ def write(path: Path, models: Iterable[Locked]) -> bool:
     return True
 
 
+def look(held: Lock, model: Model) -> tuple[Locked, bool]:
+    """A declared model as it is locked, else as it is on the Hub now; and whether it is locked.
+
+    Raises ValueError, in words, when the Hub has no such model.
+    """
+    if found := held.find(model.name, Terms.of(model)):
+        return found, True
+    now = hub.resolve(model)
+    return now.model_copy(update={"gguf": hub.gguf_facts(now)}), False
+
+
 def command(inventory: str, model: str | None = None) -> str:
     """What a person types to lock a model, or all."""
     words = ["make lock"]
@@ -78,8 +89,7 @@ def make(
         if chosen and name not in chosen:
             continue
         try:
-            locked = hub.resolve(model)
-            made.append(locked.model_copy(update={"gguf": hub.gguf_facts(locked)}))
+            made.append(look(Lock(), model)[0])
         except ValueError as error:
             fix = "mend its repo, revision or include; HF_ENDPOINT and HF_TOKEN are this shell's."
             problems += [Problem(f"{host}: models.{name}", f"{error}.", fix) for host in hosts]

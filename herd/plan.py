@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra.api import Host
+from pyinfra.api import Host, Inventory
 
 from herd import hub, keys, locks, tls
 from herd.core import fit, fleet, lock
@@ -58,6 +58,15 @@ def settings_of(hosts: Iterable[Host]) -> dict[str, Settings]:
     settings, problems = _check(hosts)
     _refuse(problems)
     return settings
+
+
+def settings_of_all(inventory: Inventory) -> Settings:
+    """The settings of a host without data of its own. Raises SettingsError, too."""
+    name = "a host by group_data/all.py"
+    layers = [Layer("group_data/all.py", inventory.get_data())]
+    settings, problems = fleet.check([fleet.Declared(name, layers, (name, 22))])
+    _refuse(problems)
+    return settings[name]
 
 
 def key_lists(hosts: Iterable[Host]) -> dict[str, list[Any]]:

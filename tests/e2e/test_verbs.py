@@ -37,6 +37,7 @@ VERBS = {
     "unload": ["--limit", "MODEL"],
     "logs": ["--limit", "--lines", "--follow"],
     "fetch": ["--limit", "--include", "--revision"],
+    "fit": ["--limit", "--memory", "--macos"],
     "usage": ["--limit", "--since", "--key", "--json"],
     "lock": ["MODEL"],
     "key": ["NAME", "--models", "--expires", "--rotate"],
