@@ -94,7 +94,7 @@ bench: .venv/.dev  ## the figures of a no-op run
 	@$(BIN)/python bench/noop.py
 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks"
-locks: .venv/.dev  ## update every locked dependency
+locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) pyproject.toml -o requirements.lock
 	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock

@@ -17,11 +17,12 @@ homebrew_upgrade = False
 
 # -- Models ------------------------------------------------------------------------------------
 # By the name that clients use. Each needs a repo; what else it leaves out is in model_defaults.
+# `make lock` pins repo, revision and include in models.lock; a deploy fetches what that says.
 models = {
     "gpt-oss-120b": {"repo": "ggml-org/gpt-oss-120b-GGUF"},
 }
 model_defaults = {
-    # Branch, tag or commit of the repository.
+    # Branch, tag or commit of the repository, as of the day of `make lock`.
     "revision": "main",
     # Which of its files, as for `hf download --include`; together they must be one model.
     "include": ["*.gguf"],
