@@ -90,7 +90,8 @@ launchd_label_prefix = "com.moonspirit"
 launchd_autostart = "background"
 
 # -- Preflight ---------------------------------------------------------------------------------
-# GiB of memory that a model's weights must leave: context, prompt cache, macOS.
+# GiB of memory that models must leave to macOS and whatever else runs: beside weights, KV cache,
+# compute buffers and prompt cache, which are computed (`make fit`).
 preflight_memory_reserve_gb = 8
 # GiB that must stay free on the disk.
 preflight_disk_reserve_gb = 10
