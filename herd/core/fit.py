@@ -76,7 +76,7 @@ class Sum:
     @cached_property
     def terms(self) -> list[tuple[str, Term]]:
         """Every term with its model. Raises ValueError when a header says too little."""
-        return [(served.name, term) for served in self.models for term in memory.terms(served)]
+        return [(served.name, term) for served in self.models for term in served.terms]
 
     @property
     def gpu(self) -> int:
@@ -211,17 +211,22 @@ def _pairs(candidate: Sum, levers: Sequence[Sequence[_Way]]) -> list[_Way]:
     alone = [number for number, lever in enumerate(levers) if not _first(lever)]
     found = []
     for one, other in combinations(alone, 2):
-        best: _Way | None = None
-        few = max(1, len(levers[one]) // 8)
-        for way in levers[one][few - 1 :: few]:
-            # The other lever, of what the first one left.
-            second = _first([*list(_levers(way.result))[other]])
-            if second and (best is None or way.cost + second.cost < best.cost):
-                text = f"{way.text}, and {second.text}"
-                best = _Way(text, way.cost + second.cost, second.result)
-        if best:
-            found.append(best)
+        options = levers[one]
+        if not options or not _second(options[-1].result, other):
+            continue
+        few = max(1, len(options) // 8)
+        pairs = [
+            _Way(f"{way.text}, and {second.text}", way.cost + second.cost, second.result)
+            for way in (*options[few - 1 :: few], options[-1])
+            if (second := _second(way.result, other))
+        ]
+        found += sorted(pairs, key=lambda way: way.cost)[:1]
     return found
+
+
+def _second(candidate: Sum, number: int) -> _Way | None:
+    """The least option of that lever that is enough, of what another lever left."""
+    return _first([*list(_levers(candidate))[number]])
 
 
 def _levers(candidate: Sum) -> Iterator[Iterator[_Way]]:

@@ -7,6 +7,7 @@ as the most expensive kind, and said to be.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from herd.core.gguf import Facts
@@ -145,6 +146,11 @@ class Served:
     def weights(self) -> int:
         """Bytes of all files, of which the headers are a few MB at most."""
         return sum(self.files.values())
+
+    @cached_property
+    def terms(self) -> list["Term"]:
+        """What it takes. Raises ValueError when its header says too little."""
+        return terms(self)
 
 
 @dataclass(frozen=True)
