@@ -334,11 +334,12 @@ def _compute(use: Use, facts: Facts) -> int:
 
 
 def _checkpoints(use: Use, facts: Facts) -> int:
-    """Copies of the windows' cells and of the states, to return to (llama.cpp #15293)."""
+    """Copies of the windows and of the states, to return to (llama.cpp #15293)."""
     copied = _state(facts)
     each = cells(use, facts)
     if not use.swa_full:
-        copied += sum(k.cell * k.cells for k in kv_cache(use, facts) if k.sliding)
+        window = facts.sliding_window or 0
+        copied += sum(k.cell * min(k.cells, window) for k in kv_cache(use, facts) if k.sliding)
     if not copied or not use.checkpoints:
         return 0
     # One at each step, and one near the prompt's end.

@@ -1,12 +1,15 @@
 """The KV cache of our sum is the one that the real llama-server reports, cell by cell."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from threading import Timer
+from socket import create_server
+from threading import Thread, Timer
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -151,3 +154,31 @@ def test_every_pair_of_types(real: Real, model: str) -> None:
 def test_without_flash_attention(real: Real) -> None:
     for model, key in product(real.models, TYPES):
         compare(real, model, [], cache_type_k=key, flash_attention="off", ctx_size=3000)
+
+
+@pytest.mark.soak
+def test_a_context_checkpoint_is_a_copy_of_the_windows(real: Real) -> None:
+    with create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    arguments = ["-c", "16384", "-np", "1", "--checkpoint-min-step", "1000", "-lv", "4"]
+    command = [real.program, "-m", real.models["windowed"], "--port", port, *arguments]
+    body = json.dumps({"prompt": "x" * 9000, "n_predict": 2}).encode()
+    request = Request(f"http://127.0.0.1:{port}/completion", body)
+    lines = []
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if "listening on" in line:
+                break
+        Thread(target=lambda: urlopen(request).read() and process.terminate()).start()
+        lines = list(process.stdout)
+    made = [
+        float(m[1]) for line in lines if (m := re.search(r"checkpoint.*size = ([\d.]+) ", line))
+    ]
+
+    # A few numbers for each cell come along.
+    assert made
+    assert max(made) == pytest.approx(128 * 1024 / MIB, abs=0.005)
+    assert len(made) <= 16384 // 1000 + 2
