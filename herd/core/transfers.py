@@ -1,26 +1,21 @@
 """Which files of a model are to be fetched, and what earlier transfers left behind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import quote
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of a repository: its path there, its size in bytes, its checksum ("" is unknown)."""
+    """A file of a repository: its path there, and its size in bytes."""
 
     path: str
     size: int
-    sha256: str = ""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a model's repository holds at one commit, of what the model includes.
-
-    `gguf` are the facts of its header that models.lock has; an undeclared model has none.
-    """
+    """What a model's repository holds at one commit, of what the model includes."""
 
     name: str
     repo: str
@@ -29,7 +24,6 @@ class Resolved:
     first: str
     files: tuple[File, ...]
     endpoint: str
-    gguf: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def part(self, file: File) -> str:
         """Where the bytes of an unfinished transfer are: their commit is in the name."""
