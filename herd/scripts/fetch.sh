@@ -245,9 +245,12 @@ begin() { # SLOT: the rest of its piece
   file "$b"
   piece_end "$offset"
   have=$(bytes "$part.$offset")
+  # A server that ignores ranges would send the whole file; a redirect has a page of its own, too.
+  most=$((stop - offset - have))
+  [ "$most" -ge 65536 ] || most=65536
   printf '%s\n' "$options" | curl --config - --fail --location --silent --show-error \
     --connect-timeout 30 --speed-limit 1 --speed-time 60 \
-    --range "$((offset + have))-$((stop - 1))" --max-filesize $((stop - offset - have)) \
+    --range "$((offset + have))-$((stop - 1))" --max-filesize "$most" \
     --write-out '%{stderr}\n%{http_code} %header{retry-after}\n' "$url" \
     >>"$part.$offset" 2>"$part.$offset.status" &
   eval "pid_$1=$! before_$1=$have"
@@ -294,23 +297,23 @@ ended() { # SLOT
   piece_end "$offset"
   said=$(tail -n 1 "./$part.$offset.status")
   rm -f -- "$part.$offset.status"
+  status=${said%% *} after=${said#* }
+  if [ "$code" -eq 63 ] || { [ "$status" = 200 ] && [ $((stop - offset - before)) -lt "$size" ]; }; then
+    say "$path: the server knows no ranges: fetching it over one connection"
+    without_ranges "$b"
+    return
+  fi
   have=$(bytes "$part.$offset")
   if [ "$have" -eq $((stop - offset)) ]; then
     eval "of_$1=0"
     join_pieces "$b"
     return
   fi
-  status=${said%% *} after=${said#* }
   case $status in
     401 | 403) fail "$path: the Hub answers $status: it wants a token with access (HF_TOKEN on the workstation)" ;;
     404) fail "$path: the Hub answers 404 for $url" ;;
     416) fail "$path: the Hub has less than $size bytes at $url" ;;
   esac
-  if [ "$code" -eq 63 ]; then
-    say "$path: the server knows no ranges: fetching it over one connection"
-    without_ranges "$b"
-    return
-  fi
   [ "$have" -le $((stop - offset)) ] || { rm -f -- "$part.$offset"; have=0; }
   [ "$have" -le "$before" ] && tries=$((tries + 1)) || tries=0
   [ "$tries" -lt 6 ] || fail "$path: no progress in 6 attempts (curl exit $code, HTTP $status)"

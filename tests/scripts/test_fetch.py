@@ -335,6 +335,42 @@ def test_a_server_that_cannot_resume_is_asked_for_the_whole(
     assert files(target) == hub.files
 
 
+def test_a_large_file_of_a_server_without_ranges_comes_over_one_connection(
+    machine: Machine, serve: Callable[..., Server], target: Path
+) -> None:
+    hub = Hub(serve, {"large.gguf": LARGE})
+    for _ in range(9):
+        hub.ignore_range()
+    done = fetch(machine, hub, target, connections=3)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "large.gguf: the server knows no ranges" in done.stdout
+    assert files(target) == hub.files
+    assert hub.ranges()[-1] == "0-4999999"
+
+
+def test_a_redirect_may_have_more_to_say_than_there_is_left_to_fetch(
+    machine: Machine, hub: Hub, target: Path
+) -> None:
+    """As the Hub's does, with an address a kilobyte long."""
+
+    def redirect(request: Any, content: bytes, start: int) -> None:
+        request.send_response(302)
+        request.send_header("Location", request.path)
+        request.send_header("Content-Length", "2000")
+        request.end_headers()
+        request.wfile.write(b"x" * 2000)
+
+    put(part(hub, target), FIRST[:-3])
+    hub.faults.append(redirect)
+    done = fetch(machine, hub, target)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "no ranges" not in done.stdout
+    assert files(target) == hub.files
+    assert hub.ranges() == ["29997-29999", "29997-29999", ALL_SECOND]
+
+
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_hostile_names_arrive_as_they_are(
     one_machine: Machine, serve: Callable[..., Server], name: str
