@@ -26,7 +26,7 @@ done
 slots=0
 while [ "$slots" -lt "$connections" ]; do
   slots=$((slots + 1))
-  eval "pid_$slots= of_$slots=0"
+  eval "pid_$slots= of_$slots=0 at_$slots=0"
 done
 
 # Loads a file's values, and how large its pieces are: at least eight, of 1 to 256 MiB.
@@ -218,6 +218,14 @@ place() { # FILE SUM: the receipt first, which is of no other file
 
 # -- Fetching
 
+under_way() { # FILE OFFSET: whether a slot has this piece, were it whole by now
+  k=0
+  while [ "$k" -lt "$slots" ]; do
+    k=$((k + 1))
+    if eval "[ \"\$of_$k\" = $1 ] && [ \"\$at_$k\" = $2 ]"; then return 0; fi
+  done
+  return 1
+}
 join_pieces() { # FILE: puts behind the beginning what has come of the rest
   file "$1"
   have=$(bytes "$part")
@@ -226,7 +234,7 @@ join_pieces() { # FILE: puts behind the beginning what has come of the rest
     # Or else it was cut off while it did this.
     [ -f "$part.$from" ] || from=$((have / piece * piece))
     piece_end "$from"
-    [ "$(bytes "$part.$from")" -eq $((stop - from)) ] || break
+    [ "$(bytes "$part.$from")" -eq $((stop - from)) ] && ! under_way "$1" "$from" || break
     if [ "$have" -eq 0 ]; then
       mv -f -- "$part.$from" "$part"
     elif [ "$have" -eq "$from" ]; then

@@ -664,6 +664,20 @@ def test_each_piece_is_fetched_once(
     assert sorted(large.ranges()) == sorted([*PIECES, ALL_FIRST])
 
 
+def test_pieces_that_all_end_between_two_looks_are_fetched_once(
+    one_machine: Machine, large: Hub
+) -> None:
+    """A join takes none that its own connection has not been seen to end."""
+    one_machine.program("sleep", f"exec {shutil.which('sleep')} 1")
+    target = one_machine.home / "tiny"
+    done = fetch(one_machine, large, target, connections=8)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "interrupted" not in done.stdout
+    assert files(target) == large.files
+    assert sorted(large.ranges()) == sorted([*PIECES, ALL_FIRST])
+
+
 def test_as_many_are_under_way_as_there_are_connections(one_machine: Machine, large: Hub) -> None:
     target = one_machine.home / "tiny"
     for _ in range(8):
