@@ -80,7 +80,7 @@ class Bench:
                 f"  out={file.path}",
                 f"  checksum=sha-256={file.sha256}",
             ]
-        options = [f"-x{connections}", f"-s{connections}", "-k1M", "-j2", "--file-allocation=none"]
+        options = [f"-x{connections}", f"-s{connections}", "-k1M", "-j1", "--file-allocation=none"]
         command = [program, *options, "-q", "--no-conf", "-d", str(self.target), "-i", "-"]
         self._run(command, text="\n".join(lines), env=dict(os.environ))
 

@@ -388,10 +388,11 @@ progress() { # WORD DONE TOTAL BEGUN_AT SECONDS
 ticks=0 tenths=1
 tick() {
   # Small files are not to wait for large ones' pace.
-  if [ "$ticks" -lt 10 ]; then tenths=1; else tenths=5; fi
+  if [ "$ticks" -lt 50 ]; then tenths=1; else tenths=5; fi
   sleep "0.$tenths"
   ticks=$((ticks + 1))
-  [ $((ticks % 10)) -eq 0 ] || return
+  # After one second, and every five.
+  [ "$ticks" -eq 10 ] || { [ "$ticks" -ge 50 ] && [ $((ticks % 10)) -eq 0 ]; } || return
   measure
   now=$(date +%s)
   [ "$to_hash" -eq 0 ] || progress "verifying " "$was_hashed" "$to_hash" 0 $((now - hash_began))
