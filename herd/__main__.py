@@ -60,8 +60,6 @@ def parser() -> argparse.ArgumentParser:
     )
     fetch.add_argument("--revision", default="main", metavar="REV", help="default: main")
 
-    add("verify-models", "hash the files of every declared model, and mend what is wrong")
-
     usage = add("usage", "requests and tokens for each day (UTC), key and model")
     usage.add_argument("--since", default="30d", metavar="7d", help="days, or a date; default: 30d")
     usage.add_argument("--key", metavar="NAME", help="of this key only")
@@ -123,7 +121,7 @@ def _connected_verb(options: argparse.Namespace) -> Callable[[list[Remote]], Any
         case "run":
             return verbs.foreground
         case name:
-            verb: Callable[[list[Remote]], bool] = getattr(verbs, name.replace("-", "_"))
+            verb: Callable[[list[Remote]], bool] = getattr(verbs, name)
             return verb
 
 

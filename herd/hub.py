@@ -52,14 +52,14 @@ def resolve(model: Model) -> Resolved:
         commit=commit,
         directory=model.directory,
         first=first,
-        files=tuple(files[path] for path in paths),
+        files=tuple(File(path, files[path]) for path in paths),
         endpoint=endpoint(),
     )
 
 
 @cache
-def _repository(repo: str, revision: str) -> tuple[str, dict[str, File]] | str:
-    """The commit of a revision, and its files; or, in words, why there is none.
+def _repository(repo: str, revision: str) -> tuple[str, dict[str, int]] | str:
+    """The commit of a revision, and its files with their sizes; or, in words, why there is none.
 
     Asked once in a run, also when it fails: a Hub that is ill may take its time each time.
     """
@@ -75,9 +75,4 @@ def _repository(repo: str, revision: str) -> tuple[str, dict[str, File]] | str:
         return f"{repo} has no revision {revision!r}"
     except Exception as error:  # of whichever HTTP client huggingface_hub uses
         return f"{endpoint()} does not answer for {repo}: {error}"
-    files = {}
-    for file in info.siblings or []:
-        # What is not kept by LFS, as a README is not, has no checksum of its bytes there.
-        sha256 = file.lfs.sha256 if file.lfs else ""
-        files[file.rfilename] = File(file.rfilename, file.size or 0, sha256)
-    return info.sha or revision, files
+    return info.sha or revision, {file.rfilename: file.size or 0 for file in info.siblings or []}

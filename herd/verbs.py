@@ -22,7 +22,6 @@ from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.core.launchd import Job
 from herd.core.secrets import key_options, token_options
 from herd.core.settings import Model, Settings
-from herd.core.transfers import ASKED, FETCHED, Resolved
 from herd.facts.answers import Answers
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listeners
@@ -209,35 +208,14 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
         resolved = hub.resolve(model)
     except ValueError as error:
         raise RemoteError(str(error)) from None
-    done = all([_fetch(remote, resolved, origin=ASKED) for remote in remotes])
-    print("To serve it, add to `models` in group_data/all.py, and deploy:")
-    print(f'    "{model.name}": {{"repo": "{repo}", "include": {list(include)}}},')
-    return done
-
-
-def _fetch(remote: Remote, model: Resolved, *, origin: str = FETCHED, again: bool = False) -> bool:
-    words = model.words(
-        model.files,
-        models=remote.layout.models,
-        homebrew=remote.settings.homebrew_prefix,
-        connections=remote.settings.models_connections,
-        origin=origin,
-        again=again,
-    )
-    return remote.follow(script("fetch", *words), stdin=token_options(hub.token()))
-
-
-def verify_models(remotes: Sequence[Remote]) -> bool:
-    """Hash every file of every declared model; what is wrong is set aside and fetched again."""
+    words = [w for f in resolved.files for w in (f.path, resolved.part(f), f.size, resolved.url(f))]
     done = True
     for remote in remotes:
-        for model in remote.settings.models.values():
-            try:
-                resolved = hub.resolve(model)
-            except ValueError as error:
-                done = _say(remote, False, [f"{model.name}: {error}"])
-            else:
-                done &= _fetch(remote, resolved, again=True)
+        directory = remote.layout.model_directory(model)
+        command = script("fetch", model.name, directory, *words)
+        done &= remote.follow(command, stdin=token_options(hub.token()))
+    print("To serve it, add to `models` in group_data/all.py, and deploy:")
+    print(f'    "{model.name}": {{"repo": "{repo}", "include": {list(include)}}},')
     return done
 
 

@@ -16,14 +16,7 @@ class Fetch:
 
     model: str
     files: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Room:
-    """Bytes still to be fetched, and free on the volume that will hold them."""
-
-    missing: int
-    free: int
+    parts: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -40,10 +33,13 @@ class Needs:
     console: bool
 
 
-def problems(mac: Identity, needs: Needs, room: Room, foreign: Mapping[str, str]) -> list[Problem]:
+def problems(
+    mac: Identity, needs: Needs, sizes: Mapping[str, int], foreign: Mapping[str, str]
+) -> list[Problem]:
     """Everything that stands in the way.
 
-    `foreign`: who holds which of the stack's ports without belonging to it.
+    `sizes`: bytes of the files below the directory of all models. `foreign`: who holds which of
+    the stack's ports without belonging to it.
     """
     found: list[Problem] = []
 
@@ -76,7 +72,7 @@ def problems(mac: Identity, needs: Needs, room: Room, foreign: Mapping[str, str]
             "log in on the Mac's screen (or by Screen Sharing), and turn on automatic login for "
             'restarts; or set launchd_autostart = "off".',
         )
-    found += _room(mac, needs, room)
+    found += _room(mac, needs, sizes)
     for port, holder in foreign.items():
         add(f"port {port}", f"It is held by {holder}.", "stop that, or choose another port.")
     return found
@@ -103,7 +99,7 @@ def _tools(mac: Identity) -> list[Problem]:
     return []
 
 
-def _room(mac: Identity, needs: Needs, room: Room) -> list[Problem]:
+def _room(mac: Identity, needs: Needs, sizes: Mapping[str, int]) -> list[Problem]:
     found = []
     for model in needs.models:
         weights = sum(model.files.values())
@@ -116,14 +112,20 @@ def _room(mac: Identity, needs: Needs, room: Room) -> list[Problem]:
                     "choose a smaller quantisation or another model for this host.",
                 )
             )
-    if room.missing and room.missing + needs.disk_reserve > room.free:
+    files = {path: size for model in needs.models for path, size in model.files.items()}
+    parts = {path: part for model in needs.models for path, part in model.parts.items()}
+    missing = sum(
+        size - min(size, sizes.get(parts[path], 0))
+        for path, size in files.items()
+        if sizes.get(path) != size
+    )
+    if missing and missing + needs.disk_reserve > mac.disk_free:
         found.append(
             Problem(
                 "disk",
-                f"{gib(room.missing)} are still to be fetched and {gib(needs.disk_reserve)} stay "
-                f"in reserve, but {gib(room.free)} are free.",
-                "free some space (models_prune = True removes models that are not declared), or "
-                "set stack_root to a larger volume.",
+                f"{gib(missing)} are still to be fetched and {gib(needs.disk_reserve)} stay in "
+                f"reserve, but {gib(mac.disk_free)} are free.",
+                "free some space, or set stack_root to a larger volume.",
             )
         )
     return found

@@ -38,20 +38,13 @@ def render(template: str, **values: Any) -> str:
 
 
 def config(
-    layout: Layout,
-    files: Mapping[str, str],
-    flags: Flags,
-    *,
-    versions: Mapping[str, str],
-    preload: Iterable[str],
+    layout: Layout, files: Mapping[str, str], flags: Flags, *, preload: Iterable[str]
 ) -> str:
-    """llama-swap's config.yaml; `files` gives each model's first file, relative to its repo,
-    `versions` names the content of its files."""
+    """llama-swap's config.yaml; `files` gives each model's first file, relative to its repo."""
     settings: Settings = layout.settings
     models = [
         {
             "name": model.name,
-            "version": versions[model.name],
             "program": layout.brew("llama-server"),
             "arguments": llama_server.arguments(
                 model, f"{layout.model_directory(model)}/{files[model.name]}", flags
