@@ -34,6 +34,7 @@ The engine:
 - `headers`    which headers of a request pass, and what its credential is; pure
 - `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
+- `wire`       the flow of a connection, and how it ends
 - `upstream`, `pool`                 connections to llama-swap, kept and used again
 - `wire`       what is sent to a client, and how its connection ends
 - `parts`      what the modules below need of those that import them; types only

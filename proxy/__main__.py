@@ -39,7 +39,6 @@ def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     root = argparse.ArgumentParser(prog="python -m proxy", description="Auth proxy for llama-swap.")
     verbs = root.add_subparsers(dest="command", required=True)
-
     defaults = argparse.ArgumentDefaultsHelpFormatter
     server = verbs.add_parser(
         "serve",
@@ -48,6 +47,27 @@ def parser() -> argparse.ArgumentParser:
         description="Runs the proxy until SIGTERM. Keys come from the file, else from "
         "API_KEYS=a,b. A changed file counts from the next request on; SIGHUP reads it at once.",
     )
+    add_serve(server)
+    keys = verbs.add_parser("keys", help="make keys", description="Makes keys.")
+    keys_commands = keys.add_subparsers(dest="keys_command", required=True)
+    new = keys_commands.add_parser(
+        "new",
+        help="print a fresh key",
+        description="Prints a fresh key, which is stored nowhere, and the entry that lets it in.",
+    )
+    commands.add_keys_new(new)
+    used = verbs.add_parser(
+        "usage",
+        formatter_class=defaults,
+        help="show what was used",
+        description="Shows requests and tokens for each day (UTC), key and model.",
+    )
+    commands.add_usage(used)
+    return root
+
+
+def add_serve(server: argparse.ArgumentParser) -> None:
+    """The options of `serve`."""
     server.add_argument(
         "--config",
         type=Path,
@@ -94,23 +114,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="file with what was used (default: usage.db beside the file with the keys)",
     )
-
-    keys = verbs.add_parser("keys", help="make keys", description="Makes keys.")
-    keys_commands = keys.add_subparsers(dest="keys_command", required=True)
-    new = keys_commands.add_parser(
-        "new",
-        help="print a fresh key",
-        description="Prints a fresh key, which is stored nowhere, and the entry that lets it in.",
-    )
-    commands.add_keys_new(new)
-    used = verbs.add_parser(
-        "usage",
-        formatter_class=defaults,
-        help="show what was used",
-        description="Shows requests and tokens for each day (UTC), key and model.",
-    )
-    commands.add_usage(used)
-    return root
 
 
 def run_server(args: argparse.Namespace) -> int:

@@ -197,12 +197,12 @@ class Forwarding:
     def pause_answer(self) -> None:
         """The client takes no more for now."""
         if self._up is not None:
-            self._up.pause()
+            self._up.wire.pause()
 
     def resume_answer(self) -> None:
         """The client takes more again."""
         if self._up is not None:
-            self._up.resume()
+            self._up.wire.resume()
 
     def end(self, *, clean: bool) -> int:
         """The request is over; unless it is whole, llama-swap is to stop at once. How much of the

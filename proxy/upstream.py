@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from proxy.answer import AnswerHead, BadAnswer, Framing, parse
 from proxy.chunks import SIZES, ChunkError, ChunkWalker
+from proxy.wire import Wire
 
 LONGEST_HEAD = 65536
 FRESH_SECONDS = 0.05
@@ -51,8 +52,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: Keeper) -> None:
         self._pool = pool
         self.transport: asyncio.Transport
+        self.wire: Wire
         self._alive = select.poll()
-        self._paused = False
         self._eof = False
         self._expect(None, to_head=False)
         self.used = False  # for a request before the current one
@@ -80,24 +81,11 @@ class Connection(asyncio.Protocol):
         """More of the body."""
         self.transport.write(data)
 
-    def pause(self) -> None:
-        """No more of the answer for now."""
-        if not self._paused and not self.transport.is_closing():
-            self._paused = True
-            self.transport.pause_reading()
-
-    def resume(self) -> None:
-        """More of the answer."""
-        if self._paused:
-            self._paused = False
-            if not self.transport.is_closing():
-                self.transport.resume_reading()
-
     def release(self, *, clean: bool) -> None:
         """The owner is done. Unless request and answer are whole, llama-swap is to stop now."""
         self._owner = None
         if clean and self._reusable and not self.transport.is_closing():
-            self.resume()  # a paused connection would never see that it was closed
+            self.wire.resume()  # a paused connection would never see that it was closed
             self.used = True
             self._pool.put(self)
         else:
@@ -119,6 +107,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport = cast(asyncio.Transport, transport)
+        self.wire = Wire(transport)
         self._alive.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:

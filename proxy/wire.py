@@ -1,4 +1,4 @@
-"""The wire to a client, with or without TLS: what waits on it to be sent, and how it ends."""
+"""The wire to a client, with or without TLS, or to llama-swap: its flow, and how it ends."""
 
 import asyncio
 import select
@@ -29,7 +29,7 @@ class Wire:
         return self._paused
 
     def pause(self) -> None:
-        """Reads no more: llama-swap takes a body more slowly than it comes."""
+        """Reads no more: who is on the other side takes it more slowly than it comes."""
         if not self._paused and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()

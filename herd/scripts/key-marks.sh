@@ -6,7 +6,7 @@ awk '
   /^  [^ ]/ { on = 0 }
   ! on { next }
   { at = match($0, /[^ ]/) - 1; sub(/^ +/, ""); sub(/,$/, "") }
-  at == 4 && /^"/ { print "#" ++n, $0 }
+  at == 4 && /^"/ { n++; print "#" n, $0 }
   at == 4 && /^[{]/ { n++; name = "?"; text = "" }
   at == 4 && /^[}]/ { print name, text }
   at == 6 && /^"name": "[A-Za-z0-9._-]+"$/ { name = substr($0, 10, length($0) - 10) }
