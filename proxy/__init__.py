@@ -36,7 +36,6 @@ The engine:
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
 - `wire`       the flow of a connection, and how it ends
 - `upstream`, `pool`                 connections to llama-swap, kept and used again
-- `wire`       what is sent to a client, and how its connection ends
 - `parts`      what the modules below need of those that import them; types only
 - `errors`     llama-swap's errors, held back to be told in another dialect
 - `relay`, `forward`                 the answer's way down, the request's way up
