@@ -5,7 +5,7 @@ HERD := $(BIN)/python -m herd
 INVENTORY ?= inventory.py
 # LIMIT=HOST chooses hosts, a pattern or a group; ARGS passes further options on. What a person
 # types goes through the environment, where the shell does not read it again.
-export LIMIT NAME PROMPT REPO INCLUDE
+export LIMIT MODEL NAME PROMPT REPO INCLUDE MEMORY MACOS
 ON := $(if $(LIMIT),--limit "$$LIMIT")
 
 .DEFAULT_GOAL := help
@@ -43,6 +43,9 @@ lab-down:  ## stop the simulated Macs
 key: .venv/.deploy  ## make an API key: NAME=me ARGS='--expires 90d'
 	@$(HERD) key --inventory $(INVENTORY) $(ARGS) $(if $(NAME),"$$NAME",$(error say whose key it is: make key NAME=me))
 
+lock: .venv/.deploy  ## pin every model in models.lock, or one: MODEL=name
+	@$(HERD) lock --inventory $(INVENTORY) $(ARGS) $(if $(MODEL),-- "$$MODEL")
+
 plan: .venv/.deploy  ## what a deploy would change
 	@$(BIN)/pyinfra --dry $(ON) $(ARGS) $(INVENTORY) deploy.py
 
@@ -64,6 +67,9 @@ run: .venv/.deploy  ## the stack of one Mac in this terminal; Ctrl+C stops it
 
 fetch: .venv/.deploy  ## a model's files, undeclared: REPO=owner/name INCLUDE='*Q4*'
 	@$(HERD) fetch --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(INCLUDE),--include "$$INCLUDE") $(if $(REPO),"$$REPO",$(error say which: make fetch REPO=owner/name))
+
+fit: .venv/.deploy  ## what the models take of each Mac, or of any: MEMORY=96 MACOS=26
+	@$(HERD) fit --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(MEMORY),--memory "$$MEMORY") $(if $(MACOS),--macos "$$MACOS")
 
 status:    ## services, loaded models, versions
 start:     ## start the services now, without a new login
@@ -89,9 +95,9 @@ bench: .venv/.dev  ## the figures: a run that changes nothing, and the proxy bes
 	@$(BIN)/python bench/proxy.py
 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks"
-locks: .venv/.dev  ## update every locked dependency
+locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) pyproject.toml -o requirements.lock
 	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
 
-.PHONY: help setup dev demo lab lab-down key plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch test soak check bench locks
+.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch fit test soak check bench locks

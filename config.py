@@ -8,5 +8,6 @@ from herd import hooks
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<3.11"
 
 # Ad-hoc commands (`pyinfra inventory.py exec -- uptime`) need no settings, so none are checked.
-_operations = click.get_current_context().params["operations"]
-hooks.install(state, check=any(name.endswith(".py") for name in _operations))
+_given = click.get_current_context().params
+_check = any(name.endswith(".py") for name in _given["operations"])
+hooks.install(state, check=_check, inventory=_given["inventory"])

@@ -21,10 +21,11 @@ from lab.reciter import write_model
 
 PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 WITHOUT_NODELAY = """
+import click
 from herd import hooks
 from pyinfra import state
 hooks.Connected.host_connect = staticmethod(lambda state, host: None)
-hooks.install(state, check=True)
+hooks.install(state, check=True, inventory=click.get_current_context().params["inventory"])
 """
 
 
@@ -45,6 +46,7 @@ def measure(macs: int, rounds: int) -> None:
         default.write_text(WITHOUT_NODELAY)
         environment = os.environ | {"HF_ENDPOINT": lab.hub_url, "API_KEYS": "sk-bench-0123456789"}
         with lab:
+            lab.lock()
             run(lab, environment)
             for mac in lab.macs.values():
                 mac.clear_log()

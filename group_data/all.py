@@ -17,11 +17,12 @@ homebrew_upgrade = False
 
 # -- Models ------------------------------------------------------------------------------------
 # By the name that clients use. Each needs a repo; what else it leaves out is in model_defaults.
+# `make lock` pins repo, revision and include in models.lock; a deploy fetches what that says.
 models = {
     "gpt-oss-120b": {"repo": "ggml-org/gpt-oss-120b-GGUF"},
 }
 model_defaults = {
-    # Branch, tag or commit of the repository.
+    # Branch, tag or commit of the repository, as of the day of `make lock`.
     "revision": "main",
     # Which of its files, as for `hf download --include`; together they must be one model.
     "include": ["*.gguf"],
@@ -89,7 +90,8 @@ launchd_label_prefix = "com.moonspirit"
 launchd_autostart = "background"
 
 # -- Preflight ---------------------------------------------------------------------------------
-# GiB of memory that a model's weights must leave: context, prompt cache, macOS.
+# GiB of memory that models must leave to macOS and whatever else runs: beside weights, KV cache,
+# compute buffers and prompt cache, which are computed (`make fit`).
 preflight_memory_reserve_gb = 8
 # GiB that must stay free on the disk.
 preflight_disk_reserve_gb = 10

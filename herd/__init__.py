@@ -10,6 +10,7 @@ Layers, each using only those below it:
     operations   take arguments, compare with facts, yield commands
     plan         what is wanted of all hosts, checked together
     facts        ask a Mac, parse the answer
+    locks        models.lock beside the inventory: read, checked, made
     hub, chat    ask Hugging Face, ask an endpoint, from the workstation
     newkey       makes an API key
     keys, tls    what the workstation has for a proxy: API keys, a certificate

@@ -60,6 +60,14 @@ def parser() -> argparse.ArgumentParser:
     )
     fetch.add_argument("--revision", default="main", metavar="REV", help="default: main")
 
+    text = "write models.lock: what each declared model is on the Hub now, to the byte"
+    locking = verb.add_parser("lock", help=text, description=f"{text}.", parents=[everywhere])
+    locking.add_argument("model", nargs="*", metavar="MODEL", help="default: every model")
+
+    fit = add("fit", "what the models take of each Mac's memory, and whether they fit")
+    fit.add_argument("--memory", type=int, metavar="GB", help="ask for a Mac with so much instead")
+    fit.add_argument("--macos", type=int, default=26, metavar="N", help="its macOS; default: 26")
+
     usage = add("usage", "requests and tokens for each day (UTC), key and model")
     usage.add_argument("--since", default="30d", metavar="7d", help="days, or a date; default: 30d")
     usage.add_argument("--key", metavar="NAME", help="of this key only")
@@ -93,12 +101,17 @@ def _run(options: argparse.Namespace) -> bool:
         case "key":
             verbs.key(inventory, options)
             return True
+        case "lock":
+            verbs.lock(inventory, options.model)
+            return True
         case "chat":
             return verbs.talk(
                 *(inventory, limit, options.prompt),
                 model=options.model,
                 stream=not options.no_stream,
             )
+        case "fit" if options.memory is not None:
+            return verbs.fit_in(options.memory, options.macos, inventory, limit)
         case "dashboard":
             verbs.dashboard(inventory, limit)
             return True
@@ -118,6 +131,8 @@ def _connected_verb(options: argparse.Namespace) -> Callable[[list[Remote]], Any
         case "usage":
             chosen = ["--since", options.since, *(["--key", options.key] if options.key else [])]
             return lambda r: verbs.usage(r, chosen, json_wanted=options.json)
+        case "fit":
+            return lambda remotes: verbs.fit(remotes, options.inventory)
         case "run":
             return verbs.foreground
         case name:

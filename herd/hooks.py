@@ -32,7 +32,7 @@ class Connected(BaseStateCallback):
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def install(state: Any, *, check: bool) -> None:
+def install(state: Any, *, check: bool, inventory: str) -> None:
     """Act once pyinfra has its inventory, and before it connects; `check` makes the plan then.
 
     pyinfra runs config.py before it reads the inventory, and takes callbacks only after, so the
@@ -48,7 +48,7 @@ def install(state: Any, *, check: bool) -> None:
             raise CliError(f"no host is left by --limit or --exclude; hosts: {there}")
         if check:
             try:
-                plan.make(state.inventory)
+                plan.make(state.inventory, inventory)
             except SettingsError as error:
                 raise CliError(str(error)) from None
 

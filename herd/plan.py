@@ -1,15 +1,18 @@
-"""What is wanted of all hosts of a run: settings, keys, certificates and model files, checked
-together."""
+"""What is wanted of all hosts of a run: settings, keys, certificates and locked model files,
+checked together."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pyinfra.api import Host
+from pyinfra.api import Host, Inventory
 
-from herd import hub, keys, tls
-from herd.core import fleet
-from herd.core.layers import Layer, merge
+from herd import hub, keys, locks, tls
+from herd.core import fit, fleet, lock
+from herd.core.gguf import Facts
+from herd.core.layers import Layer, Merged, merge
+from herd.core.lock import Lock, Terms
+from herd.core.memory import Served
 from herd.core.problems import Problem, SettingsError, count, report
 from herd.core.settings import Settings
 from herd.core.transfers import Resolved
@@ -19,12 +22,14 @@ from herd.tls import Pair
 
 @dataclass(frozen=True)
 class Plan:
-    """Of each host, by name: valid settings, resolved models, what is shipped to its proxy."""
+    """Of each host, by name: valid settings, locked models, what is shipped to its proxy, and
+    which models may be loaded together."""
 
     settings: dict[str, Settings]
     models: dict[str, list[Resolved]]
     keys: dict[str, Shipped]
     certificates: dict[str, Pair | None]
+    together: dict[str, list[tuple[Served, ...]]]
 
 
 def declared(host: Host) -> fleet.Declared:
@@ -53,6 +58,15 @@ def settings_of(hosts: Iterable[Host]) -> dict[str, Settings]:
     settings, problems = _check(hosts)
     _refuse(problems)
     return settings
+
+
+def settings_of_all(inventory: Inventory) -> Settings:
+    """The settings of a host without data of its own. Raises SettingsError, too."""
+    name = "a host by group_data/all.py"
+    layers = [Layer("group_data/all.py", inventory.get_data())]
+    settings, problems = fleet.check([fleet.Declared(name, layers, (name, 22))])
+    _refuse(problems)
+    return settings[name]
 
 
 def key_lists(hosts: Iterable[Host]) -> dict[str, list[Any]]:
@@ -93,8 +107,9 @@ def of_this_run() -> Plan:
     return _of_this_run
 
 
-def make(hosts: Iterable[Host]) -> Plan:
-    """The plan of this run. Raises SettingsError with one report of all problems."""
+def make(hosts: Iterable[Host], inventory: str) -> Plan:
+    """The plan of this run, with the lock beside the inventory. Raises SettingsError with one
+    report of all problems."""
     global _of_this_run
     hosts = list(hosts)
     settings, problems = _check(hosts)
@@ -106,19 +121,22 @@ def make(hosts: Iterable[Host]) -> Plan:
             keys.of_workstation()
         except ValueError as error:
             problems.append(Problem("API keys", f"{error}.", keys.how_to_mend()))
-    models: dict[str, list[Resolved]] = {}
+    models, wrong = _models(hosts, settings, inventory)
+    problems += wrong
     certificates: dict[str, Pair | None] = {}
     for name, wanted in settings.items():
-        models[name], wrong = _resolve(name, wanted)
-        problems += wrong
         try:
             certificates[name] = tls.of_host(wanted)
         except ValueError as error:
             fix = "name a certificate in PEM, its chain after it, and its key, without a password."
             problems.append(Problem(f"{name}: proxy_tls_certificate", f"{error}.", fix))
+    together: dict[str, list[tuple[Served, ...]]] = {}
+    for name, wanted in settings.items():
+        together[name], wrong = sets_of(name, wanted, models[name], inventory)
+        problems += wrong
     _refuse(problems)
     shipped = {name: keys.shipped(wanted) for name, wanted in settings.items()}
-    _of_this_run = Plan(settings, models, shipped, certificates)
+    _of_this_run = Plan(settings, models, shipped, certificates, together)
     return _of_this_run
 
 
@@ -126,32 +144,78 @@ def _has_keys(host: Host) -> bool:
     return bool(merge(declared(host).layers).values.get("api_keys"))
 
 
-def _resolve(host: str, settings: Settings) -> tuple[list[Resolved], list[Problem]]:
-    resolved: list[Resolved] = []
-    problems = []
-    owners: dict[str, Resolved] = {}
-    for model in settings.models.values():
-        where = f"{host}: models.{model.name}"
+def _models(
+    hosts: Iterable[Host], settings: Mapping[str, Settings], inventory: str
+) -> tuple[dict[str, list[Resolved]], list[Problem]]:
+    """Of each host with valid settings, its models as they are locked."""
+    path = locks.beside(inventory)
+    try:
+        held = locks.read(path)
+    except ValueError as error:
+        mend = f"run `{locks.command(inventory)}`, or take the one before from git."
+        return {name: [] for name in settings}, [Problem(str(path), f"It {error}.", mend)]
+    models: dict[str, list[Resolved]] = {}
+    problems: list[Problem] = []
+    for host in hosts:
+        if wanted := settings.get(host.name):
+            merged = merge(declared(host).layers)
+            for model, setting, what, fix in locks.faults(
+                held, path, inventory, wanted.models.values()
+            ):
+                where, source = _place(merged, model.name, setting)
+                if source == "--data":
+                    fix = "declare it in the inventory or in group_data: those are locked."
+                problems.append(Problem(f"{host.name}: {where}, from {source}", what, fix))
+            models[host.name] = _locked(held, wanted)
+            problems += _clashes(host.name, models[host.name], locks.command(inventory))
+    return models, problems
+
+
+def sets_of(
+    host: str, settings: Settings, models: Iterable[Resolved], inventory: str
+) -> tuple[list[tuple[Served, ...]], list[Problem]]:
+    """Each set of a host's models that may be loaded together, of those whose header is known."""
+    known, problems = {}, []
+    for model in models:
         try:
-            found = hub.resolve(model)
-        except ValueError as error:
-            fix = "mend its repo, revision or include; HF_ENDPOINT and HF_TOKEN are this shell's."
-            problems.append(Problem(where, f"{error}.", fix))
+            facts = Facts.load(model.gguf) if model.gguf else None
+        except ValueError:
+            what = f"{locks.beside(inventory)} has facts of its GGUF header that we cannot read."
+            fix = f"run `{locks.command(inventory, model.name)}`, and commit {lock.FILE}."
+            problems.append(Problem(f"{host}: models.{model.name}", what, fix))
             continue
-        resolved.append(found)
-        for file in found.files:
-            path = f"{found.directory}/{file.path}"
-            owner = owners.setdefault(path, found)
-            if (owner.repo, owner.commit) != (found.repo, found.commit):
-                problems.append(
-                    Problem(
-                        where,
-                        f"{path} is wanted of {owner.repo} at {owner.commit[:12]}, too.",
-                        "declare models of one directory from one repository and revision.",
-                    )
+        if facts:
+            known[model.name] = ({file.path: file.size for file in model.files}, facts)
+    return fit.together(settings, known), problems
+
+
+def _place(merged: Merged, model: str, setting: str) -> tuple[str, str]:
+    """Of a model, or of a setting of it: its path, and the layer of data that it is from."""
+    path = f"models.{model}.{setting}" if setting else f"models.{model}"
+    is_own = not setting or setting in merged.values["models"][model]
+    return path, merged.source(path if is_own else f"model_defaults.{setting}")
+
+
+def _locked(held: Lock, settings: Settings) -> list[Resolved]:
+    found = [held.find(model.name, Terms.of(model)) for model in settings.models.values()]
+    return [locked.resolved(hub.endpoint()) for locked in found if locked]
+
+
+def _clashes(host: str, models: Iterable[Resolved], command: str) -> Iterator[Problem]:
+    """One path for files of two repositories, or of two commits of one."""
+    owners: dict[str, Resolved] = {}
+    for model in models:
+        for file in model.files:
+            path = f"{model.directory}/{file.path}"
+            owner = owners.setdefault(path, model)
+            if (owner.repo, owner.commit) != (model.repo, model.commit):
+                yield Problem(
+                    f"{host}: models.{model.name}",
+                    f"{path} is wanted of {owner.repo} at {owner.commit[:12]}, too.",
+                    "declare models of one directory from one repository and revision, "
+                    f"and run `{command}`, which locks them together.",
                 )
                 break
-    return resolved, problems
 
 
 def _refuse(problems: list[Problem]) -> None:

@@ -63,6 +63,10 @@ def up(directory: Path, macs: int, homebrew: str) -> int:
     else:
         lab.start(detached=True)
         print(f"Running: {', '.join(lab.macs)}.")
+    try:
+        lab.lock()
+    except RuntimeError as error:  # as of models that only a real Hub has
+        print(f"\nIts models are not locked:\n{error}")
     print("\nDeploy to them:\n")
     inventory = os.path.relpath(lab.inventory)
     key = api_key(lab.directory)

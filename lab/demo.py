@@ -40,6 +40,7 @@ def _demo(lab: Lab) -> int:
     pyinfra = [str(programs / "pyinfra"), "-y", inventory, "deploy.py"]
     herd = [sys.executable, "-m", "herd"]
     steps = [
+        ("Locking the model: make lock", [*herd, "lock", "--inventory", inventory]),
         ("Deploying: pyinfra -y inventory.py deploy.py", pyinfra),
         ("Deploying again: nothing changes", pyinfra),
         (

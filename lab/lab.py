@@ -269,6 +269,22 @@ class Lab:
         (self.directory / control.STATE).unlink(missing_ok=True)
         return processes.kill_all([str(mac.root) for mac in self.macs.values()])
 
+    def lock(self, inventory: Path | None = None, **environment: str) -> str:
+        """`make lock` on the lab's inventory, or on another one; what it said, as errors too."""
+        locked = subprocess.run(
+            [sys.executable, "-m", "herd", "lock", "--inventory", inventory or self.inventory],
+            cwd=PROJECT,
+            env=os.environ | {"HF_ENDPOINT": self.hub_url} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if locked.returncode:
+            raise RuntimeError(locked.stdout)
+        return locked.stdout
+
     # -- files of the lab
 
     def _make_keys(self) -> None:

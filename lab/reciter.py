@@ -1,8 +1,8 @@
-"""Makes a tiny split GGUF model that answers every prompt with one sentence.
+"""Makes tiny GGUF models that answer every prompt with one sentence; the usual one is split.
 
-It is a one-layer mixture of experts whose attention and experts write nothing, so a token's
-logits depend on that token alone and temperature cannot move them. Its vocabulary holds bytes
-and the sentence's words, and no merges, so text never becomes a word: any prompt starts it anew.
+A mixture of experts whose attention and experts write nothing, so a token's logits depend on that
+token alone and temperature cannot move them. Its vocabulary holds bytes and the sentence's words,
+and no merges, so text never becomes a word: any prompt starts it anew.
 """
 
 from __future__ import annotations
@@ -65,6 +65,55 @@ def write_model(directory: Path, name: str = "recite", pad_bytes: int = 0) -> li
         writer.close()
         paths.append(path)
     return paths
+
+
+def write_windowed(
+    path: Path, *, layers: int = 4, heads: int = 4, groups: int = 2, window: int = 128
+) -> Path:
+    """Write a model of gpt-oss's architecture in one file: layers slide in turn, and heads share
+    keys and values in groups. It recites, too."""
+    experts, hidden = _padding(0)
+    writer = GGUFWriter(path, "gpt-oss")
+    _write_metadata(writer, "windowed", experts, hidden, layers=layers, heads=(heads, groups))
+    writer.add_key_length(WIDTH)
+    writer.add_value_length(WIDTH)
+    writer.add_sliding_window(window)
+    writer.add_expert_feed_forward_length(hidden)
+    for tensor, values in _tensors(experts, hidden):
+        if not tensor.startswith("blk."):
+            writer.add_tensor(tensor, values)
+    for number in range(layers):
+        for tensor, shape in _gpt_oss_block(experts, hidden, heads, groups):
+            values = np.zeros(shape, dtype=np.float32)
+            writer.add_tensor(f"blk.{number}.{tensor}", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def _gpt_oss_block(
+    experts: int, hidden: int, heads: int, groups: int
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The tensors of one layer (src/models/openai-moe.cpp), rows before columns."""
+    for norm in ("attn_norm", "post_attention_norm"):
+        yield f"{norm}.weight", (WIDTH,)
+    for matrix, rows in (("attn_q", heads), ("attn_k", groups), ("attn_v", groups)):
+        yield f"{matrix}.weight", (rows * WIDTH, WIDTH)
+        yield f"{matrix}.bias", (rows * WIDTH,)
+    yield "attn_output.weight", (WIDTH, heads * WIDTH)
+    yield "attn_output.bias", (WIDTH,)
+    yield "attn_sinks.weight", (heads,)
+    yield "ffn_gate_inp.weight", (experts, WIDTH)
+    yield "ffn_gate_inp.bias", (experts,)
+    for matrix, rows, columns in (
+        ("gate", hidden, WIDTH),
+        ("up", hidden, WIDTH),
+        ("down", WIDTH, hidden),
+    ):
+        yield f"ffn_{matrix}_exps.weight", (experts, rows, columns)
+        yield f"ffn_{matrix}_exps.bias", (experts, rows)
 
 
 def _padding(pad_bytes: int) -> tuple[int, int]:
@@ -131,16 +180,24 @@ def _distinct(count: int) -> Floats:
     return bits.view(np.float32)
 
 
-def _write_metadata(writer: GGUFWriter, name: str, experts: int, hidden: int) -> None:
+def _write_metadata(
+    writer: GGUFWriter,
+    name: str,
+    experts: int,
+    hidden: int,
+    *,
+    layers: int = 1,
+    heads: tuple[int, int] = (1, 1),
+) -> None:
     writer.add_name(name)
     writer.add_context_length(131072)  # as gpt-oss
     writer.add_embedding_length(WIDTH)
-    writer.add_block_count(1)
+    writer.add_block_count(layers)
     writer.add_feed_forward_length(hidden)
     writer.add_expert_count(experts)
     writer.add_expert_used_count(1)
-    writer.add_head_count(1)
-    writer.add_head_count_kv(1)
+    writer.add_head_count(heads[0])
+    writer.add_head_count_kv(heads[1])
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_rope_dimension_count(WIDTH)
 

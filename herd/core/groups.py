@@ -1,5 +1,6 @@
 """Which models llama-swap keeps in memory together (its configuration's `groups`)."""
 
+from collections.abc import Iterable
 from itertools import combinations
 
 from herd.core.settings import Group, Settings
@@ -29,3 +30,29 @@ def _group(settings: Settings, model: str) -> Group:
 
 
 _DEFAULT = Group(members=["(every other model)"])
+
+
+def sets(settings: Settings, models: Iterable[str]) -> list[tuple[str, ...]]:
+    """The largest sets of these models of which llama-swap may keep all loaded at a time."""
+    names = list(models)
+    beside = {
+        one: {other for other in names if other != one and together(settings, one, other)}
+        for one in names
+    }
+    found: list[tuple[str, ...]] = []
+
+    def extend(chosen: list[str], open_: set[str], done: set[str]) -> None:
+        # Bron and Kerbosch's search for maximal cliques: whatever is beside a pivot need not
+        # start a set of its own.
+        if not open_ and not done:
+            found.append(tuple(sorted(chosen, key=names.index)))
+            return
+        pivot = max(open_ | done, key=lambda name: len(beside[name] & open_))
+        for name in sorted(open_ - beside[pivot], key=names.index):
+            extend([*chosen, name], open_ & beside[name], done & beside[name])
+            open_ = open_ - {name}
+            done = done | {name}
+
+    if names:
+        extend([], set(names), set())
+    return sorted(found, key=lambda chosen: [names.index(name) for name in chosen])

@@ -3,7 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from herd.core import fit
+from herd.core.fit import Limits
 from herd.core.mac import Identity
+from herd.core.memory import Served
 from herd.core.problems import Problem
 from herd.core.units import gib
 
@@ -25,12 +28,14 @@ class Needs:
 
     `packages_missing` is unknown before Homebrew is asked, so Homebrew itself is all that is
     looked at. `console`: somebody must be logged in there, as LaunchAgents live in that session.
+    `together` has each set of models that may be loaded at a time, of those whose header is known.
     """
 
     models: Sequence[Fetch]
     memory_reserve: int
     disk_reserve: int
     console: bool
+    together: Sequence[Sequence[Served]] = ()
 
 
 def problems(
@@ -101,9 +106,20 @@ def _tools(mac: Identity) -> list[Problem]:
 
 def _room(mac: Identity, needs: Needs, sizes: Mapping[str, int]) -> list[Problem]:
     found = []
+    if mac.system == "Darwin":
+        limits = Limits.of(
+            mac.memory,
+            mac.macos,
+            wired_limit=mac.wired_limit,
+            gpu_memory=mac.gpu_memory,
+            reserve=needs.memory_reserve,
+        )
+        found += fit.problems(needs.together, limits)
+    summed = {served.name for models in needs.together for served in models}
     for model in needs.models:
         weights = sum(model.files.values())
-        if weights + needs.memory_reserve > mac.memory:
+        # Of a model without a known header, weights are all that is known.
+        if model.model not in summed and weights + needs.memory_reserve > mac.memory:
             found.append(
                 Problem(
                     f"memory for {model.model}",

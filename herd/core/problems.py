@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from textwrap import indent
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ def report(title: str, problems: Iterable[Problem]) -> str:
             wheres.append(problem.where)
     lines = [title]
     for (what, fix), wheres in places.items():
-        lines += ["", *(f"  {where}" for where in wheres), f"    {what}", f"    Fix: {fix}"]
+        lines += ["", *(f"  {where}" for where in wheres)]
+        lines += indent(f"{what}\nFix: {fix}", "    ").splitlines()
     return "\n".join(lines)
 
 

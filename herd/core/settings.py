@@ -51,6 +51,11 @@ CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_
 QUANTISED = {"q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"}
 
 
+def directory_of(repo: str) -> str:
+    """The name of a model's directory: its repository's, without the owner."""
+    return repo.rpartition("/")[2]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -75,8 +80,8 @@ class Model(_Strict):
 
     @property
     def directory(self) -> str:
-        """The name of its directory: the repository's, without its owner."""
-        return self.repo.rpartition("/")[2]
+        """The name of its directory."""
+        return directory_of(self.repo)
 
     @property
     def total_ctx_size(self) -> int:

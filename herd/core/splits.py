@@ -27,14 +27,30 @@ def first_file(paths: Iterable[str]) -> str:
     if not found:
         raise ValueError("matches no GGUF file")
     if len(found) > 1:
-        raise ValueError(f"matches {len(found)} models: {_some(found)}")
+        raise ValueError(f"matches {len(found)} models: {some(found)}")
     for (prefix, count), numbers in splits.items():
         if missing := sorted(set(range(1, count + 1)) - numbers):
             names = [f"{prefix}-{number:05d}-of-{count:05d}.gguf" for number in missing]
-            raise ValueError(f"lacks {len(missing)} of {count} splits: {_some(names)}")
+            raise ValueError(f"lacks {len(missing)} of {count} splits: {some(names)}")
+        if beyond := sorted(numbers - set(range(1, count + 1))):
+            names = [f"{prefix}-{number:05d}-of-{count:05d}.gguf" for number in beyond]
+            raise ValueError(f"has splits beyond {count}: {some(names)}")
     return found[0]
 
 
-def _some(names: Sequence[str], most: int = 6) -> str:
+def models_in(paths: Iterable[str]) -> list[str]:
+    """What a repository has, in short: its models, a set of splits by its first; else all files."""
+    found = []
+    for path in sorted(path for path in paths if path.endswith(".gguf")):
+        match = _SPLIT.match(path)
+        if match is None:
+            found.append(path)
+        elif match["number"] == "00001":
+            found.append(f"{path} ({int(match['count'])} splits)")
+    return found or sorted(paths)
+
+
+def some(names: Sequence[str], most: int = 6) -> str:
+    """The first few of these, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -1,21 +1,26 @@
 """Which files of a model are to be fetched, and what earlier transfers left behind."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of a repository: its path there, and its size in bytes."""
+    """A file of a repository: its path there, its size in bytes, its checksum ("" is unknown)."""
 
     path: str
     size: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a model's repository holds at one commit, of what the model includes."""
+    """What a model's repository holds at one commit, of what the model includes.
+
+    `gguf` are the facts of its header that models.lock has; an undeclared model has none.
+    """
 
     name: str
     repo: str
@@ -24,6 +29,7 @@ class Resolved:
     first: str
     files: tuple[File, ...]
     endpoint: str
+    gguf: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def part(self, file: File) -> str:
         """Where the bytes of an unfinished transfer are: their commit is in the name."""

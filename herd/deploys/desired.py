@@ -9,6 +9,7 @@ from pyinfra.api import Host
 from herd import plan
 from herd.core.bundle import Bundle, bundle
 from herd.core.layout import Layout
+from herd.core.memory import Served
 from herd.core.settings import Settings
 from herd.core.transfers import Resolved
 from herd.facts.mac import Mac
@@ -20,7 +21,7 @@ FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
 
 @dataclass(frozen=True)
 class Desired:
-    """One host: its settings, its paths, its models' files, what its proxy gets."""
+    """One host: its settings, its paths, its models' files and sets, what its proxy gets."""
 
     settings: Settings
     layout: Layout
@@ -29,6 +30,7 @@ class Desired:
     keys: Shipped
     certificate: Pair | None
     bundle: Bundle
+    together: list[tuple[Served, ...]]
 
     @property
     def formulae(self) -> list[str]:
@@ -57,4 +59,5 @@ def _desired(current: Host) -> Desired:
         keys=run.keys[current.name],
         certificate=run.certificates[current.name],
         bundle=bundle(),
+        together=run.together[current.name],
     )

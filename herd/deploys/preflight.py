@@ -33,6 +33,7 @@ def check() -> None:
             memory_reserve=settings.preflight_memory_reserve_gb * GIB,
             disk_reserve=settings.preflight_disk_reserve_gb * GIB,
             console=settings.launchd_autostart != "off",
+            together=want.together,
         ),
         ports={
             settings.proxy_port: "proxy_port",

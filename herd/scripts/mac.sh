@@ -10,6 +10,12 @@ say arch "$(uname -m)"
 say macos "$(sw_vers -productVersion 2>/dev/null)"
 say chip "$(sysctl -n machdep.cpu.brand_string 2>/dev/null)"
 say memory "$(sysctl -n hw.memsize 2>/dev/null)"
+# What the GPU may wire: as set, else as Metal tells llama-server.
+say wired "$(sysctl -n iogpu.wired_limit_mb 2>/dev/null)"
+if [ -x "$prefix/bin/llama-server" ]; then
+  "$prefix/bin/llama-server" --list-devices </dev/null 2>/dev/null |
+    while IFS= read -r line; do say device "$line"; done
+fi
 # /usr/bin/git and python3 are shims that open a dialog without the tools: ask xcode-select.
 xcode-select -p >/dev/null 2>&1 && say tools yes
 launchctl print "gui/$uid" >/dev/null 2>&1 && say console yes

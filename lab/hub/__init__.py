@@ -50,6 +50,7 @@ def create_app(root: Path) -> web.Application:
             web.get(FILE, _resolve),
             web.get("/_lab/stats", _stats),
             web.post("/_lab/reset", _reset),
+            web.post("/_lab/forget", _forget),
             web.post("/_lab/faults", _faults),
         ]
     )
@@ -65,6 +66,11 @@ async def _stats(request: web.Request) -> web.Response:
 
 async def _reset(request: web.Request) -> web.Response:
     request.app[CONTROL].reset()
+    return web.json_response({})
+
+
+async def _forget(request: web.Request) -> web.Response:
+    request.app[CONTROL].forget()
     return web.json_response({})
 
 

@@ -59,6 +59,10 @@ class Control:
 
     def reset(self) -> None:
         self.faults.clear()
+        self.forget()
+
+    def forget(self) -> None:
+        """What was asked and sent so far; faults stay."""
         self.requests = 0
         self.sent.clear()
         self.log.clear()

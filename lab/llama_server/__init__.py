@@ -16,7 +16,28 @@ from typing import Literal
 
 Variant = Literal["current", "transition", "old"]
 
-DEVICE = "MTL0: Apple M4 Max (110100 MiB, 110100 MiB free)"
+# Metal's recommendedMaxWorkingSetSize follows the sysctl in both directions (AlexsJones/llmfit
+# #754; antirez/ds4 #893). Its default up to macOS 15 is 2/3 or 3/4 (ollama #17367, llama.cpp
+# #1870), since macOS 26 it is more: measured 12124 of 16384, 18186 of 24576, 28753 of 36864, 53084
+# of 65536 and 110100 of 131072 MiB. Sizes in between are guesses.
+DEVICE = """\
+{ read -r wired; read -r memory; read -r chip; } <<EOF
+$(sysctl -n iogpu.wired_limit_mb hw.memsize machdep.cpu.brand_string 2>/dev/null)
+EOF
+[ -n "$chip" ] || { wired=0; memory=137438953472; chip='Apple M4 Max'; }
+mib=$((memory / 1048576))
+if [ "$wired" -eq 0 ]; then
+  case $(sw_vers -productVersion 2>/dev/null) in
+    1[0-5]|1[0-5].*) if [ "$mib" -le 32768 ]; then wired=$((mib * 2 / 3)); else wired=$((mib * 3 / 4)); fi ;;
+    *)
+      if [ "$mib" -le 24576 ]; then wired=$((mib * 74 / 100))
+      elif [ "$mib" -le 36864 ]; then wired=$((mib * 78 / 100))
+      elif [ "$mib" -le 65536 ]; then wired=$((mib * 81 / 100))
+      else wired=$((mib * 84 / 100)); fi ;;
+  esac
+fi
+printf 'Available devices:\\n  MTL0: %s (%s MiB, %s MiB free)\\n' "$chip" "$wired" "$wired"
+exit 0"""  # noqa: E501
 MARK = "# A simulated Homebrew llama-server."
 
 # Deprecated by ggml-org/llama.cpp#20834 in favour of --load-mode, removed by #28334 (b10875).
@@ -46,10 +67,10 @@ def find() -> Path | None:
     return None
 
 
-def write_wrapper(path: Path, variant: Variant = "current", *, device: str = DEVICE) -> None:
-    """Write an executable that behaves as the build `variant` on a Mac with the GPU `device`."""
+def write_wrapper(path: Path, variant: Variant = "current") -> None:
+    """Write an executable that behaves as the build `variant` on the Mac around it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_script(variant, device))
+    path.write_text(_script(variant))
     path.chmod(0o755)
 
 
@@ -77,7 +98,7 @@ def _server() -> tuple[str, str]:
     return (setup if bundled else ":"), shlex.quote(str(binary))
 
 
-def _script(variant: Variant, device: str) -> str:
+def _script(variant: Variant) -> str:
     setup, server = _server()
     refused: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -90,7 +111,7 @@ def _script(variant: Variant, device: str) -> str:
     lines = ["#!/bin/sh", MARK, setup]
     if ignored:
         lines.append(f"unset {' '.join(ignored)}")
-    lines += ["help=", 'for argument in "$@"; do', '  case "$argument" in']
+    lines += ["help= devices=", 'for argument in "$@"; do', '  case "$argument" in']
     if refused:
         # llama.cpp, common/arg.cpp: parsing stops at the first unknown argument, exit 1.
         lines.append(
@@ -101,10 +122,8 @@ def _script(variant: Variant, device: str) -> str:
         # It goes to stderr in every build, followed by the compiler's line.
         text = shlex.join([version, "built with AppleClang 17.0.0.17000604 for Darwin arm64"])
         lines.append(f"  --version) printf '%s\\n' {text} >&2; exit 0 ;;")
-    lines.append(
-        f"  --list-devices) printf 'Available devices:\\n  %s\\n' {shlex.quote(device)}; exit 0 ;;"
-    )
-    lines += ["  esac", "done"]
+    lines.append("  --list-devices) devices=1 ;;")
+    lines += ["  esac", "done", 'if [ -n "$devices" ]; then', DEVICE, "fi"]
     if refused:
         lines += ['if [ -n "$help" ]; then', f"  {server} \"$@\" | awk '{_help_filter(refused)}'"]
         lines += ["  exit", "fi"]

@@ -108,7 +108,7 @@ def layout(home: str = "/Users/me", **own: Any) -> Layout:
 
 def resolved(files: Iterable[tuple[str, int]] = (("tiny.gguf", 100),), **fields: Any) -> Resolved:
     """A model's files at a commit."""
-    entries = tuple(File(path, size) for path, size in files)
+    entries = tuple(File(path, size, f"{number:064x}") for number, (path, size) in enumerate(files))
     values: dict[str, Any] = {
         "name": "tiny",
         "repo": "me/tiny-GGUF",

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from herd.core.mac import Identity
+from herd.core.memory import Served, Use
 from herd.core.preflight import Fetch, Needs, problems
 from herd.core.units import GIB, gib
+from tests.core.test_gguf import GPT_OSS_120B
 
 GOOD = Identity(
     uid=501,
@@ -173,3 +175,24 @@ def test_sizes_are_shown_for_people() -> None:
     assert gib(63_387_346_464) == "59.0 GiB"
     assert gib(12_582_912) == "12.0 MiB"
     assert gib(0) == "0.0 MiB"
+
+
+def test_models_of_which_the_header_is_known_are_summed_up() -> None:
+    big = Served("big", Use(8192, 1), {"m.gguf": 60 * GIB}, GPT_OSS_120B)
+    needs = dataclasses.replace(NEEDS, together=[[big]])
+
+    assert wrong(needs=needs) == []
+    (found,) = wrong(needs=needs, memory=64 * GIB)
+    assert found.startswith("memory for big: It does not fit: it takes 10.5 GiB more than its GPU")
+    (found,) = wrong(needs=needs, wired_limit=60 * GIB)
+    assert "of 60.0 GiB: iogpu.wired_limit_mb" in found
+    (found,) = wrong(needs=needs, gpu_memory=61 * GIB)
+    assert "of 61.0 GiB: llama-server --list-devices" in found
+
+
+def test_other_models_must_leave_the_reserve_at_least() -> None:
+    small = Served("small", Use(8192, 1), {"s.gguf": GIB}, GPT_OSS_120B)
+    needs = dataclasses.replace(NEEDS, together=[[small]])
+
+    (found,) = wrong(needs=needs, memory=64 * GIB)
+    assert found.startswith("memory for big: 60.0 GiB of weights and 8.0 GiB in reserve")

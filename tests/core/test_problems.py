@@ -41,3 +41,15 @@ def test_problems_are_counted_in_words() -> None:
     assert count([one, one]) == "1 problem"
     assert count([one, other]) == "2 problems"
     assert count([], "host") == "0 hosts"
+
+
+def test_lines_of_a_problem_stay_below_its_place() -> None:
+    text = report("Title", [Problem("here", "It is:\n  so much", "one of these.\n  - this")])
+
+    assert text.splitlines()[2:] == [
+        "  here",
+        "    It is:",
+        "      so much",
+        "    Fix: one of these.",
+        "      - this",
+    ]

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from herd.core.splits import first_file
+from herd.core.splits import first_file, models_in, some
 
 
 def names(count: int, prefix: str = "m-mxfp4") -> list[str]:
@@ -42,9 +42,25 @@ def test_a_projector_beside_a_model_is_no_second_model() -> None:
         (names(3)[:2], r"lacks 1 of 3 splits: m-mxfp4-00003-of-00003\.gguf"),
         (names(3)[1:], r"lacks 1 of 3 splits: m-mxfp4-00001-of-00003\.gguf"),
         (names(20)[:1], r"lacks 19 of 20 splits: .*00007-of-00020\.gguf and 13 more"),
+        ([*names(3), "m-mxfp4-00004-of-00003.gguf"], r"has splits beyond 3: .*00004-of-00003"),
+        ([*names(3), "m-mxfp4-00000-of-00003.gguf"], r"has splits beyond 3: .*00000-of-00003"),
         ([f"{n}.gguf" for n in range(9)], "matches 9 models: .* and 3 more"),
     ],
 )
 def test_what_is_not_one_whole_model_is_refused(paths: list[str], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         first_file(paths)
+
+
+def test_what_a_repository_has_is_its_models() -> None:
+    paths = ["README.md", "q8/m.gguf", *names(3, "q4/m"), "imatrix.dat"]
+
+    assert models_in(paths) == ["q4/m-00001-of-00003.gguf (3 splits)", "q8/m.gguf"]
+
+
+def test_or_all_its_files_when_there_is_no_model() -> None:
+    assert models_in(["model.safetensors", "README.md"]) == ["README.md", "model.safetensors"]
+
+
+def test_of_many_names_the_first_are_told() -> None:
+    assert some(["a", "b", "c"], most=2) == "a, b and 1 more"

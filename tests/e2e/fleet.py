@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ PROJECT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
 KEY = "sk-test-EXAMPLE-not-a-secret-0123456789"
 REPO = "lab/recite-GGUF"
+# What opens the gated repositories of the tests.
+TOKEN = "hf_EXAMPLEnotAsecretButNeverShown"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Fleet:
         self.lab = Lab(directory, names or ("mac1",), **facts)
         self.files = write_model(self.lab.hub_root / REPO)
         self.lab.start()
+        self.lock()
+        self._locked = _terms(self._declared())
 
     def __getitem__(self, name: str) -> Mac:
         return self.lab[name]
@@ -67,20 +71,33 @@ class Fleet:
         return kept | {"HOME": str(home), "HF_ENDPOINT": self.lab.hub_url, "API_KEYS": KEY}
 
     def inventory(self, **data: dict[str, Any]) -> Path:
-        """The lab's inventory with further data for hosts, by name."""
-        scope: dict[str, Any] = {}
-        exec(self.lab.inventory.read_text(), scope)
-        hosts = [(name, {**given, **data.get(name, {})}) for name, given in scope["macs"]]
+        """The lab's inventory with further data for hosts, by name, and a lock for both."""
+        declared = self._declared()
+        hosts = [(name, {**given, **data.get(name, {})}) for name, given in declared]
         for name, given in hosts:
             # Models are merged over those of the lab, as over group_data.
-            lab_models = dict(scope["macs"])[name]["models"]
+            lab_models = dict(declared)[name]["models"]
             given["models"] = {
                 model: {**(lab_models.get(model) or {}), **settings} if settings else settings
                 for model, settings in {**lab_models, **given["models"]}.items()
             }
         path = self.lab.directory / "inventory-of-a-test.py"
         path.write_text(f"macs = {hosts!r}\n")
+        if not _terms(hosts) <= self._locked and self.lock(path).code == 0:
+            self._locked = _terms(hosts)
         return path
+
+    def _declared(self) -> list[tuple[str, dict[str, Any]]]:
+        scope: dict[str, Any] = {}
+        exec(self.lab.inventory.read_text(), scope)
+        hosts: list[tuple[str, dict[str, Any]]] = scope["macs"]
+        return hosts
+
+    def lock(self, inventory: Path | None = None, *words: str, **environment: str) -> Run:
+        """`make lock`, with a token for what is gated; settings that are wrong leave no lock."""
+        run = self.herd("lock", *words, inventory=inventory, **{"HF_TOKEN": TOKEN} | environment)
+        self.hub("forget", {})  # so that the Hub's record is of the deploys
+        return run
 
     def command(self, *options: str, inventory: Path | None = None) -> list[str]:
         """The command line of a deploy."""
@@ -183,6 +200,16 @@ class Fleet:
         return answer.choices[0].message.content or ""
 
 
+def _terms(hosts: Iterable[tuple[str, dict[str, Any]]]) -> set[str]:
+    """What of a declaration a lock depends on."""
+    return {
+        repr((name, *map(model.get, ("repo", "revision", "include"))))
+        for _, given in hosts
+        for name, model in given["models"].items()
+        if model
+    }
+
+
 def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
     """Polls until a condition holds, and returns its value."""
     deadline = time.monotonic() + seconds
@@ -243,4 +270,15 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-__all__ = ["KEY", "PROJECT", "REPO", "SENTENCE", "Fleet", "Run", "is_served", "plain", "until"]
+__all__ = [
+    "KEY",
+    "PROJECT",
+    "REPO",
+    "SENTENCE",
+    "TOKEN",
+    "Fleet",
+    "Run",
+    "is_served",
+    "plain",
+    "until",
+]

@@ -13,14 +13,13 @@ from gguf import GGUFWriter
 
 from lab import processes, reciter
 from lab.reciter import write_model
-from tests.e2e.fleet import KEY, REPO, SENTENCE, Fleet, Run, plain, until
+from tests.e2e.fleet import KEY, REPO, SENTENCE, TOKEN, Fleet, Run, plain, until
 
 FETCH = "Models | Fetch the models' files"
 CONFIG = "llama-swap | Write config.yaml"
 VERIFY = "Verify | Wait until the stack serves"
 
 TWO, SINGLE, BIG, GATED = "lab/two-GGUF", "lab/single-GGUF", "lab/big-GGUF", "lab/gated-GGUF"
-TOKEN = "hf_EXAMPLEnotAsecretButNeverShown"
 MIB = 1 << 20
 MANY = {
     "q4": {"repo": TWO, "include": ["two-Q4_K_M/*"], "ctx_size": 256},
@@ -237,16 +236,24 @@ def test_full_disk_is_no_reason_to_refuse_when_nothing_is_to_be_fetched(fleet: F
     assert run.code == 0, run.err
 
 
-def test_a_hub_that_is_ill_is_asked_once_for_a_repository(fleet: Fleet) -> None:
-    """Not again for each model and host, as each question may take half a minute."""
-    fleet.hub("faults", {"path": TWO, "on": "api", "status": 404, "times": None})
+def test_a_deploy_does_not_ask_the_hub(fleet: Fleet) -> None:
+    """Neither this workstation's run, nor a Mac that has its files."""
+    run = fleet.deploy(environment={"HF_ENDPOINT": "http://127.0.0.1:1"}, mac1={"models": MANY})
 
-    run = fleet.deploy(mac1={"models": MANY}, mac2={"models": MANY})
+    assert run.code == 0, run.err
+    assert fleet.hub()["requests"] == 0
 
-    assert run.code == 1
-    assert "4 problems in the settings" in plain(run.err)
-    asked = [each for each in fleet.hub()["log"] if each["path"] == TWO]
-    assert len(asked) == 1
+
+def test_one_name_may_be_another_quantisation_on_another_mac(fleet: Fleet) -> None:
+    """And one lock has both."""
+    smaller = {"q8": {"repo": TWO, "include": ["two-Q4_K_M/*"], "ctx_size": 256}}
+    declared = {"mac1": {"models": MANY}, "mac2": {"models": smaller}}
+
+    run = fleet.deploy(**declared)
+
+    assert run.code == 0, run.err
+    assert [path.name for path in (models(fleet, "mac2") / "two-GGUF").iterdir()] == ["two-Q4_K_M"]
+    assert fleet.says("mac2", model="q8") == SENTENCE
 
 
 @pytest.mark.soak
@@ -261,6 +268,8 @@ def test_a_new_commit_brings_its_files_and_leaves_no_part_of_the_old(fleet: Flee
     time.sleep(1)
     cut.kill()
     write_model(fleet.lab.hub_root / repo, "moving", pad_bytes=5 * MIB)
+    relocked = fleet.lock(fleet.inventory(mac1={"models": {**MANY, **model}}), "moving")
+    assert relocked.out.startswith("moving: changed: commit "), relocked.err
 
     run = deploy(fleet, **model)
 

@@ -137,39 +137,53 @@ def test_a_dry_run_reports_them_too(fleet: Fleet) -> None:
     assert "mac2: proxy_port" in is_refused(fleet, run)
 
 
-def test_what_the_hub_does_not_have_is_a_settings_error(fleet: Fleet) -> None:
-    """Together with the bad settings of the other host."""
-    inventory = fleet.inventory(
-        mac1={
-            "models": {
-                "absent": {"repo": "lab/absent-GGUF"},
-                "revised": {"repo": "lab/recite-GGUF", "revision": "v9"},
-                "empty": {"repo": "lab/recite-GGUF", "include": ["*Q4_K_M*"]},
-                "short": {"repo": "lab/recite-GGUF", "include": ["*00001*"]},
-            }
-        },
-        mac2={"proxy_port": 80},
-    )
-    run = fleet.pyinfra("-y", str(inventory), "deploy.py")
+ABSENT = {
+    "absent": {"repo": "lab/absent-GGUF"},
+    "revised": {"repo": "lab/recite-GGUF", "revision": "v9"},
+    "empty": {"repo": "lab/recite-GGUF", "include": ["*Q4_K_M*"]},
+    "short": {"repo": "lab/recite-GGUF", "include": ["*00001*"]},
+}
+
+
+def test_what_the_hub_does_not_have_cannot_be_locked(fleet: Fleet) -> None:
+    """All of it is said at once, and the lock stays as it is."""
+    inventory = fleet.inventory(mac1={"models": ABSENT})
+    lock = fleet.lab.directory / "models.lock"
+    before = lock.read_bytes()
+
+    run = fleet.lock(inventory)
+
+    assert run.code == 1
+    assert "4 problems with the models" in run.err
+    assert "lab/absent-GGUF is not on http" in run.err
+    assert "has no revision 'v9'" in run.err
+    there = "lab/recite-GGUF has recite-00001-of-00003.gguf (3 splits)."
+    assert f"include='*Q4_K_M*' matches nothing; {there}" in run.err
+    lacking = "recite-00002-of-00003.gguf, recite-00003-of-00003.gguf"
+    assert f"lacks 2 of 3 splits: {lacking}" in run.err
+    assert lock.read_bytes() == before
+
+
+def test_what_is_not_locked_is_a_settings_error(fleet: Fleet) -> None:
+    """Together with the bad settings of the other host; nobody asks the Hub."""
+    inventory = fleet.inventory(mac1={"models": ABSENT}, mac2={"proxy_port": 80})
+
+    run = fleet.pyinfra("-y", str(inventory), "deploy.py", HF_ENDPOINT="http://127.0.0.1:1")
 
     text = is_refused(fleet, run)
     assert "5 problems in the settings" in text
-    assert "lab/absent-GGUF is not on http" in text
-    assert "has no revision 'v9'" in text
-    assert "matches nothing; lab/recite-GGUF has recite-00001-of-00003.gguf, " in text
-    assert "lacks 2 of 3 splits: recite-00002-of-00003.gguf, recite-00003-of-00003.gguf" in text
+    assert "mac1: models.absent, from host mac1 of the inventory" in text
+    assert f"Fix: run `make lock MODEL=absent INVENTORY={inventory}`" in text
     assert "mac2: proxy_port" in text
 
 
 def test_no_hub_is_one_clear_report(fleet: Fleet) -> None:
-    run = fleet.pyinfra(
-        "-y", str(fleet.lab.inventory), "deploy.py", HF_ENDPOINT="http://127.0.0.1:1"
-    )
+    run = fleet.herd("lock", HF_ENDPOINT="http://127.0.0.1:1")
 
-    text = is_refused(fleet, run)
-    assert text.count("http://127.0.0.1:1 does not answer for lab/recite-GGUF") == 1
-    assert "  mac1: models.recite" in text
-    assert "  mac2: models.recite" in text
+    assert run.code == 1
+    assert run.err.count("http://127.0.0.1:1 does not answer for lab/recite-GGUF") == 1
+    assert "  mac1: models.recite" in run.err
+    assert "  mac2: models.recite" in run.err
 
 
 def test_bad_keys_are_named_without_showing_them(fleet: Fleet, workstation: Path) -> None:

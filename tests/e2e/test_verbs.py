@@ -37,7 +37,9 @@ VERBS = {
     "unload": ["--limit", "MODEL"],
     "logs": ["--limit", "--lines", "--follow"],
     "fetch": ["--limit", "--include", "--revision"],
+    "fit": ["--limit", "--memory", "--macos"],
     "usage": ["--limit", "--since", "--key", "--json"],
+    "lock": ["MODEL"],
     "key": ["NAME", "--models", "--expires", "--rotate"],
 }
 
@@ -451,6 +453,35 @@ def test_fetch_errors_are_one_line(fleet: Fleet) -> None:
     refused(fleet.herd("fetch", "lab/recite-GGUF", "--revision", "v9"), "no revision 'v9'")
 
 
+# -- lock
+
+
+def test_lock_of_one_model_says_what_changed_and_the_deploy_fetches_it(fleet: Fleet) -> None:
+    """The repository moves on, and nothing is fetched until the lock does."""
+    last = write_model(fleet.lab.hub_root / "lab/moved-GGUF", "moved")[-1]
+    data = {"mac1": {"models": {"moved": {"repo": "lab/moved-GGUF", "ctx_size": 256}}}}
+    assert fleet.deploy(**data).code == 0
+    inventory = fleet.inventory(**data)
+    last.write_bytes(last.read_bytes() + bytes(32))
+    before = fleet.deploy(**data)
+
+    run = fleet.lock(inventory, "moved")
+    after = fleet.deploy(**data)
+
+    fetched = "Models | Fetch the models' files"
+    assert fetched not in before.changed("mac1")
+    moved, written = run.out.splitlines()
+    assert re.fullmatch(r"moved: changed: commit \w{12} -> \w{12}, 1 of 3 files .*", moved)
+    assert written == f"{inventory.with_name('models.lock')} is written; it belongs in git"
+    assert fetched in after.changed("mac1"), after.err
+    assert fleet.says(model="moved") == SENTENCE
+    assert fleet.deploy().code == 0
+
+
+def test_lock_errors_are_one_line(fleet: Fleet) -> None:
+    refused(fleet.herd("lock", "none"), "no host declares 'none'; declared are recite")
+
+
 # -- dashboard
 
 
@@ -643,7 +674,7 @@ def test_make_has_an_alias_for_every_verb(make: Callable[..., list[str]], verb: 
     words = make(verb, "LIMIT=mac1", *values)
 
     assert words[:3] == [verb, "--inventory", "inventory.py"]
-    if verb != "key":
+    if verb not in ("key", "lock"):
         assert words[3:5] == ["--limit", "mac1"]
     listed = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True).stdout
     assert re.search(rf"^{verb} ", listed, re.MULTILINE)
@@ -656,6 +687,7 @@ HOSTILE = ["it's", 'say "hi"', "a & b; c | d", "<x> `y` \\ z", "#1", "*", "Ã¼ ðŸ
 def test_make_passes_values_through(make: Callable[..., list[str]], text: str) -> None:
     assert make("chat", f"PROMPT={text}")[-1] == text
     assert make("fetch", "REPO=o/r", f"INCLUDE={text}")[-3:] == ["--include", text, "o/r"]
+    assert make("lock", f"MODEL={text}")[3:] == ["--", text]
 
 
 def test_make_passes_options_and_a_pattern_of_hosts_through(

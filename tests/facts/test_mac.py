@@ -18,6 +18,10 @@ GOOD = [
     "macos\t26.1",
     "chip\tApple M4 Max",
     "memory\t68719476736",
+    "wired\t0",
+    "device\tAvailable devices:",
+    "device\t  MTL0: Apple M4 Max (53084 MiB, 53084 MiB free)",
+    "device\t  BLAS: Accelerate (0 MiB, 0 MiB free)",
     "tools\tyes",
     "console\tyes",
     "brew\tyes",
@@ -46,6 +50,8 @@ def test_a_mac_with_everything() -> None:
         sudo=None,
         writable=True,
         disk_free=359004502 * 1024,
+        wired_limit=0,
+        gpu_memory=53084 << 20,
     )
 
 
@@ -59,6 +65,24 @@ def test_a_bare_mac_of_which_nobody_is_at_the_console() -> None:
     assert found.sudo is False
 
 
+@pytest.mark.parametrize(
+    ("lines", "wired", "gpu"),
+    [
+        (["wired\t"], None, None),
+        (["wired\t0"], 0, None),
+        (["wired\t57344"], 57344 << 20, None),
+        (["device\tAvailable devices:", "device\t  (none)"], None, None),
+        (["device\t  Metal: Apple M1 (10922 MiB, 10900 MiB free)"], None, 10922 << 20),
+        (["device\t  RPC0: other:50052 (99999 MiB, 99999 MiB free)"], None, None),
+        (["device\t  MTL0: Apple M1 (Pro) (10 MiB, 9 MiB free)"], None, 10 << 20),
+    ],
+)
+def test_what_the_gpu_may_wire(lines: list[str], wired: int | None, gpu: int | None) -> None:
+    found = parse([*without("wired", "device"), *lines])
+
+    assert (found.wired_limit, found.gpu_memory) == (wired, gpu)
+
+
 def test_sudo_counts_only_where_homebrew_is_missing() -> None:
     assert parse([*without("brew"), "sudo\tyes"]).sudo is True
     assert parse([*GOOD, "sudo\tyes"]).sudo is None
@@ -68,11 +92,12 @@ def test_what_is_no_mac_is_told_by_its_system() -> None:
     """Linux has neither sw_vers nor these sysctls: the script leaves their values empty."""
     found = parse(
         [
-            *without("system", "macos", "chip", "memory"),
+            *without("system", "macos", "chip", "memory", "wired", "device"),
             "system\tLinux",
             "macos\t",
             "memory\t",
             "chip\t",
+            "wired\t",
         ]
     )
 
@@ -108,6 +133,7 @@ def test_a_home_loses_its_slash_at_the_end() -> None:
         without("disk"),
         [*without("uid"), "uid\tme"],
         [*without("memory"), "memory\ta lot"],
+        [*without("wired"), "wired\ta lot"],
     ],
 )
 def test_garbage_fails_this_host_only(lines: list[str]) -> None:

@@ -88,6 +88,36 @@ def test_devices_are_those_of_a_mac(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("macos", "gib", "wired", "mib"),
+    [
+        ("15.7", 16, 0, 10922),
+        ("14.0", 64, 0, 49152),
+        ("26.1", 16, 0, 12124),
+        ("26.1", 24, 0, 18186),
+        ("26.1", 36, 0, 28753),
+        ("26.1", 64, 0, 53084),
+        ("26.1", 128, 0, 110100),
+        ("26.1", 128, 114688, 114688),
+        ("15.7", 64, 8192, 8192),
+    ],
+)
+def test_what_the_gpu_may_wire_follows_the_mac(
+    tmp_path: Path, macos: str, gib: int, wired: int, mib: int
+) -> None:
+    """The figures are those of public measurements (see the wrapper's table)."""
+    for name, text in (
+        ("sysctl", f"printf '{wired}\\n{gib << 30}\\nApple M9\\n'"),
+        ("sw_vers", f"echo {macos}"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+
+    result = run("current", tmp_path, "--list-devices", PATH=f"{tmp_path}:{os.environ['PATH']}")
+
+    assert result.stdout == f"Available devices:\n  MTL0: Apple M9 ({mib} MiB, {mib} MiB free)\n"
+
+
 def test_a_path_with_blanks_and_quotes_is_no_trouble(tmp_path: Path) -> None:
     directory = tmp_path / "it's here"
 

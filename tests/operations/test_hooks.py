@@ -1,16 +1,13 @@
 """The settings of all hosts are checked before pyinfra connects; run apart, as the CLI patches."""
 
-import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from herd.core.lock import Lock, Locked, dump
 from tests.core.samples import ROOT
 
 SECRETS = {"API_KEYS", "HERD_API_KEY", "HF_TOKEN"}
@@ -36,40 +33,6 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def hub() -> Iterator[str]:
-    """A Hub that has the default model, and no other."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            there = "/ggml-org/gpt-oss-120b-GGUF/" in self.path
-            body = json.dumps(
-                {
-                    "id": "ggml-org/gpt-oss-120b-GGUF",
-                    "sha": "c0ffee" * 6 + "c0ff",
-                    "siblings": [{"rfilename": "m.gguf", "size": 5}],
-                }
-                if there
-                else {"error": "Repository not found"}
-            ).encode()
-            self.send_response(200 if there else 404)
-            if not there:
-                self.send_header("X-Error-Code", "RepoNotFound")
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
 def pyinfra(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
     return subprocess.run(
@@ -83,10 +46,8 @@ def pyinfra(project: Path, *arguments: str, **variables: str) -> subprocess.Comp
     )
 
 
-def test_all_problems_of_all_hosts_are_one_report_and_nothing_is_connected(
-    project: Path, hub: str
-) -> None:
-    done = pyinfra(project, "deploy.py", "--dry", HF_ENDPOINT=hub)
+def test_all_problems_of_all_hosts_are_one_report_and_nothing_is_connected(project: Path) -> None:
+    done = pyinfra(project, "deploy.py", "--dry")
     said = done.stdout + done.stderr
 
     assert done.returncode != 0
@@ -95,7 +56,10 @@ def test_all_problems_of_all_hosts_are_one_report_and_nothing_is_connected(
         "There is no setting proxy_prt.",
         "@fake/one: models.gpt-oss-120b.ttl, from host @fake/one of the inventory",
         "Port 3000 is wanted by proxy_port and llama_swap_port.",
-        "me/gone-GGUF is not on",
+        "@fake/three: models.gone, from host @fake/three of the inventory",
+        "@fake/four: models.gpt-oss-120b, from group_data/all.py",
+        "There is no models.lock, which says what to fetch.",
+        "Fix: run `make lock`, and commit models.lock.",
         "There is no API key",
         "make key NAME=me",
         "@fake/four: api_keys, from host @fake/four of the inventory",
@@ -110,8 +74,8 @@ def test_all_problems_of_all_hosts_are_one_report_and_nothing_is_connected(
     assert "Traceback" not in said
 
 
-def test_a_key_of_the_environment_will_do(project: Path, hub: str) -> None:
-    done = pyinfra(project, "deploy.py", "--dry", HF_ENDPOINT=hub, API_KEYS="sk-me-0123456789")
+def test_a_key_of_the_environment_will_do(project: Path) -> None:
+    done = pyinfra(project, "deploy.py", "--dry", API_KEYS="sk-me-0123456789")
     said = done.stdout + done.stderr
 
     assert "no setting proxy_prt" in said
@@ -119,12 +83,76 @@ def test_a_key_of_the_environment_will_do(project: Path, hub: str) -> None:
     assert "sk-me-0123456789" not in said
 
 
-def test_a_hub_that_is_not_there_is_a_problem_among_the_others(project: Path) -> None:
-    done = pyinfra(project, "deploy.py", "--dry", HF_ENDPOINT="http://127.0.0.1:9")
-    said = done.stdout + done.stderr
+def locked(name: str, **terms: object) -> Locked:
+    return Locked.model_validate(
+        {
+            "name": name,
+            "repo": "me/gone-GGUF",
+            "revision": "main",
+            "include": ["*.gguf"],
+            "commit": "c0ffee" * 6 + "c0ff",
+            "first": "m.gguf",
+            "files": [{"path": "m.gguf", "size": 5, "sha256": "0" * 64}],
+            "gguf": {},
+            **terms,
+        }
+    )
 
-    assert "http://127.0.0.1:9 does not answer for me/gone-GGUF" in said
-    assert "There is no setting proxy_prt." in said
+
+def report(project: Path, *arguments: str) -> str:
+    done = pyinfra(project, "deploy.py", "--dry", *arguments)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_model_locked_under_other_terms_is_a_problem_where_those_come_from(project: Path) -> None:
+    """A setting of its own, or a default."""
+    own, default = locked("gone", repo="me/here-GGUF"), locked("gpt-oss-120b", include=["*Q4*"])
+    default = default.model_copy(update={"repo": "ggml-org/gpt-oss-120b-GGUF"})
+    (project / "models.lock").write_text(dump(Lock(models=[own, default])))
+
+    said = report(project)
+
+    assert "@fake/three: models.gone.repo, from host @fake/three of the inventory" in said
+    assert "other terms: here repo 'me/gone-GGUF', not 'me/here-GGUF'." in said
+    assert "Fix: run `make lock MODEL=gone`, and commit models.lock." in said
+    assert "@fake/two: models.gpt-oss-120b.include, from group_data/all.py" in said
+    assert "other terms: here include ['*.gguf'], not ['*Q4*']." in said
+
+
+def test_what_only_a_run_declares_cannot_be_locked(project: Path) -> None:
+    (project / "models.lock").write_text(dump(Lock(models=[locked("gone")])))
+
+    said = report(project, "--data", 'models={"gone": {"revision": "v2"}, "gpt-oss-120b": null}')
+
+    assert "@fake/three: models.gone.revision, from --data" in said
+    assert "Fix: declare it in the inventory or in group_data: those are locked." in said
+
+
+def test_a_lock_that_cannot_be_read_is_one_problem(project: Path) -> None:
+    (project / "models.lock").write_text("<<<<<<< HEAD\n")
+
+    said = report(project)
+
+    assert (
+        "  models.lock\n    It holds a merge conflict.\n    Fix: run `make lock`, or take" in said
+    )
+    assert "models.gone" not in said
+
+
+def test_two_commits_in_one_directory_are_a_problem(project: Path) -> None:
+    models = [locked("a"), locked("b", commit="f" * 40)]
+    (project / "models.lock").write_text(dump(Lock(models=models)))
+    entry = {"repo": "me/gone-GGUF"}
+    host = ("@fake/one", {"models": {"gpt-oss-120b": None, "a": entry, "b": entry}})
+    (project / "inventory.py").write_text(f"macs = {[host]!r}")
+
+    said = report(project)
+
+    assert "@fake/one: models.b\n" in said
+    assert "gone-GGUF/m.gguf is wanted of me/gone-GGUF at c0ffeec0ffee, too." in said
+    assert "and run `make lock`, which locks them together." in said
 
 
 def test_an_ad_hoc_command_needs_no_settings(project: Path) -> None:

@@ -148,7 +148,8 @@ def macos(machine: Machine) -> Machine:
     machine.program("sw_vers", "echo 26.1")
     machine.program(
         "sysctl",
-        "case $2 in hw.memsize) echo 68719476736 ;; *) echo Apple M4 Max ;; esac",
+        "case $2 in hw.memsize) echo 68719476736 ;; iogpu.wired_limit_mb) echo 0 ;; "
+        "*) echo Apple M4 Max ;; esac",
     )
     machine.program("xcode-select", "echo /Library/Developer/CommandLineTools")
     machine.program("launchctl", 'case "$*" in "print gui/"*) exit 0 ;; esac; exit 64')
@@ -173,6 +174,25 @@ def test_a_mac_tells_everything_at_once(macos: Machine, prefix: Path) -> None:
     assert found.sudo is None
     assert found.writable
     assert found.disk_free > 0
+    assert (found.wired_limit, found.gpu_memory) == (0, None)
+
+
+def test_an_installed_llama_server_tells_what_the_gpu_may_wire(
+    macos: Machine, prefix: Path
+) -> None:
+    device = "  MTL0: Apple M4 Max (53084 MiB, 53084 MiB free)"
+    text = f"echo 'ggml_metal: words' >&2\ncat >{macos.home}/stdin\necho '{device}'"
+    macos.program(f"{prefix}/bin/llama-server", text)
+    found = identity(macos, "~/x", prefix)
+
+    assert found.gpu_memory == 53084 << 20
+    assert (macos.home / "stdin").read_bytes() == b""
+
+
+def test_a_llama_server_that_fails_tells_nothing(macos: Machine, prefix: Path) -> None:
+    macos.program(f"{prefix}/bin/llama-server", "echo 'dyld: Library not loaded' >&2; exit 134")
+
+    assert identity(macos, "~/x", prefix).gpu_memory is None
 
 
 def test_what_a_mac_lacks_is_told_without_noise(macos: Machine, prefix: Path) -> None:
