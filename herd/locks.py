@@ -32,13 +32,19 @@ def read(path: Path) -> Lock:
 
 
 def write(path: Path, models: Iterable[Locked]) -> bool:
-    """Have a lock of these models; whether that was a change. A kill leaves one or the other."""
+    """Have a lock of these models; whether that was a change. A kill leaves one or the other.
+
+    Raises ValueError, in words, when it cannot be written.
+    """
     text = lock.dump(Lock(models=list(models)))
-    if path.exists() and path.read_bytes() == text.encode():
-        return False
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, path)
+    try:
+        if path.exists() and path.read_bytes() == text.encode():
+            return False
+        new = path.with_name(f".{path.name}.new")
+        new.write_text(text, encoding="utf-8")
+        os.replace(new, path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror}") from None
     return True
 
 

@@ -225,7 +225,8 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
 
 def lock(inventory: str, names: Sequence[str]) -> None:
     """Have models.lock beside the inventory say what the declared models are on the Hub now."""
-    settings = plan.settings_of(read(inventory).inventory)
+    state, _ = hosts(inventory, [])
+    settings = plan.settings_of(state.inventory)
     declared = {host: list(wanted.models.values()) for host, wanted in settings.items()}
     try:
         locks.make(locks.beside(inventory), declared, names, lambda line: print(line, flush=True))

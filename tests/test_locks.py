@@ -274,6 +274,13 @@ def test_a_broken_lock_is_made_anew_with_all_models_only(fleet: Fleet) -> None:
     assert fleet.said[0] == f"{fleet.path} holds a merge conflict; it is made anew"
 
 
+def test_a_lock_that_cannot_be_written_is_said_in_words(fleet: Fleet) -> None:
+    fleet.path.with_name(".models.lock.new").mkdir()
+
+    with pytest.raises(ValueError, match=r"models.lock cannot be written: Is a directory"):
+        fleet.lock(mac1={"q4": Q4})
+
+
 def test_a_part_of_a_file_ends_with_it(fleet: Fleet) -> None:
     locked = fleet.lock(mac1={"three": THREE})["three"]
     content = fleet.file(locked, 0).read_bytes()

@@ -480,6 +480,9 @@ def test_lock_of_one_model_says_what_changed_and_the_deploy_fetches_it(fleet: Fl
 
 def test_lock_errors_are_one_line(fleet: Fleet) -> None:
     refused(fleet.herd("lock", "none"), "no host declares 'none'; declared are recite")
+    nobody = fleet.lab.directory / "nobody.py"
+    nobody.write_text("macs = []\n")
+    refused(fleet.herd("lock", inventory=nobody), "nobody.py names no host")
 
 
 # -- dashboard
