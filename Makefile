@@ -65,6 +65,9 @@ chat: .venv/.deploy  ## a chat completion from each host: PROMPT='Hello'
 run: .venv/.deploy  ## the stack of one Mac in this terminal; Ctrl+C stops it
 	@$(HERD) run --inventory $(INVENTORY) $(ON)
 
+verify-models: .venv/.deploy  ## hash every model's files again, and mend what is wrong
+	@$(HERD) verify-models --inventory $(INVENTORY) $(ON)
+
 fetch: .venv/.deploy  ## a model's files, undeclared: REPO=owner/name INCLUDE='*Q4*'
 	@$(HERD) fetch --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(INCLUDE),--include "$$INCLUDE") $(if $(REPO),"$$REPO",$(error say which: make fetch REPO=owner/name))
 
@@ -100,4 +103,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
 
-.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch fit test soak check bench locks
+.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch verify-models fit test soak check bench locks

@@ -46,6 +46,11 @@ model_defaults = {
     # Further arguments of llama-server, a string each.
     "extra_args": [],
 }
+# Connections over which a model's files are fetched.
+models_connections = 8
+# Whether a deploy removes the files of models that are no longer declared, of those that a deploy
+# fetched; if not, it lists them.
+models_prune = False
 
 # -- llama-server ------------------------------------------------------------------------------
 # The first port; each model has one, in the order of their names.

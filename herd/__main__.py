@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     fit = add("fit", "what the models take of each Mac's memory, and whether they fit")
     fit.add_argument("--memory", type=int, metavar="GB", help="ask for a Mac with so much instead")
     fit.add_argument("--macos", type=int, default=26, metavar="N", help="its macOS; default: 26")
+    add("verify-models", "hash the files of every declared model, and mend what is wrong")
 
     usage = add("usage", "requests and tokens for each day (UTC), key and model")
     usage.add_argument("--since", default="30d", metavar="7d", help="days, or a date; default: 30d")
@@ -133,10 +134,12 @@ def _connected_verb(options: argparse.Namespace) -> Callable[[list[Remote]], Any
             return lambda r: verbs.usage(r, chosen, json_wanted=options.json)
         case "fit":
             return lambda remotes: verbs.fit(remotes, options.inventory)
+        case "verify-models":
+            return lambda remotes: verbs.verify_models(remotes, options.inventory)
         case "run":
             return verbs.foreground
         case name:
-            verb: Callable[[list[Remote]], bool] = getattr(verbs, name)
+            verb: Callable[[list[Remote]], bool] = getattr(verbs, name.replace("-", "_"))
             return verb
 
 

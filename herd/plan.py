@@ -69,6 +69,15 @@ def settings_of_all(inventory: Inventory) -> Settings:
     return settings[name]
 
 
+def locked_models(
+    hosts: Iterable[Host], settings: Mapping[str, Settings], inventory: str
+) -> dict[str, list[Resolved]]:
+    """Of each host, its models as they are locked. Raises SettingsError with all problems."""
+    models, problems = _models(hosts, settings, inventory)
+    _refuse(problems)
+    return models
+
+
 def key_lists(hosts: Iterable[Host]) -> dict[str, list[Any]]:
     """Each list of `api_keys` that is not empty, by the layer of data where it stands."""
     lists: dict[str, list[Any]] = {}

@@ -25,6 +25,7 @@ from herd.core.lock import Lock
 from herd.core.problems import report
 from herd.core.secrets import key_options, token_options
 from herd.core.settings import Model, Settings
+from herd.core.transfers import ASKED, FETCHED, Resolved
 from herd.core.units import GIB, gib
 from herd.facts.answers import Answers
 from herd.facts.launchd import Loaded
@@ -212,12 +213,7 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
         resolved = hub.resolve(model).resolved(hub.endpoint())
     except ValueError as error:
         raise RemoteError(str(error)) from None
-    words = [w for f in resolved.files for w in (f.path, resolved.part(f), f.size, resolved.url(f))]
-    done = True
-    for remote in remotes:
-        directory = remote.layout.model_directory(model)
-        command = script("fetch", model.name, directory, *words)
-        done &= remote.follow(command, stdin=token_options(hub.token()))
+    done = all([_fetch(remote, resolved, origin=ASKED) for remote in remotes])
     print("To serve it, add to `models` in group_data/all.py, and deploy:")
     print(f'    "{model.name}": {{"repo": "{repo}", "include": {list(include)}}},')
     return done
@@ -314,6 +310,26 @@ def _fit(settings: Settings, limits: Limits, held: Lock, inventory: str) -> tupl
         if ways:
             lines += ["    Any of these makes it fit:", *(f"    - {way}" for way in ways)]
     return done, lines
+
+
+def _fetch(remote: Remote, model: Resolved, *, origin: str = FETCHED, again: bool = False) -> bool:
+    words = model.words(
+        model.files,
+        models=remote.layout.models,
+        homebrew=remote.settings.homebrew_prefix,
+        connections=remote.settings.models_connections,
+        origin=origin,
+        again=again,
+    )
+    return remote.follow(script("fetch", *words), stdin=token_options(hub.token()))
+
+
+def verify_models(remotes: Sequence[Remote], inventory: str) -> bool:
+    """Hash every file of every declared model; what is wrong is set aside and fetched again."""
+    chosen = [remote.host for remote in remotes]
+    settings = {remote.host.name: remote.settings for remote in remotes}
+    models = plan.locked_models(chosen, settings, inventory)
+    return all([_fetch(r, model, again=True) for r in remotes for model in models[r.host.name]])
 
 
 def talk(

@@ -19,7 +19,14 @@ class Fetch:
 
     model: str
     files: Mapping[str, int]
-    parts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes still to be fetched, and free on the volume that will hold them."""
+
+    missing: int
+    free: int
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,10 @@ class Needs:
     together: Sequence[Sequence[Served]] = ()
 
 
-def problems(
-    mac: Identity, needs: Needs, sizes: Mapping[str, int], foreign: Mapping[str, str]
-) -> list[Problem]:
+def problems(mac: Identity, needs: Needs, room: Room, foreign: Mapping[str, str]) -> list[Problem]:
     """Everything that stands in the way.
 
-    `sizes`: bytes of the files below the directory of all models. `foreign`: who holds which of
-    the stack's ports without belonging to it.
+    `foreign`: who holds which of the stack's ports without belonging to it.
     """
     found: list[Problem] = []
 
@@ -77,7 +81,7 @@ def problems(
             "log in on the Mac's screen (or by Screen Sharing), and turn on automatic login for "
             'restarts; or set launchd_autostart = "off".',
         )
-    found += _room(mac, needs, sizes)
+    found += _room(mac, needs, room)
     for port, holder in foreign.items():
         add(f"port {port}", f"It is held by {holder}.", "stop that, or choose another port.")
     return found
@@ -104,7 +108,7 @@ def _tools(mac: Identity) -> list[Problem]:
     return []
 
 
-def _room(mac: Identity, needs: Needs, sizes: Mapping[str, int]) -> list[Problem]:
+def _room(mac: Identity, needs: Needs, room: Room) -> list[Problem]:
     found = []
     if mac.system == "Darwin":
         limits = Limits.of(
@@ -128,20 +132,14 @@ def _room(mac: Identity, needs: Needs, sizes: Mapping[str, int]) -> list[Problem
                     "choose a smaller quantisation or another model for this host.",
                 )
             )
-    files = {path: size for model in needs.models for path, size in model.files.items()}
-    parts = {path: part for model in needs.models for path, part in model.parts.items()}
-    missing = sum(
-        size - min(size, sizes.get(parts[path], 0))
-        for path, size in files.items()
-        if sizes.get(path) != size
-    )
-    if missing and missing + needs.disk_reserve > mac.disk_free:
+    if room.missing and room.missing + needs.disk_reserve > room.free:
         found.append(
             Problem(
                 "disk",
-                f"{gib(missing)} are still to be fetched and {gib(needs.disk_reserve)} stay in "
-                f"reserve, but {gib(mac.disk_free)} are free.",
-                "free some space, or set stack_root to a larger volume.",
+                f"{gib(room.missing)} are still to be fetched and {gib(needs.disk_reserve)} stay "
+                f"in reserve, but {gib(room.free)} are free.",
+                "free some space (models_prune = True removes models that are not declared), or "
+                "set stack_root to a larger volume.",
             )
         )
     return found

@@ -38,13 +38,20 @@ def render(template: str, **values: Any) -> str:
 
 
 def config(
-    layout: Layout, files: Mapping[str, str], flags: Flags, *, preload: Iterable[str]
+    layout: Layout,
+    files: Mapping[str, str],
+    flags: Flags,
+    *,
+    versions: Mapping[str, str],
+    preload: Iterable[str],
 ) -> str:
-    """llama-swap's config.yaml; `files` gives each model's first file, relative to its repo."""
+    """llama-swap's config.yaml; `files` gives each model's first file, relative to its repo,
+    `versions` names the content of its files."""
     settings: Settings = layout.settings
     models = [
         {
             "name": model.name,
+            "version": versions[model.name],
             "program": layout.brew("llama-server"),
             "arguments": llama_server.arguments(
                 model, f"{layout.model_directory(model)}/{files[model.name]}", flags

@@ -139,6 +139,8 @@ class Settings(_Strict):
     homebrew_upgrade: bool
 
     models: dict[Text, Model]
+    models_connections: Annotated[int, Field(ge=1, le=32)]
+    models_prune: bool
 
     llama_server_start_port: UserPort
 

@@ -1,9 +1,23 @@
-"""Which files of a model are to be fetched, and what earlier transfers left behind."""
+"""Which files of a model are to be fetched or verified, and what else is beside them.
 
-from collections.abc import Mapping
+
+A receipt says that a file had a checksum, by size, time and inode; fetch.sh writes it once the
+file is verified, so that no later run need hash it. A copied directory has other inodes.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
+
+FETCHED, ASKED, ADOPTED = "fetched", "asked", "adopted"
+"""Who put a file there: a deploy; `make fetch`, for a person; or somebody, before us."""
+
+# What a transfer leaves when it is cut off: PART, PART.OFFSET, and what goes with them.
+_TRANSFER = re.compile(r"^(?P<path>.+)\.[0-9a-f]{12}\.part(\.\d+)?(\.pid|\.status|\.sum|\.at)?$")
 
 
 @dataclass(frozen=True)
@@ -13,6 +27,42 @@ class File:
     path: str
     size: int
     sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What tells a file from any other, and from itself after a change."""
+
+    size: int
+    mtime: str = ""
+    inode: str = ""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """That this file had this checksum, and who put it there."""
+
+    sha256: str
+    stat: Stat
+    origin: str
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What is below the directory of all models, by paths relative to it; `free` is in bytes."""
+
+    files: Mapping[str, Stat] = field(default_factory=dict)
+    receipts: Mapping[str, Receipt] = field(default_factory=dict)
+    free: int | None = None
+
+    def verified(self, path: str) -> Receipt | None:
+        """The receipt of a file, if it is of this very file."""
+        receipt = self.receipts.get(path)
+        return receipt if receipt and receipt.stat == self.files.get(path) else None
+
+    def size(self, path: str) -> int:
+        """Bytes of a file, 0 if it is not there."""
+        return self.files[path].size if path in self.files else 0
 
 
 @dataclass(frozen=True)
@@ -32,36 +82,130 @@ class Resolved:
     gguf: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def part(self, file: File) -> str:
-        """Where the bytes of an unfinished transfer are: their commit is in the name."""
-        return f"{file.path}.{self.commit[:12]}.part"
+        """Where the bytes of an unfinished transfer are: their content is in the name."""
+        return f"{file.path}.{(file.sha256 or self.commit)[:12]}.part"
 
     def url(self, file: File) -> str:
         """Where the Hub serves this file at this commit."""
         return f"{self.endpoint}/{self.repo}/resolve/{self.commit}/{quote(file.path)}"
 
-    def missing(self, sizes: Mapping[str, int]) -> list[File]:
-        """Files that are not there with their size (an empty one has nothing to fetch); `sizes` are
-        below all models' directory."""
-        return [f for f in self.files if sizes.get(f"{self.directory}/{f.path}", 0) != f.size]
+    @property
+    def version(self) -> str:
+        """Names the content of all files, which another commit need not change."""
+        lines = "".join(f"{file.sha256 or self.commit} {file.path}\n" for file in self.files)
+        return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
-    def leftovers(self, sizes: Mapping[str, int]) -> list[str]:
-        """What dead transfers of these files left, relative to all models' directory.
+    def path(self, file: File) -> str:
+        """Where the file is to be, below the directory of all models."""
+        return f"{self.directory}/{file.path}"
 
-        Ours end in .part (or .part.pid and .part.status); `hf download` keeps its own under
+    @cached_property
+    def paths(self) -> frozenset[str]:
+        """Of all files."""
+        return frozenset(self.path(file) for file in self.files)
+
+    def words(
+        self,
+        files: Iterable[File],
+        *,
+        models: str,
+        homebrew: str,
+        connections: int,
+        origin: str = FETCHED,
+        again: bool = False,
+    ) -> list[object]:
+        """Arguments of fetch.sh for some of the files; `models` is the directory of all models,
+        `again` hashes what has a receipt, too."""
+        where = (self.name, f"{models}/{self.directory}", homebrew, origin)
+        words: list[object] = [*where, "again" if again else "new", connections]
+        for file in files:
+            words += [file.path, self.part(file), file.size, file.sha256, self.url(file)]
+        return words
+
+    def pending(self, there: Holdings) -> list[File]:
+        """Files that are not there and verified."""
+        return [file for file in self.files if not self._is_right(file, there)]
+
+    def _is_right(self, file: File, there: Holdings) -> bool:
+        receipt = there.verified(self.path(file))
+        return receipt is not None and file.sha256 in ("", receipt.sha256)
+
+    def remaining(self, there: Holdings) -> dict[str, int]:
+        """Bytes still to be fetched, by path; what is only to be hashed is taken for right."""
+        left = {}
+        for file in self.pending(there):
+            path = self.path(file)
+            is_other_version = there.verified(path) is not None
+            if there.size(path) != file.size or is_other_version or path not in there.files:
+                part = f"{self.directory}/{self.part(file)}"
+                have = sum(s.size for p, s in there.files.items() if _is_piece(p, part))
+                left[path] = max(0, file.size - have)
+        return left
+
+    def leftovers(self, there: Holdings) -> list[str]:
+        """What dead transfers of these files left.
+
+        Ours end in .part, .part.OFFSET or what goes with them; `hf download` keeps its own under
         .cache/huggingface/download, and never looks at an old one again.
         """
-        current = {self.part(file) for file in self.missing(sizes)}
+        wanted = {file.path for file in self.files}
+        current = tuple(f"{self.part(file)}" for file in self.pending(there))
         found = []
-        for path in sizes:
+        for path in there.files:
             directory, _, below = path.partition("/")
             if directory != self.directory:
                 continue
-            transfer = below.removesuffix(".pid").removesuffix(".status")
-            ours = transfer.endswith(".part") and self._is_ours(transfer)
+            match = _TRANSFER.match(below)
+            ours = match is not None and match["path"] in wanted and not below.startswith(current)
             theirs = below.startswith(".cache/huggingface/download/")
-            if (ours and transfer not in current) or (theirs and below.endswith(".incomplete")):
+            if ours or (theirs and below.endswith(".incomplete")):
                 found.append(path)
         return sorted(found)
 
-    def _is_ours(self, transfer: str) -> bool:
-        return any(transfer.startswith(f"{file.path}.") for file in self.files)
+
+def _is_piece(path: str, part: str) -> bool:
+    return path == part or (path.startswith(f"{part}.") and path[len(part) + 1 :].isdecimal())
+
+
+@dataclass(frozen=True)
+class Undeclared:
+    """Files of one directory that no model wants: those a deploy put there, and others' bytes."""
+
+    directory: str
+    ours: tuple[str, ...]
+    our_bytes: int
+    other_bytes: int
+
+
+def undeclared(models: Iterable[Resolved], there: Holdings) -> list[Undeclared]:
+    """What may go, by directory; small files of others (READMEs, caches) are not worth a word.
+
+    Ours is what a receipt of this very file says a deploy fetched, and transfers that were cut
+    off in a directory of ours.
+    """
+    models = list(models)
+    wanted = frozenset[str]().union(*(model.paths for model in models))
+    parts = tuple(
+        f"{model.directory}/{model.part(file)}" for model in models for file in model.files
+    )
+    known = {path.partition("/")[0] for path in there.receipts}
+    ours: dict[str, list[str]] = {}
+    sizes: dict[str, list[int]] = {}
+    for path, stat in sorted(there.files.items()):
+        top, _, below = path.partition("/")
+        if path in wanted or path.startswith(parts) or not below:
+            continue
+        receipt = there.verified(path)
+        is_transfer = top in known and _TRANSFER.match(path) is not None
+        mine = is_transfer or (receipt is not None and receipt.origin == FETCHED)
+        if mine:
+            ours.setdefault(top, []).append(path)
+        sizes.setdefault(top, [0, 0])[0 if mine else 1] += stat.size
+    return [
+        Undeclared(top, tuple(ours.get(top, ())), mine, others)
+        for top, (mine, others) in sizes.items()
+        if mine or others >= _WORTH_A_WORD
+    ]
+
+
+_WORTH_A_WORD = 100 << 20

@@ -14,4 +14,5 @@ def configure() -> None:
         name="Write config.yaml",
         layout=want.layout,
         files={model.name: model.first for model in want.models},
+        versions={model.name: model.version for model in want.models},
     )

@@ -14,19 +14,13 @@ def check() -> None:
     want = desired()
     settings, layout = want.settings, want.layout
     fetches = [
-        Fetch(
-            model.name,
-            {f"{model.directory}/{file.path}": file.size for file in model.files},
-            {
-                f"{model.directory}/{file.path}": f"{model.directory}/{model.part(file)}"
-                for file in model.files
-            },
-        )
+        Fetch(model.name, {model.path(file): file.size for file in model.files})
         for model in want.models
     ]
     preflight.check(
         name="Check that this Mac can serve the models",
         layout=layout,
+        models=want.models,
         uid=want.uid,
         needs=Needs(
             models=fetches,

@@ -1,6 +1,6 @@
 """What is at some paths: enough to tell whether it is what we want there."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pyinfra.api import FactBase, FactProcessError, StringCommand
@@ -36,26 +36,3 @@ class State(FactBase[list[Entry]]):
 
     def process(self, output: Iterable[str]) -> list[Entry]:
         return parse(output)
-
-
-class Sizes(FactBase[Mapping[str, int]]):
-    """Bytes of the files below a directory, by their paths relative to it; {} if it is absent.
-
-    An unfinished file of `hf download` is left out while it may still be written.
-    """
-
-    default = dict
-
-    def command(self, directory: str) -> StringCommand:
-        self.directory = directory
-        return script("sizes", directory)
-
-    def process(self, output: Iterable[str]) -> Mapping[str, int]:
-        sizes = {}
-        for line in output:
-            size, _, path = line.strip().partition(" ")
-            if not size.isdecimal():
-                raise FactProcessError(f"not the size of a file: {line!r}")
-            if path.startswith(self.directory + "/"):  # else wc's total
-                sizes[path.removeprefix(self.directory + "/")] = int(size)
-        return sizes

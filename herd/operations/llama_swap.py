@@ -18,24 +18,26 @@ from herd.operations.files import is_as_wanted, show_diff, write
 
 
 @operation()
-def config(layout: Layout, files: Mapping[str, str]) -> Commands:
+def config(layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]) -> Commands:
     """
     Keep llama-swap's configuration, in flags that the installed llama-server knows.
 
     + layout: where the stack lives, and its settings
     + files: each model's first file, relative to its repository
+    + versions: a name for the content of its files; a model with another one is loaded anew
     """
     flags = host.get_fact(KnownFlags, program=layout.brew("llama-server"))
     (entry,) = host.get_fact(State, paths=[layout.config])
     _say_what_is_dropped(layout, flags)
     flags = flags or llama_server.CURRENT
-    text = render.config(layout, files, flags, preload=layout.settings.preload)
+    text = render.config(layout, files, flags, versions=versions, preload=layout.settings.preload)
     if is_as_wanted(entry, text, "644"):
         host.noop("config.yaml is as wanted")
         return
     show_diff(layout.config, text)
     trial = layout.under("config.trial.yaml")
-    yield from write(trial, render.config(layout, files, flags, preload=[]), "644")
+    tried = render.config(layout, files, flags, versions=versions, preload=[])
+    yield from write(trial, tried, "644")
     yield script("accept-config", layout.brew("llama-swap"), trial)
     yield from write(layout.config, text, "644")
     if layout.settings.llama_swap_watch_config:

@@ -7,31 +7,42 @@ from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.jobs import JOBS
 from herd.core.layout import Layout
-from herd.core.preflight import Needs, problems
+from herd.core.preflight import Needs, Room, problems
 from herd.core.problems import count, report
-from herd.facts.files import Sizes
+from herd.core.transfers import Resolved
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.mac import Mac
+from herd.operations import models as model_files
 from herd.operations.commands import Commands, operation
 
 
 @operation()
-def check(layout: Layout, needs: Needs, ports: Mapping[int, str], *, uid: int) -> Commands:
+def check(
+    layout: Layout,
+    needs: Needs,
+    ports: Mapping[int, str],
+    *,
+    models: Sequence[Resolved],
+    uid: int,
+) -> Commands:
     """
     Fail this host, and only this one, with all of its problems.
 
     + layout: where the stack lives, and its settings
     + needs: what the stack asks of a Mac
     + ports: the ports of the stack, and the setting that names each
+    + models: what their repositories hold
     + uid: whose jobs the stack's are
     """
     prefix = layout.settings.homebrew_prefix
     mac = host.get_fact(Mac, root=layout.root, homebrew_prefix=prefix)
-    sizes = host.get_fact(Sizes, directory=layout.models)
+    there = model_files.look(models, layout.models, fresh=True)
+    missing = {path: size for model in models for path, size in model.remaining(there).items()}
+    room = Room(sum(missing.values()), mac.disk_free if there.free is None else there.free)
     foreign = _foreign(host.get_fact(Listeners, ports=sorted(ports)), layout, uid)
     holders = {f"{port} ({ports[port]})": str(listener) for port, listener in foreign.items()}
-    found = problems(mac, needs, sizes, holders)
+    found = problems(mac, needs, room, holders)
     if not found:
         host.noop("this Mac has what the stack needs")
         return

@@ -1,20 +1,23 @@
 """Says at the end what a person wants to know of a host; it changes nothing."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from pyinfra import host, logger
 
 from herd.core.endpoints import completion, public_proxy
 from herd.core.layout import Layout
 from herd.core.text import shell_quote
+from herd.core.transfers import Resolved, Undeclared, undeclared
 from herd.core.units import gib
 from herd.facts.programs import Linked
+from herd.operations import models as model_files
 from herd.operations.commands import Commands, operation
 
 
 @operation()
-def show(layout: Layout, *, address: str, models: Sequence[Any], keys: Sequence[str]) -> Commands:
+def show(
+    layout: Layout, *, address: str, models: Sequence[Resolved], keys: Sequence[str]
+) -> Commands:
     """
     Print endpoint, models, versions and changes, once the run is over.
 
@@ -39,6 +42,7 @@ def show(layout: Layout, *, address: str, models: Sequence[Any], keys: Sequence[
         rows = [
             ("endpoint", f"{url}/v1"),
             *(("model", _model(layout, model)) for model in models),
+            *_disk(layout, models),
             ("keys", ", ".join(keys)),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
             ("changed", ", ".join(_changed()) or "nothing"),
@@ -52,7 +56,27 @@ def show(layout: Layout, *, address: str, models: Sequence[Any], keys: Sequence[
     yield from ()
 
 
-def _model(layout: Layout, model: Any) -> str:
+def _disk(layout: Layout, models: Sequence[Resolved]) -> Iterator[tuple[str, str]]:
+    there = model_files.look(models, layout.models)
+    wanted = frozenset[str]().union(*(model.paths for model in models))
+    used = sum(there.size(path) for path in wanted)
+    free = "" if there.free is None else f", {gib(there.free)} free"
+    yield "disk", f"{gib(used)} of models{free}"
+    for each in undeclared(models, there):
+        yield "disk", _undeclared(each)
+
+
+def _undeclared(each: Undeclared) -> str:
+    """One directory, and who may remove what in it."""
+    parts = []
+    if each.ours:
+        parts.append(f"{gib(each.our_bytes)} that models_prune = True removes")
+    if each.other_bytes:
+        parts.append(f"{gib(each.other_bytes)} that no deploy fetched, so they are yours")
+    return f"not declared: {each.directory}: {', '.join(parts)}"
+
+
+def _model(layout: Layout, model: Resolved) -> str:
     settings = layout.settings.models[model.name]
     size = gib(sum(file.size for file in model.files))
     context = f"context {settings.ctx_size or 'as trained'}"

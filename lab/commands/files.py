@@ -77,6 +77,9 @@ def _field(letter: str, form: str, part: str, file: str, info: os.stat_result, w
         seconds = {"a": info.st_atime, "m": info.st_mtime, "c": info.st_ctime}.get(
             letter, info.st_mtime
         )
+        if form == "F":
+            of = {"a": info.st_atime_ns, "c": info.st_ctime_ns}.get(letter, info.st_mtime_ns)
+            return f"{of // 10**9}.{of % 10**9:09}"
         return time.strftime(when, time.localtime(seconds)) if text else str(int(seconds))
     if letter == "N":
         return file

@@ -7,7 +7,7 @@ import pytest
 
 from herd.core.mac import Identity
 from herd.core.memory import Served, Use
-from herd.core.preflight import Fetch, Needs, problems
+from herd.core.preflight import Fetch, Needs, Room, problems
 from herd.core.units import GIB, gib
 from tests.core.test_gguf import GPT_OSS_120B
 
@@ -30,18 +30,18 @@ GOOD = Identity(
 FETCH = Fetch(
     "big",
     {"big/1.gguf": 30 * GIB, "big/2.gguf": 30 * GIB},
-    {"big/1.gguf": "big/1.gguf.c0.part", "big/2.gguf": "big/2.gguf.c0.part"},
 )
 NEEDS = Needs(models=[FETCH], memory_reserve=8 * GIB, disk_reserve=10 * GIB, console=True)
 
 
 def wrong(
-    sizes: dict[str, int] | None = None,
+    missing: int = 60 * GIB,
     foreign: dict[str, str] | None = None,
     needs: Needs = NEEDS,
     **mac: Any,
 ) -> list[str]:
-    found = problems(dataclasses.replace(GOOD, **mac), needs, sizes or {}, foreign or {})
+    there = dataclasses.replace(GOOD, **mac)
+    found = problems(there, needs, Room(missing, there.disk_free), foreign or {})
     assert all(problem.fix.endswith(".") for problem in found)
     return [f"{problem.where}: {problem.what}" for problem in found]
 
@@ -126,7 +126,7 @@ def test_memory_that_just_suffices_will_do() -> None:
 
 
 def test_each_model_needs_memory_for_itself_as_one_is_loaded_at_a_time() -> None:
-    other = Fetch("too big", {"x/1.gguf": 121 * GIB}, {"x/1.gguf": "x/1.part"})
+    other = Fetch("too big", {"x/1.gguf": 121 * GIB})
     found = wrong(needs=dataclasses.replace(NEEDS, models=[FETCH, other]))
 
     assert [line.partition(":")[0] for line in found] == ["memory for too big"]
@@ -138,37 +138,12 @@ def test_disk_that_just_suffices_will_do() -> None:
 
 
 def test_files_that_are_there_need_no_room() -> None:
-    sizes = {"big/1.gguf": 30 * GIB}
-
-    assert wrong(sizes, disk_free=40 * GIB) == []
-    assert wrong(sizes, disk_free=40 * GIB - 1) != []
+    assert wrong(30 * GIB, disk_free=40 * GIB) == []
+    assert wrong(30 * GIB, disk_free=40 * GIB - 1) != []
 
 
 def test_a_host_that_has_everything_may_have_a_full_disk() -> None:
-    assert wrong({"big/1.gguf": 30 * GIB, "big/2.gguf": 30 * GIB}, disk_free=0) == []
-
-
-def test_bytes_that_an_unfinished_transfer_has_need_no_room() -> None:
-    sizes = {"big/1.gguf": 30 * GIB, "big/2.gguf.c0.part": 25 * GIB}
-
-    assert wrong(sizes, disk_free=15 * GIB) == []
-    assert wrong(sizes, disk_free=15 * GIB - 1) != []
-
-
-def test_bytes_of_another_commits_transfer_do_not_count() -> None:
-    sizes = {"big/1.gguf": 30 * GIB, "big/2.gguf.d1.part": 25 * GIB}
-
-    assert wrong(sizes, disk_free=39 * GIB) != []
-
-
-def test_a_file_of_the_wrong_size_is_fetched_whole() -> None:
-    assert wrong({"big/1.gguf": 29 * GIB}, disk_free=69 * GIB) != []
-
-
-def test_a_file_that_two_models_share_needs_room_once() -> None:
-    twice = dataclasses.replace(NEEDS, models=[FETCH, dataclasses.replace(FETCH, model="again")])
-
-    assert wrong(needs=twice, disk_free=70 * GIB) == []
+    assert wrong(0, disk_free=0) == []
 
 
 def test_sizes_are_shown_for_people() -> None:

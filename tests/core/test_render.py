@@ -23,6 +23,8 @@ from tests.core.samples import BUNDLE, HOSTILE, ROOT, layout, settings
 # What may be part of a path: no line, no colon, no slash.
 HOSTILE_NAMES = [value.strip() or "x" for value in HOSTILE if "/" not in value and ":" not in value]
 
+VERSION = "0123456789ab"
+
 
 def upstream_schema() -> dict[str, Any]:
     """llama-swap's own JSON schema, where it is at hand."""
@@ -45,7 +47,11 @@ def split(cmd: str) -> list[str]:
 def rendered(own: Settings, home: str = "/Users/me", preload: bool = True) -> dict[str, Any]:
     files = {name: f"{name.replace('/', '_')}-00001-of-00003.gguf" for name in own.models}
     place = Layout(own, home)
-    text = render.config(place, files, CURRENT, preload=own.preload if preload else [])
+    text = render.config(
+        *(place, files, CURRENT),
+        versions=dict.fromkeys(files, VERSION),
+        preload=own.preload if preload else [],
+    )
     found: dict[str, Any] = yaml.safe_load(text)
     for name, model in own.models.items():
         path = f"{place.model_directory(model)}/{files[name]}"
@@ -127,7 +133,11 @@ def test_a_rendering_obeys_the_schema_of_llama_swap(own: Settings) -> None:
 
 
 def test_a_port_is_the_only_macro() -> None:
-    text = render.config(layout(), {"gpt-oss-120b": "m.gguf"}, CURRENT, preload=[])
+    text = render.config(
+        *(layout(), {"gpt-oss-120b": "m.gguf"}, CURRENT),
+        versions={"gpt-oss-120b": VERSION},
+        preload=[],
+    )
 
     assert set(re.findall(r"\$\{[^}]*\}", text)) == {"${PORT}"}
 

@@ -208,7 +208,9 @@ def debris(fleet: Fleet) -> list[str]:
     mac = fleet["mac1"]
     suffixes = {".new", ".part", ".pid", ".status", ".gz"}
     files = [
-        str(p) for p in stack(fleet).rglob("*") if p.suffix in suffixes and "env-" not in str(p)
+        str(p)
+        for p in stack(fleet).rglob("*")
+        if (p.suffix in suffixes or ".part" in p.name) and "env-" not in str(p)
     ]
     agents = [p.name for p in (mac.home / "Library/LaunchAgents").iterdir() if p.suffix != ".plist"]
     commands = mac.run("ps -axww -o args=").stdout.splitlines()
@@ -288,10 +290,10 @@ BIG_MODEL = {"models": {"big": {"repo": BIG, "ctx_size": 256}}}
 
 @pytest.fixture
 def slow(fleet: Fleet) -> Fleet:
-    """A Mac that lacks the big model, whose first transfer of the second split takes 5 seconds."""
+    """A Mac that lacks the big model, whose second split comes slowly at first."""
     shutil.rmtree(stack(fleet) / "models/big-GGUF", ignore_errors=True)
     fleet.hub("reset")
-    fleet.hub("faults", {"path": f"{BIG}/*-00002-*", "rate": 0.8 * MIB, "times": 1})
+    fleet.hub("faults", {"path": f"{BIG}/*-00002-*", "rate": 0.25 * MIB, "times": 5})
     return fleet
 
 
@@ -300,7 +302,7 @@ def was_sent_once(fleet: Fleet) -> None:
     seen = fleet.hub()
     for split in (fleet.lab.hub_root / BIG).iterdir():
         sent = seen["files"][f"{BIG}/{split.name}"]
-        assert split.stat().st_size <= sent < split.stat().st_size + MIB / 2
+        assert split.stat().st_size <= sent < split.stat().st_size + MIB
 
 
 def is_exact(fleet: Fleet) -> bool:
@@ -313,7 +315,7 @@ def is_exact(fleet: Fleet) -> bool:
 
 def part_of(fleet: Fleet) -> int:
     """Bytes of the second split that are on the Mac."""
-    return sum(p.stat().st_size for p in stack(fleet).glob("models/big-GGUF/*-00002-*.part"))
+    return sum(p.stat().st_size for p in stack(fleet).glob("models/big-GGUF/*-00002-*.part*"))
 
 
 def test_killed_while_a_model_is_fetched(slow: Fleet) -> None:
@@ -365,7 +367,7 @@ def test_two_deploys_fetch_the_same_model_at_once(slow: Fleet) -> None:
     """The later one takes over; two writers would spoil the file."""
     slow.hub("reset")
     # Slow enough that the first is still at it when the second comes, however busy we are.
-    slow.hub("faults", {"path": f"{BIG}/*-00002-*", "rate": MIB / 4, "times": 1})
+    slow.hub("faults", {"path": f"{BIG}/*-00002-*", "rate": MIB / 16, "times": 5})
     first = slow.begin(mac1=BIG_MODEL)
     until(lambda: part_of(slow) > MIB / 2)
     second = slow.begin(mac1=BIG_MODEL)

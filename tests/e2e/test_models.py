@@ -100,7 +100,7 @@ def test_each_of_several_models_is_served(
 def test_only_what_is_included_was_fetched_and_only_once(
     first: tuple[Fleet, Run, dict[str, int]],
 ) -> None:
-    """What mac2 had of a hand-run install was not fetched at all."""
+    """What mac2 had of a hand-run install was hashed, and not fetched at all."""
     fleet, run, sent = first
     wanted = {
         path: size
@@ -111,8 +111,136 @@ def test_only_what_is_included_was_fetched_and_only_once(
 
     assert sent == wanted
     assert FETCH in run.changed("mac1")
-    assert FETCH not in run.changed("mac2")
+    assert FETCH in run.changed("mac2")
+    receipts = (models(fleet, "mac2") / "recite-GGUF").rglob("*.receipt")
+    assert {path.read_text().split()[-1] for path in receipts} == {"adopted"}
     assert fleet.says("mac2") == SENTENCE
+
+
+def is_exact(fleet: Fleet, repo: str) -> bool:
+    """Whether a repository's splits are on mac1, byte for byte."""
+    directory = models(fleet) / repo.rpartition("/")[2]
+    splits = list((fleet.lab.hub_root / repo).glob("*.gguf"))
+    return all(file.read_bytes() == (directory / file.name).read_bytes() for file in splits)
+
+
+def under_way(fleet: Fleet, directory: str) -> int:
+    """Bytes that have come of the first piece of a second split."""
+    pieces = models(fleet).glob(f"{directory}/*00002*.part.0")
+    return sum(path.stat().st_size for path in pieces)
+
+
+def aside(fleet: Fleet) -> list[Path]:
+    """What was set aside on mac1, and is removed by this."""
+    found = list(models(fleet).rglob("*.set-aside-*"))
+    contents = [path for path in found if path.suffix != ".receipt"]
+    for path in found:
+        path.rename(fleet.lab.directory / path.name)
+    return [fleet.lab.directory / path.name for path in contents]
+
+
+def corrupt(path: Path) -> None:
+    """As a disk does: neither size nor time nor inode tells."""
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(before.st_size // 2)
+        byte = file.read(1)
+        file.seek(before.st_size // 2)
+        file.write(bytes([byte[0] ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_what_a_run_that_changes_nothing_asks_for_models_is_one_command(fleet: Fleet) -> None:
+    fleet["mac1"].clear_log()
+    run = deploy(fleet)
+
+    assert run.code == 0, run.err
+    assert run.changed("mac1") == set()
+    sent = [text for kind, text in fleet["mac1"].log if kind == "exec"]
+    directory = str(models(fleet))
+    assert len([text for text in sent if directory in text]) == 1
+    assert fleet.hub()["bytes"] == 0
+
+
+def test_a_corrupted_byte_on_disk_is_found_and_mended(fleet: Fleet) -> None:
+    split = models(fleet) / "recite-GGUF/recite-00002-of-00003.gguf"
+    corrupt(split)
+    inventory = fleet.inventory(mac1={"models": MANY})
+
+    run = fleet.herd("verify-models", "--limit", "mac1", inventory=inventory)
+
+    assert run.code == 0, run.err
+    assert re.search(rf"{split.name}: wrong, its SHA-256 is \w+, not \w+: set aside as", run.out)
+    assert is_exact(fleet, REPO)
+    assert fleet.hub()["files"] == {f"{REPO}/{split.name}": split.stat().st_size}
+    assert len(aside(fleet)) == 1
+    assert deploy(fleet).changed("mac1") == set()
+
+
+def test_a_corrupted_byte_on_the_wire_is_found_and_mended(fleet: Fleet) -> None:
+    split = models(fleet) / "recite-GGUF/recite-00003-of-00003.gguf"
+    split.unlink()
+    fleet.hub("faults", {"path": f"{REPO}/{split.name}", "corrupt": 1000, "times": 1})
+    inventory = str(fleet.inventory(mac1={"models": MANY}))
+
+    run = fleet.pyinfra("-y", "--limit", "mac1", inventory, "deploy.py")
+
+    assert run.code == 0, run.err
+    assert f"{split.name}: arrived wrong, its SHA-256 is" in plain(run.out + run.err)
+    assert is_exact(fleet, REPO)
+    assert fleet.hub()["files"] == {f"{REPO}/{split.name}": 2 * split.stat().st_size}
+
+
+def test_a_new_version_is_served_once_it_is_whole_and_the_old_one_until_then(fleet: Fleet) -> None:
+    """The names are the same; llama-swap loads it anew."""
+    repo = "lab/next-GGUF"
+    write_model(fleet.lab.hub_root / repo, "next")
+    model = {"next": {"repo": repo, "ctx_size": 256}}
+    assert deploy(fleet, **model).code == 0
+    old = {path.name: path.read_bytes() for path in models(fleet).glob("next-GGUF/*.gguf")}
+    assert fleet.says(model="next") == SENTENCE
+    write_model(fleet.lab.hub_root / repo, "next", pad_bytes=MIB)
+    fleet.hub("faults", {"path": f"{repo}/*00003*", "status": 404, "times": 1})
+
+    failed = deploy(fleet, **model)
+    between = {path.name: path.read_bytes() for path in models(fleet).glob("next-GGUF/*.gguf")}
+    said = fleet.says(model="next")
+    run = deploy(fleet, **model)
+
+    assert failed.code == 1
+    assert between == old
+    assert said == SENTENCE
+    assert run.code == 0, run.err
+    assert {FETCH, CONFIG} <= run.changed("mac1")
+    assert is_exact(fleet, repo)
+    assert fleet.says(model="next") == SENTENCE
+    assert aside(fleet) == []
+
+
+def test_models_that_are_not_declared_are_listed_and_go_when_told(fleet: Fleet) -> None:
+    repo, mine = "lab/gone-GGUF", models(fleet) / "mine-GGUF/mine.gguf"
+    write_model(fleet.lab.hub_root / repo, "gone")
+    mine.parent.mkdir()
+    with mine.open("wb") as file:
+        file.truncate(200 * MIB)
+    assert deploy(fleet, gone={"repo": repo, "ctx_size": 256}).code == 0
+
+    listed = deploy(fleet)
+    data = {"models": MANY, "models_prune": True}
+    pruned = fleet.deploy("--limit", "mac1", mac1=data)
+    again = fleet.deploy("--limit", "mac1", mac1=data)
+
+    said = plain(listed.err)
+    assert re.search(r"not declared: gone-GGUF: 0\.\d MiB that models_prune = True removes", said)
+    assert "not declared: mine-GGUF: 0.2 GiB that no deploy fetched" in said
+    assert re.search(r"disk: +\d+\.\d MiB of models, 858\.3 GiB free", said)
+    assert pruned.code == 0, pruned.err
+    assert not (models(fleet) / "gone-GGUF").exists()
+    assert "gone-GGUF" not in plain(pruned.err)
+    assert mine.exists()
+    assert again.changed("mac1") == set()
+    assert fleet.says() == SENTENCE
+    mine.unlink()
 
 
 def test_what_is_wrong_is_replaced_and_leftovers_go(fleet: Fleet) -> None:
@@ -140,6 +268,7 @@ def test_what_is_wrong_is_replaced_and_leftovers_go(fleet: Fleet) -> None:
         *(True, True),
     )
     assert fleet.hub()["files"] == {f"{REPO}/{split.name}": len(whole)}
+    assert [path.read_bytes() for path in aside(fleet)] == [whole[:-1]]
     for file in (fresh, other):
         file.unlink()
 
@@ -152,9 +281,9 @@ def test_trouble_is_ridden_out_with_visible_progress(fleet: Fleet) -> None:
         "faults",
         [
             {"path": second, "status": 429, "times": 1},
-            {"path": second, "drop_after": size[second] // 2, "times": 1},
+            {"path": second, "drop_after": 300_000, "times": 1},
             {"path": second, "on": "resolve", "status": 500, "times": 1},
-            {"path": third, "rate": size[third] / 6, "times": 1},
+            {"path": third, "rate": MIB / 6, "times": 4},
         ],
     )
     data = {"models": {**MANY, "big": {"repo": BIG, "ctx_size": 256}}}
@@ -164,7 +293,7 @@ def test_trouble_is_ridden_out_with_visible_progress(fleet: Fleet) -> None:
 
     text = plain(run.out + run.err)
     assert run.code == 0, text
-    assert re.search(r"big: \d+%, \d+\.\d MiB of \d+\.\d MiB, \d\.\d MiB/s, 0:00:\d\d left", text)
+    assert re.search(r"big: \d+%, \d+\.\d MiB of \d+\.\d MiB, \d+\.\d MiB/s, 0:00:\d\d left", text)
     assert "HTTP 429), resuming" in text
     assert "HTTP 500), resuming" in text
     assert "big: complete, " in text
@@ -184,23 +313,23 @@ def test_gated_repository_without_a_token_says_what_it_wants(fleet: Fleet) -> No
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="only Linux shows environments")
 def test_a_token_opens_it_and_shows_nowhere(fleet: Fleet) -> None:
     """Not in a command line, an environment, a log, a file, or pyinfra's output at its fullest."""
-    fleet.hub("faults", {"path": f"{GATED}/*00002*", "rate": MIB, "times": 1})
+    fleet.hub("faults", {"path": f"{GATED}/*00002*", "rate": MIB / 4, "times": 1})
     gated = {"models": {**MANY, "gated": {"repo": GATED, "ctx_size": 256}}}
     mac = fleet["mac1"]
     mac.clear_log()
     deploying = fleet.begin(
         *("-vvv", "--debug-all", "--limit", "mac1"), environment={"HF_TOKEN": TOKEN}, mac1=gated
     )
-    until(lambda: list(models(fleet).glob("gated-GGUF/*00002*.part")), 60)
+    until(lambda: under_way(fleet, "gated-GGUF"), 60)
     seen = b""
     for pid in processes.of_mac(str(mac.root)):
         for shown in ("cmdline", "environ"):
             seen += Path(f"/proc/{pid}/{shown}").read_bytes()
-    transferring = list(models(fleet).glob("gated-GGUF/*00002*.part"))
+    transferring = under_way(fleet, "gated-GGUF")
 
     assert deploying.wait() == 0, deploying.out
     assert transferring, "the transfer was over too soon to look at it"
-    assert b"--continue-at" in seen
+    assert b"--range" in seen
     assert TOKEN.encode() not in seen
     assert TOKEN not in deploying.out
     assert KEY not in deploying.out
@@ -261,10 +390,10 @@ def test_a_new_commit_brings_its_files_and_leaves_no_part_of_the_old(fleet: Flee
     """The transfer of one commit is cut off, and the repository moves on."""
     repo = "lab/moving-GGUF"
     write_model(fleet.lab.hub_root / repo, "moving", pad_bytes=4 * MIB)
-    fleet.hub("faults", {"path": f"{repo}/*00002*", "rate": MIB, "times": 1})
+    fleet.hub("faults", {"path": f"{repo}/*00002*", "rate": MIB / 4, "times": 8})
     model = {"moving": {"repo": repo, "ctx_size": 256}}
     cut = fleet.begin("--limit", "mac1", mac1={"models": {**MANY, **model}})
-    until(lambda: list(models(fleet).glob("moving-GGUF/*00002*.part")), 60)
+    until(lambda: under_way(fleet, "moving-GGUF"), 60)
     time.sleep(1)
     cut.kill()
     write_model(fleet.lab.hub_root / repo, "moving", pad_bytes=5 * MIB)
@@ -274,8 +403,5 @@ def test_a_new_commit_brings_its_files_and_leaves_no_part_of_the_old(fleet: Flee
     run = deploy(fleet, **model)
 
     assert run.code == 0, run.err
-    # The first split has the size that it had, which is all that is compared.
-    for name in ("moving-00002-of-00003.gguf", "moving-00003-of-00003.gguf"):
-        whole = (fleet.lab.hub_root / repo / name).read_bytes()
-        assert (models(fleet) / "moving-GGUF" / name).read_bytes() == whole
+    assert is_exact(fleet, repo)
     assert list(models(fleet).rglob("*.part*")) == []

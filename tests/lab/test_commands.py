@@ -160,6 +160,8 @@ def test_stat_formats(mac: Mac) -> None:
     )
     assert run(mac, "stat -f '%N%SY %HT' link")[1] == "link -> five Symbolic Link\n"
     assert run(mac, "stat -L -f %z link")[1] == "5\n"
+    exact = file.stat().st_mtime_ns
+    assert run(mac, "stat -f %Fm five")[1] == f"{exact // 10**9}.{exact % 10**9:09}\n"
     assert run(mac, "stat -n -f %z five")[1] == "5"
 
 

@@ -13,10 +13,11 @@ from tests.core.test_llama_server import CURRENT_HELP, OLD
 from tests.operations.harness import Run, run
 
 FILES = {"gpt-oss-120b": "m-00001-of-00003.gguf"}
+VERSIONS = {"gpt-oss-120b": "0123456789ab"}
 PRELOAD: dict[str, Any] = {"models": {"gpt-oss-120b": {"preload": True}}}
 PLACE = layout(**PRELOAD)
 FLAGS = Flags.parse(CURRENT_HELP)
-TEXT = render.config(PLACE, FILES, FLAGS, preload=["gpt-oss-120b"])
+TEXT = render.config(PLACE, FILES, FLAGS, versions=VERSIONS, preload=["gpt-oss-120b"])
 CONFIG, TRIAL = PLACE.config, PLACE.under("config.trial.yaml")
 
 
@@ -29,6 +30,7 @@ def config(answer: str, help_text: str = CURRENT_HELP, **options: Any) -> Run:
         llama_swap.config,
         layout=options.pop("layout", PLACE),
         files=FILES,
+        versions=options.pop("versions", VERSIONS),
         answers={"state": answer, "! [ -x": help_text},
         **options,
     )
@@ -51,7 +53,7 @@ def test_a_new_configuration_is_tried_without_preload_before_it_takes_the_place(
     ]
     assert found.sent[3] == f"accept-config /opt/homebrew/bin/llama-swap {TRIAL}"
     assert found.uploads == {
-        f"{TRIAL}.new": render.config(PLACE, FILES, FLAGS, preload=[]),
+        f"{TRIAL}.new": render.config(PLACE, FILES, FLAGS, versions=VERSIONS, preload=[]),
         f"{CONFIG}.new": TEXT,
     }
 
@@ -61,6 +63,13 @@ def test_a_configuration_that_llama_swap_rejects_leaves_the_old_one() -> None:
 
     assert found.failed
     assert f"{CONFIG}.new" not in found.uploads
+
+
+def test_files_with_other_content_are_a_reason_to_load_them_anew() -> None:
+    """Their names are the same: llama-server would serve the old ones until it ends."""
+    found = config(state(TEXT), versions={"gpt-oss-120b": "fedcba987654"})
+
+    assert "# content fedcba987654" in found.uploads[f"{CONFIG}.new"]
 
 
 def test_without_watching_there_is_no_reload_to_wait_for() -> None:
@@ -80,7 +89,7 @@ def test_flags_are_those_of_the_installed_llama_server(help_text: str, words: st
 
 
 def test_an_upgraded_llama_server_gets_its_flags_though_no_setting_changed() -> None:
-    old = render.config(PLACE, FILES, Flags.parse(OLD), preload=["gpt-oss-120b"])
+    old = render.config(PLACE, FILES, Flags.parse(OLD), versions=VERSIONS, preload=["gpt-oss-120b"])
 
     assert config(state(old)).changed
     assert config(state(old), OLD).untouched
@@ -97,5 +106,5 @@ def test_before_anything_is_installed_the_rendering_is_for_a_current_build() -> 
     found = config("absent", "")
 
     assert found.uploads[f"{CONFIG}.new"] == render.config(
-        PLACE, FILES, CURRENT, preload=["gpt-oss-120b"]
+        PLACE, FILES, CURRENT, versions=VERSIONS, preload=["gpt-oss-120b"]
     )

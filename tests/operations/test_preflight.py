@@ -6,14 +6,14 @@ from typing import Any
 from herd.core.preflight import Fetch, Needs
 from herd.core.units import GIB
 from herd.operations import preflight
-from tests.core.samples import layout
+from tests.core.samples import layout, resolved
 from tests.facts.test_mac import GOOD, without
 from tests.operations.harness import Run, run
 from tests.operations.test_launchd import DEFINITION, NOT_LOADED, loaded
 
 PLACE = layout()
 NEEDS = Needs(
-    models=[Fetch("tiny", {"tiny/m.gguf": GIB}, {"tiny/m.gguf": "tiny/m.gguf.c0.part"})],
+    models=[Fetch("tiny", {"tiny-GGUF/tiny.gguf": GIB})],
     memory_reserve=GIB,
     disk_reserve=GIB,
     console=True,
@@ -27,6 +27,7 @@ def check(mac: list[str] = GOOD, listeners: str = "", **answers: Any) -> Run:
         layout=PLACE,
         needs=NEEDS,
         ports={3000: "proxy_port", 8080: "llama_swap_port"},
+        models=[resolved([("tiny.gguf", GIB)])],
         uid=501,
         answers={"mac": mac, "listeners": listeners, **answers},
     )

@@ -36,6 +36,16 @@ class Machine:
             "LC_ALL": "C.UTF-8",
         }
         self.started: list[subprocess.Popen[str]] = []
+        if sys.platform != "darwin":
+            # Only macOS has BSD's stat; a GNU one would not understand our scripts, nor it -c.
+            self.program(
+                "stat",
+                "links=\n"
+                '[ "$1" != -L ] || { links=-L; shift; }\n'
+                '[ "$1" = -f ] || { echo "stat: illegal option -- c" >&2; exit 1; }\n'
+                "as=$(echo \"$2\" | sed 's/%Lp/%a/; s/%z/%s/; s/%Fm/%.9Y/; s/%N/%n/'); shift 2\n"
+                f'exec {shutil.which("stat")} $links -c "$as" "$@"',
+            )
         # Waiting is part of the scripts, but not of what is tested.
         self.program("sleep", f"exec {shutil.which('sleep')} 0.01")
 
