@@ -46,6 +46,18 @@ def programs(layout: Layout) -> dict[str, list[str]]:
     return {LLAMA_SWAP: ["llama-swap", "llama-server"], PROXY: [python]}
 
 
+def depends_on(
+    layout: Layout, bundle: Bundle, job: str, *, linked: Mapping[str, str], config: str
+) -> dict[str, str]:
+    """What a job runs and reads at its start, beyond its definition: versions by formula of what
+    Homebrew links, and the SHA-256 of config.yaml, which counts only if nobody watches it."""
+    if job == PROXY:
+        return {**linked, "release": bundle.release, "lock": bundle.lock}
+    if layout.settings.llama_swap_watch_config:
+        return dict(linked)
+    return {**linked, "config.yaml": config}
+
+
 def definition(
     layout: Layout, job: str, *, bundle: Bundle, depends_on: Mapping[str, str]
 ) -> dict[str, Any]:

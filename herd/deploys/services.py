@@ -2,7 +2,7 @@
 
 from pyinfra.api import deploy
 
-from herd.core import render
+from herd.core import written
 from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.deploys.desired import desired
 from herd.operations import files, proxy, stack
@@ -14,11 +14,12 @@ def run() -> None:
     want = desired()
     layout, bundle, uid = want.layout, want.bundle, want.uid
     autostart = want.settings.launchd_autostart
+    foreground = written.start_command(layout, bundle, uid)
     files.text(
         name="Write the foreground start",
-        path=layout.start_command,
-        content=render.start_command(layout, bundle, uid),
-        mode="755",
+        path=foreground.path,
+        content=foreground.text,
+        mode=foreground.mode,
     )
     stack.without_old_jobs(
         name="Remove old jobs",
