@@ -5,7 +5,7 @@ HERD := $(BIN)/python -m herd
 INVENTORY ?= inventory.py
 # LIMIT=HOST chooses hosts, a pattern or a group; ARGS passes further options on. What a person
 # types goes through the environment, where the shell does not read it again.
-export LIMIT MODEL NAME PROMPT REPO INCLUDE MEMORY MACOS
+export LIMIT MODEL NAME PROMPT REPO INCLUDE MEMORY MACOS BASE
 ON := $(if $(LIMIT),--limit "$$LIMIT")
 
 .DEFAULT_GOAL := help
@@ -74,6 +74,19 @@ fetch: .venv/.deploy  ## a model's files, undeclared: REPO=owner/name INCLUDE='*
 fit: .venv/.deploy  ## what the models take of each Mac, or of any: MEMORY=96 MACOS=26
 	@$(HERD) fit --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(MEMORY),--memory "$$MEMORY") $(if $(MACOS),--macos "$$MACOS")
 
+# -- Before a deploy; none of these but `facts` connects to anything.
+render: .venv/.deploy  ## every file that a deploy would write, in build/rendered
+	@$(HERD) render --inventory $(INVENTORY) $(ARGS)
+
+render-diff: .venv/.deploy  ## what a deploy would write otherwise than at BASE=main
+	@$(HERD) render-diff --inventory $(INVENTORY) $(ARGS) $(if $(BASE),-- "$$BASE")
+
+check-configs: .venv/.deploy  ## settings, rendered files, keys and scripts: ARGS='--sarif FILE'
+	@$(HERD) check-configs --inventory $(INVENTORY) $(ARGS)
+
+facts: .venv/.deploy  ## ask the Macs what renderings need to know, and keep it in facts.lock
+	@$(HERD) facts --inventory $(INVENTORY) $(ON) $(ARGS)
+
 status:    ## services, loaded models, versions
 start:     ## start the services now, without a new login
 stop:      ## stop them until the next start, login or deploy
@@ -103,4 +116,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
 
-.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch verify-models fit test soak check bench locks
+.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch verify-models fit render render-diff check-configs facts test soak check bench locks
