@@ -10,14 +10,15 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 
 from herd.rendering import MANIFEST
 
 # Digests follow from what changed, and differ from host to host.
-_DIGEST = re.compile(r"(?<=<string>)[0-9a-f]{16}(?=</string>)|\b[0-9a-f]{16}\b")
+_DIGEST = re.compile(r"\b[0-9a-f]{16}\b")
+_WORD = re.compile(r"\w+|\W")
 _RELEASE = re.compile(r"/proxy/(release-[0-9a-f]{16})/")
 
 
@@ -76,14 +77,11 @@ def _told(before: Mapping[str, Path], after: Mapping[str, Path], base: str) -> s
     groups: dict[str, list[str]] = {}
     shown: dict[str, str] = {}
     for host in sorted(before.keys() | after.keys()):
-        lines = _difference(_files(before.get(host)), _files(after.get(host)))
-        # What tells hosts apart is no part of a change: their names, homes and digests.
-        changed = "\n".join(line for line in lines if not line.startswith((" ", "@@")))
-        sign = _DIGEST.sub("DIGEST", changed)
-        presence = (host in before, host in after)
-        key = f"{presence}\n{sign}"
+        old, new = _files(before.get(host)), _files(after.get(host))
+        key = f"{(host in before, host in after)}\n{_sign(old, new)}"
         groups.setdefault(key, []).append(host)
-        shown.setdefault(key, "\n".join(lines))
+        if key not in shown:
+            shown[key] = "\n".join(_difference(old, new))
     told = []
     for key, hosts in groups.items():
         if not shown[key]:
@@ -128,6 +126,30 @@ def _modes(manifest: str) -> str:
     """Without the name of the host, and the checksums of files that are compared themselves."""
     rows = [re.sub(r"^(\d{3}) [0-9a-f]{16} ", r"\1 ", row) for row in manifest.splitlines()]
     return "\n".join(_RELEASE.sub("/proxy/release/", row) for row in rows if row[:5] != "host ")
+
+
+def _sign(before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> str:
+    """Tells one change from another: the words that change, by file. What else stands on a line
+    may differ from host to host, and so do digests, which follow from it."""
+    found: list[str] = []
+    for path in sorted(before.keys() | after.keys()):
+        old, new = before.get(path, []), after.get(path, [])
+        if old == new:
+            continue
+        found.append(path)
+        lines = difflib.SequenceMatcher(None, old, new, autojunk=False)
+        for tag, a, b, c, d in lines.get_opcodes():
+            if tag != "equal":
+                found += _changed(
+                    _WORD.findall("\n".join(old[a:b])), _WORD.findall("\n".join(new[c:d]))
+                )
+    return _DIGEST.sub("DIGEST", "\n".join(found))
+
+
+def _changed(old: list[str], new: list[str]) -> Iterator[str]:
+    for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal":
+            yield f"-{''.join(old[a:b])}\n+{''.join(new[c:d])}"
 
 
 def _difference(before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> list[str]:
