@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
+from xml.parsers.expat import ExpatError
 
 from jinja2 import TemplateError
 from pyinfra.api import Host
@@ -107,7 +108,7 @@ def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
     def add(path: str, make: Callable[[], Iterable[Written]]) -> None:
         try:
             files.extend(make())
-        except (TemplateError, ValueError, TypeError) as error:  # expat's is a ValueError, too
+        except (TemplateError, ExpatError, ValueError, TypeError) as error:
             failed.append(Failed(path, error))
 
     packed, models = bundle(), wanted.models[host.name]

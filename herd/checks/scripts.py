@@ -1,6 +1,7 @@
 """Shell scripts, rendered and our own: sh reads them, and shellcheck, where it is, agrees."""
 
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -47,13 +48,16 @@ def _of_ours(shown: str) -> Report:
 
 
 def _syntax(named: Mapping[str, Report]) -> Iterator[Finding]:
-    for path, report in named.items():
-        done = subprocess.run(["sh", "-n", path], capture_output=True, text=True, check=False)
-        if done.returncode:
-            words = done.stderr.strip().replace(f"{path}: ", "")
-            line = next(
-                (int(word) for word in words.replace(":", " ").split() if word.isdigit()), 1
-            )
+    command = ["sh", "-c", 'for file; do sh -n "$file"; done', "sh", *named]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said: dict[str, str] = {}
+    for row in done.stderr.splitlines():
+        path, _, words = row.partition(": ")
+        said.setdefault(path, words)  # the first is what is wrong
+    for path, words in said.items():
+        if report := named.get(path):
+            end = Path(path).read_text(encoding="utf-8").count("\n")
+            line = min(int((re.findall(r"\d+", words) or ["1"])[0]), end)
             yield report("script-syntax", line, f"sh does not read it: {words}.", "mend it.")
 
 

@@ -36,8 +36,9 @@ _MARKS = (
         ),
     ),
 )
-# Words as keys are: a key of ours, or what somebody made up for API_KEYS.
-_WORD = re.compile(r"[A-Za-z0-9_.~+/=-]{12,200}")
+# What may be a key: any word, and the runs of usual characters in it.
+_WORD = re.compile(r"[^\s\"'`]{12,200}")
+_RUN = re.compile(r"[A-Za-z0-9_-]{12,200}")
 _LARGEST = 1 << 20
 # In the clear only for its owner: Umask 077, as logs can hold what people ask.
 _UMASK = 0o077
@@ -126,9 +127,15 @@ def _known(content: bytes, declared: dict[str, str]) -> Iterator[tuple[int, str]
     if not declared or b"\0" in content[:8192]:
         return
     for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
-        for word in _WORD.findall(line):
+        for word in {each for found in _WORD.findall(line) for each in _readings(found)}:
             if name := declared.get(hashlib.sha256(word.encode()).hexdigest()):
                 yield number, f"the key of {name} in clear text"
+
+
+def _readings(word: str) -> Iterator[str]:
+    """Without what a sentence or an assignment puts around a key."""
+    yield from (word, word.rstrip(".,;:)]}"), word.partition("=")[2])
+    yield from _RUN.findall(word)
 
 
 def tracked(root: Path) -> Iterable[str]:

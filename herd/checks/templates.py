@@ -4,8 +4,9 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from jinja2 import TemplateSyntaxError, meta
+from jinja2 import TemplateError, TemplateSyntaxError, meta
 
+from herd.checks import sources
 from herd.checks.project import Finding, Project
 from herd.checks.sources import Place
 from herd.core import render
@@ -13,6 +14,7 @@ from herd.core import render
 RULES = {
     "template-syntax": "Templates parse",
     "template-variables": "Templates use variables that they are given",
+    "template-output": "Templates carry their values in their format",
 }
 
 
@@ -22,10 +24,13 @@ def check(project: Project) -> Iterator[Finding]:
         yield from _template(path)
     for subject in project.hosts:
         for failed in subject.host.failed:
-            place = _frame(failed.error) or subject.place(failed.path)
+            template = sources.of_template(project.root, failed.path, "")
+            place = _frame(failed.error) or template or subject.place(failed.path)
             message = f"{subject.host.name}: {failed.path} cannot be rendered: {failed.error}."
             fix = "mend the template, or herd/core/render.py, which gives it its values."
-            yield Finding("template-variables", place, message, fix, host=subject.host.name)
+            undefined = isinstance(failed.error, TemplateError)
+            rule = "template-variables" if undefined else "template-output"
+            yield Finding(rule, place, message, fix, host=subject.host.name)
 
 
 def _template(path: Path) -> Iterator[Finding]:
