@@ -1,10 +1,11 @@
 """Ports as the rendered files have them: each held once, and asked where it is held."""
 
-import itertools
 import plistlib
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 from xml.parsers.expat import ExpatError
 
@@ -21,15 +22,18 @@ RULES = {
 _SETTING = {LLAMA_SWAP: "llama_swap_port", PROXY: "proxy_port"}
 
 
+Jobs = Mapping[str, tuple[Written, Mapping[str, str]]]
+
+
 def check(project: Project) -> Iterator[Finding]:
-    """The ports of every host."""
+    """The ports of every host, as launchd starts the stack and as a person does."""
     for subject in project.hosts:
-        jobs = dict(_jobs(subject))
-        yield from _collisions(subject, jobs)
-        yield from _chain(subject, jobs)
+        for jobs in (dict(_agents(subject)), dict(_foreground(subject))):
+            yield from _collisions(subject, jobs)
+            yield from _chain(subject, jobs)
 
 
-def _jobs(subject: Subject) -> Iterator[tuple[str, tuple[Written, Mapping[str, str]]]]:
+def _agents(subject: Subject) -> Iterator[tuple[str, tuple[Written, Mapping[str, str]]]]:
     """Of each job that has one, its property list and its options."""
     for job in (LLAMA_SWAP, PROXY):
         file = subject.files.get(subject.host.layout.plist(job))
@@ -38,13 +42,24 @@ def _jobs(subject: Subject) -> Iterator[tuple[str, tuple[Written, Mapping[str, s
         except (ExpatError, ValueError, AttributeError):
             continue  # plist-syntax tells
         words = data.get("ProgramArguments") if isinstance(data, dict) else None
-        if file and isinstance(words, list) and all(isinstance(word, str) for word in words):
-            yield job, (file, dict(itertools.pairwise(words)))
+        if not file or not isinstance(words, list) or words[:1] == ["/usr/bin/open"]:
+            continue  # that opens start.command
+        yield job, (file, dict(pairwise(map(str, words))))
 
 
-def _collisions(
-    subject: Subject, jobs: Mapping[str, tuple[Written, Mapping[str, str]]]
-) -> Iterator[Finding]:
+def _foreground(subject: Subject) -> Iterator[tuple[str, tuple[Written, Mapping[str, str]]]]:
+    """The same of start.command, whose lines with --listen run both."""
+    file = subject.files.get(subject.host.layout.start_command)
+    for line in file.content.decode(errors="replace").splitlines() if file else ():
+        if file and " --listen " in line:
+            try:
+                options = dict(pairwise(shlex.split(line)))
+            except ValueError:
+                continue  # script-syntax tells
+            yield PROXY if "--upstream" in options else LLAMA_SWAP, (file, options)
+
+
+def _collisions(subject: Subject, jobs: Jobs) -> Iterator[Finding]:
     wanted: dict[int, list[tuple[str, Written, int]]] = defaultdict(list)
     for job, (file, options) in jobs.items():
         listen = options.get("--listen", "")
@@ -81,9 +96,7 @@ def _model_ports(config: Written | None) -> Iterator[tuple[int, int]]:
             yield start + number, lines["startPort",]
 
 
-def _chain(
-    subject: Subject, jobs: Mapping[str, tuple[Written, Mapping[str, str]]]
-) -> Iterator[Finding]:
+def _chain(subject: Subject, jobs: Jobs) -> Iterator[Finding]:
     if LLAMA_SWAP in jobs:
         file, options = jobs[LLAMA_SWAP]
         listen = options.get("--listen", "")

@@ -22,14 +22,15 @@ RULES = {
     "secret-shown": "No secret stands in a file that others may read",
     "secret-in-git": "No key or token in clear text is in a file that git tracks",
 }
+_LISTED = "a list of API keys"
 _MARKS = (
     ("a key of this toolkit", re.compile(r"\bsk-herd-[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")),
     ("a token of Hugging Face", re.compile(r"\bhf_[A-Za-z]{34}\b")),
     ("a private key", re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}")),
     ("an API key", re.compile(r"\bsk-(?:proj-|ant-[a-z0-9]+-)?(?=\w*\d)[A-Za-z0-9]{32,}\b")),
-    # Of tests and examples: who writes so means no secret.
+    # Of examples: who writes so means no secret.
     (
-        "a list of API keys",
+        _LISTED,
         re.compile(
             r"(?:HERD_API_KEY|API_KEYS)\s*[:=]\s*[\"']?(?![^\s\"']*(?:not-a-secret|EXAMPLE))"
             r"[A-Za-z0-9][A-Za-z0-9_,-]{11,}"
@@ -111,6 +112,8 @@ def _in_git(project: Project) -> Iterator[Finding]:
             continue
         content = path.read_bytes()
         found = set(_marks(content)) | set(_known(content, declared))
+        if path.suffix == ".py":  # code that passes one on, and tests with what is none
+            found = {each for each in found if each[1] != _LISTED}
         for line, what in sorted(found):
             yield Finding("secret-in-git", Place(name, line), f"It holds {what}.", fix)
 
