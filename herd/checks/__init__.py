@@ -5,6 +5,7 @@ connects anywhere. `project` is what they are given, `reports` what becomes of t
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 
 from herd.checks import (
@@ -17,17 +18,24 @@ from herd.checks import (
     scripts,
     secrets,
     settings,
+    sources,
     templates,
 )
 from herd.checks.project import ERROR, NOTE, Finding, Project
 
-__all__ = ["CHECKS", "ERROR", "NOTE", "RULES", "Finding", "Project", "run"]
+__all__ = ["CHECKS", "ERROR", "NOTE", "RULES", "Finding", "Project", "run", "unreadable"]
 
 CHECKS: Sequence[ModuleType] = (
     *(settings, templates, config_yaml, command_lines, plists, ports),
     *(fit, secrets, scripts, real_llama_swap),
 )
 RULES: dict[str, str] = {rule: text for check in CHECKS for rule, text in check.RULES.items()}
+
+
+def unreadable(root: Path, inventory: str, error: BaseException) -> Finding:
+    """What to say of an inventory, or group_data, that cannot be read."""
+    place = sources.of_error(root, error) or sources.Place(inventory)
+    return Finding("settings", place, f"{error}.", "mend it, as pyinfra cannot read it either.")
 
 
 def run(project: Project) -> list[Finding]:

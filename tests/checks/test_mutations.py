@@ -125,6 +125,15 @@ FAULTS = {
     "one port for two": Fault(
         "ports", setting("llama_swap_port = 8080", "llama_swap_port = 3000"), ALL, "proxy_port ="
     ),
+    "an inventory that does not end": Fault(
+        "settings", edit(INVENTORY, '("mac1", {"ssh_user": "anna"}),', '("mac1", {'), INVENTORY
+    ),
+    "an inventory with a slip": Fault(
+        "settings", edit(INVENTORY, '"proxy_port": 3100', '"proxy_port": PORT'), INVENTORY, "PORT"
+    ),
+    "settings that are no Python": Fault(
+        "settings", setting("models_prune = False", "models_prune = = 1"), ALL, "= ="
+    ),
     # API keys
     "the hash of a placeholder": Fault(
         "api-keys", setting(HASH, PLACEHOLDER), ALL, '"name": "anna"'
