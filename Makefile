@@ -106,9 +106,10 @@ soak: .venv/.dev  ## the long matrices
 check: .venv/.dev  ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: .venv/.dev  ## the figures: a run that changes nothing, and the proxy beside nginx and Node
+bench: .venv/.dev  ## the figures: a run that changes nothing, the proxy beside nginx and Node, renderings
 	@$(BIN)/python bench/noop.py
 	@$(BIN)/python bench/proxy.py
+	@$(BIN)/python bench/render.py
 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks"
 locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
