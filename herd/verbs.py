@@ -1,5 +1,6 @@
 """What a person does with a herd between deploys; each verb takes the chosen hosts."""
 
+import io
 import json
 import os
 import re
@@ -16,16 +17,17 @@ from urllib.parse import quote
 from pyinfra.api import QuoteString, StringCommand
 
 from herd import chat, hub, keys, locks, newkey, plan, tls
-from herd.core.bundle import bundle
+from herd.core.bundle import bundle, fetcher
 from herd.core.endpoints import local_proxy, public_proxy
+from herd.core.fetching import Wanted, job
 from herd.core.fit import Limits, Sum, fixes
 from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.core.launchd import Job
 from herd.core.lock import Lock
 from herd.core.problems import report
-from herd.core.secrets import key_options, token_options
+from herd.core.secrets import key_options
 from herd.core.settings import Model, Settings
-from herd.core.transfers import ASKED, FETCHED, Resolved
+from herd.core.transfers import ASKED, Resolved
 from herd.core.units import GIB, gib
 from herd.facts.answers import Answers
 from herd.facts.launchd import Loaded
@@ -34,6 +36,7 @@ from herd.facts.programs import Linked
 from herd.facts.proxy import Releases
 from herd.facts.script import script
 from herd.keys import Held
+from herd.operations.models import fetch_command
 from herd.remote import Remote, RemoteError, hosts, read, ssh_command
 
 
@@ -213,7 +216,7 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
         resolved = hub.resolve(model).resolved(hub.endpoint())
     except ValueError as error:
         raise RemoteError(str(error)) from None
-    done = all([_fetch(remote, resolved, origin=ASKED) for remote in remotes])
+    done = all([_fetch(remote, [resolved], origin=ASKED) for remote in remotes])
     print("To serve it, add to `models` in group_data/all.py, and deploy:")
     print(f'    "{model.name}": {{"repo": "{repo}", "include": {list(include)}}},')
     return done
@@ -312,16 +315,22 @@ def _fit(settings: Settings, limits: Limits, held: Lock, inventory: str) -> tupl
     return done, lines
 
 
-def _fetch(remote: Remote, model: Resolved, *, origin: str = FETCHED, again: bool = False) -> bool:
-    words = model.words(
-        model.files,
-        models=remote.layout.models,
-        homebrew=remote.settings.homebrew_prefix,
+def _fetch(remote: Remote, models: Sequence[Resolved], **options: Any) -> bool:
+    layout, packed = remote.layout, bundle()
+    if (
+        layout.proxy_environment(packed)
+        not in remote.host.get_fact(Releases, directory=layout.proxy).whole
+    ):
+        return _say(remote, False, ["it has no Python for that yet: run `make deploy` first"])
+    remote.host.put_file(io.BytesIO(fetcher()), layout.fetcher)
+    said = job(
+        [Wanted(model, model.files) for model in models],
+        directory=layout.models,
         connections=remote.settings.models_connections,
-        origin=origin,
-        again=again,
+        token=hub.token(),
+        **options,
     )
-    return remote.follow(script("fetch", *words), stdin=token_options(hub.token()))
+    return remote.follow(fetch_command(layout, packed), stdin=said)
 
 
 def verify_models(remotes: Sequence[Remote], inventory: str) -> bool:
@@ -329,7 +338,7 @@ def verify_models(remotes: Sequence[Remote], inventory: str) -> bool:
     chosen = [remote.host for remote in remotes]
     settings = {remote.host.name: remote.settings for remote in remotes}
     models = plan.locked_models(chosen, settings, inventory)
-    return all([_fetch(r, model, again=True) for r in remotes for model in models[r.host.name]])
+    return all([_fetch(remote, models[remote.host.name], again=True) for remote in remotes])
 
 
 def talk(
