@@ -22,7 +22,7 @@ _seen: "WeakKeyDictionary[Host, Holdings]" = WeakKeyDictionary()
 def look(models: Sequence[Resolved], directory: str, *, fresh: bool = False) -> Holdings:
     """What is there: as this run saw it, if all was in place then, else as it is now.
 
-    So a run that changes nothing asks once. What stays in place is nobody's work, and fetch.sh
+    So a run that changes nothing asks once. What stays in place is nobody's work, and the fetcher
     looks for itself.
     """
     current = host.inventory.get_host(host.name)
