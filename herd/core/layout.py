@@ -45,6 +45,11 @@ class Layout:
         return self.under("config.json")
 
     @property
+    def peers(self) -> str:
+        """Keys of other Macs of the site, which open model files: there while they fetch."""
+        return self.under("peers.json")
+
+    @property
     def usage(self) -> str:
         """What was used by which key: the proxy's books, which outlive its releases."""
         return self.under("usage.db")
