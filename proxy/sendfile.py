@@ -76,8 +76,8 @@ class Sending:
             if wire.secure:
                 return await self._in_pieces(wire)
             # Of the head, or of an earlier answer: rare, and no transport tells when it is empty.
-            while wire.transport.get_write_buffer_size():
-                await asyncio.sleep(EMPTY_SECONDS)  # noqa: ASYNC110
+            while wire.transport.get_write_buffer_size():  # noqa: ASYNC110
+                await asyncio.sleep(EMPTY_SECONDS)
             return await self._in_a_thread(wire.duplicate())
         except OSError:
             return UNREADABLE
