@@ -43,7 +43,7 @@ MB = 2**20
 
 
 def random_file(top: Path, size: int) -> tuple[str, bytes]:
-    content = random.Random(size).randbytes(size)
+    content = random.Random(size).randbytes(MB) * (size // MB)
     return put(top, f"{size}.gguf", content), content
 
 
@@ -304,7 +304,7 @@ class TestTransfers:
             sha256, _ = random_file(site.models / "model", 40 * MB)
             for leave in (socket.SHUT_RDWR, None):
                 reader, writer = await slow(site, sha256)
-                await reader.readexactly(100_000)
+                await reader.readexactly(4 * MB)
                 assert sending()
                 if leave is None:
                     writer.transport.abort()
@@ -314,7 +314,7 @@ class TestTransfers:
                 await until(lambda: not site.engine.clients)
                 line = site.log.lines[-1]
                 assert (line.status, line.note) == (200, "cancelled")
-                assert 100_000 <= line.sent < 40 * MB
+                assert 3 * MB <= line.sent < 40 * MB, "but for what one sendfile was at"
             assert (await site.ask("GET /files")).status == 200
 
         tried(tmp_path, test)
@@ -489,7 +489,7 @@ async def slow(
     return reader, writer
 
 
-def fetched(port: int, sha256: str, context: ssl.SSLContext | None = None) -> str:
+def fetched(port: int, sha256: str) -> str:
     """By a client in this thread, which keeps nothing; the SHA-256 of what came."""
     found = hashlib.sha256()
     with socket.create_connection(("127.0.0.1", port)) as peer:
