@@ -36,6 +36,7 @@ def proxy_command(layout: Layout, python: str) -> list[str]:
         *("--listen", f"{host}:{settings.proxy_port}"),
         *("--upstream", f"http://127.0.0.1:{settings.llama_swap_port}"),
         *("--usage", layout.usage),
+        *("--files", layout.models, "--grants", layout.peers),
         *(pair if settings.proxy_tls_certificate else ()),
     ]
 

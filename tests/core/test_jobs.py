@@ -91,6 +91,8 @@ def test_the_proxy_runs_its_release_on_its_own_environment() -> None:
         *("--listen", "0.0.0.0:3000"),
         *("--upstream", "http://127.0.0.1:8080"),
         *("--usage", "/Users/me/llama-swap/usage.db"),
+        *("--files", "/Users/me/llama-swap/models"),
+        *("--grants", "/Users/me/llama-swap/peers.json"),
     ]
     release = f"/Users/me/llama-swap/proxy/release-{BUNDLE.release}"
     assert found["EnvironmentVariables"]["PYTHONPATH"] == release
