@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pyinfra import host
+from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.bundle import Bundle
+from herd.core.endpoints import local_proxy
 from herd.core.fetching import grant
 from herd.core.jobs import PROXY
 from herd.core.layout import Layout
@@ -50,3 +52,9 @@ def opened(
         host.log("it serves no files to other Macs before the stack runs under launchd")
         return
     yield from keep_job(layout, bundle, PROXY, uid)
+    # Who asks before it listens takes it for a Mac that is not there. If it never does, so be it.
+    yield StringCommand(
+        "curl -sk -o /dev/null --max-time 5 --retry 15 --retry-delay 1 --retry-connrefused",
+        QuoteString(f"{local_proxy(layout.settings)}/healthz"),
+        "|| :",
+    )

@@ -67,6 +67,8 @@ def test_when_another_lacks_files_its_key_is_taken_and_the_proxy_runs(
     assert 23 < (key.expires - datetime.now(UTC).timestamp()) / 3600 <= 24
     assert f"chmod 600 {place.peers}.new && mv -f {place.peers}.new {place.peers}" in found.sent
     assert any(sent.startswith(f"job-load gui/501 {place.label(PROXY)} ") for sent in found.sent)
+    assert found.sent[-1].startswith("curl -sk ")
+    assert found.sent[-1].endswith(" http://127.0.0.1:3000/healthz || :")
     assert leaks(found, KEY) == []
     assert KEY not in json.dumps(found.uploads)
 
