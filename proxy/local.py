@@ -54,8 +54,9 @@ class LocalAnswer:
 
     def end(self) -> int:
         """The client is gone, or was answered. How much of a file was sent."""
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
+        task, self._task = self._task, None  # no circle of references that would keep a file open
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
         if self._sending is None:
             return 0
         self._sending.stop()

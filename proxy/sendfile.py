@@ -17,7 +17,9 @@ from contextlib import suppress
 from proxy.exchange import File, Request
 from proxy.wire import Wire
 
-MOST_AT_ONCE = 4 * 2**20  # bytes of one sendfile, after which the thread looks whether to stop
+# Of one sendfile, after which the thread looks whether to stop. What the last one sends of a file
+# that is broken off is not in the log.
+MOST_AT_ONCE = 2**20
 PIECE = 256 * 1024  # over TLS; encrypting it holds up other streams for some 0.2 ms
 LOOK_SECONDS = 0.1  # how soon the thread of a client that takes nothing hears that it is to stop
 EMPTY_SECONDS = 0.01  # between two looks whether what was written before has left
@@ -49,11 +51,13 @@ class Transfers:
         """One less."""
         self._open.discard(request)
 
-    def close(self) -> None:
-        """Breaks off all of them."""
+    def close(self) -> int:
+        """Breaks off all of them; how many."""
         self._closed = True
-        for request in list(self._open):
+        broken = list(self._open)
+        for request in broken:
             request.abort("broken off: the proxy ends")
+        return len(broken)
 
 
 class Sending:
