@@ -54,14 +54,14 @@ class Engine:
         are still taken, for whoever comes now is to be told 503, and when to come back.
         """
         self.ending = True
-        self.transfers.close()
+        files = self.transfers.close()
         if any(client.transaction for client in self.clients):
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
                     await self._empty.wait()
         left = [client for client in self.clients if client.transaction]
         self.close()
-        return len(left)
+        return files + len(left)
 
     def close(self) -> None:
         """Ends everything now; what was written to idle clients still goes out."""

@@ -51,11 +51,13 @@ class Transfers:
         """One less."""
         self._open.discard(request)
 
-    def close(self) -> None:
-        """Breaks off all of them."""
+    def close(self) -> int:
+        """Breaks off all of them; how many."""
         self._closed = True
-        for request in list(self._open):
+        broken = list(self._open)
+        for request in broken:
             request.abort("broken off: the proxy ends")
+        return len(broken)
 
 
 class Sending:

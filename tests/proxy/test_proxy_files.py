@@ -286,13 +286,21 @@ class TestTransfers:
             assert part.body == content[-1_000_000:]
             assert (await ask(reader, writer, f"HEAD /files/{sha256}")).status == 200
             writer.close()
-            reader, writer = await site.connect()
-            writer.write(request(f"GET /files/{sha256}"))
-            await read_head(reader)
-            writer.transport.abort()
-            await until(lambda: len(site.log.lines) == 4)
-            assert site.log.lines[-1].note == "cancelled"
-            assert site.log.lines[-1].sent < 20 * MB
+            await until(lambda: not site.engine.clients)
+            gc.disable()
+            try:
+                before = open_files()
+                for number in range(5):
+                    reader, writer = await site.connect()
+                    writer.write(request(f"GET /files/{sha256}"))
+                    await read_head(reader)
+                    writer.transport.abort()
+                    await until(lambda number=number: len(site.log.lines) == 4 + number)
+                    assert site.log.lines[-1].note == "cancelled"
+                    assert site.log.lines[-1].sent < 20 * MB
+                await until(lambda: open_files() <= before)
+            finally:
+                gc.enable()
 
         tried(tmp_path, test, tls=(certificate.context, trusting(tmp_path)))
 
@@ -537,7 +545,9 @@ def test_a_transfer_does_not_hold_up_the_end(tmp_path: Path) -> None:
                 pass
             assert rest < len(content)
         assert process.stderr
-        assert 'note="broken off: the proxy ends"' in process.stderr.read()
+        told = process.stderr.read()
+        assert 'note="broken off: the proxy ends"' in told
+        assert "ending, 1 requests broken off" in told
     finally:
         process.kill()
         process.communicate()
