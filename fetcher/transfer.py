@@ -96,7 +96,7 @@ class Transfer:
         if isinstance(before, FromPeers) and not isinstance(found, FromPeers):
             self._end(item)
         if isinstance(found, Waiting) and item.pieces.begun:
-            item.pieces.retreat()
+            item.pieces.close()
 
     def _take_over(self) -> None:
         """With nothing to fetch from the Hub, a file that its owner has not begun, from the end."""
