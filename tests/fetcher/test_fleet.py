@@ -244,7 +244,7 @@ def test_what_comes_wrong_from_others_comes_from_the_hub(
 
 
 def test_who_has_nothing_to_do_helps(serve: Callable[..., Hub], macs: Start) -> None:
-    """One Mac's connections stand still with its first file; its others are fetched all the same."""
+    """One Mac is long at its first file; its others are fetched all the same."""
     hub, two = serve(BIG), macs("mac1", "mac2")
     slow, quick = "mac1", "mac2"
     mine = [p for p, c in BIG.items() if turns(p, c, *two.models)[0] == slow]

@@ -1,5 +1,6 @@
 """What needs no disk and no network: ranges, and whose turn it is."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ def test_ranges_are_the_bytes_that_were_added(spans: list[tuple[int, int]]) -> N
     assert {n for start, end in found for n in range(start, end)} == wanted
     assert ranges.total == len(wanted)
     # Sorted, and none touches the next.
-    assert all(a[1] < b[0] for a, b in zip(found, found[1:], strict=False))
+    assert all(a[1] < b[0] for a, b in pairwise(found))
     gaps = {n for start, end in ranges.gaps(45) for n in range(start, end)}
     assert gaps == set(range(45)) - wanted
 
@@ -55,18 +56,16 @@ def test_all_macs_find_the_same_order_with_everybody_in_it() -> None:
 
 def host(name: str, have: int | None = None, **more: Any) -> Host:
     """Another Mac that is there, with some bytes of the file."""
-    told = {
-        "grown": NOW,
-        "proven": True,
-        **{k: more.pop(k) for k in [*more] if k in "grown proven"},
-    }
-    files = {} if have is None else {FILE.sha256: Told(have, FILE.size, **told)}
+    grown, proven = more.pop("grown", NOW), more.pop("proven", True)
+    files = {} if have is None else {FILE.sha256: Told(have, FILE.size, grown, proven)}
     return Host(name, **{"alive": True, "since": NOW, "sign": NOW, "files": files, **more})
 
 
-def chosen(me: str, *hosts: Host, have: int = 0, claimed: bool = False, out: Any = ()) -> Any:
+def chosen(
+    me: str, *hosts: Host, have: int = 0, claimed: bool = False, begun: bool = False, out: Any = ()
+) -> Any:
     return source(
-        FILE, {h.name: h for h in hosts}, me, have=have, claimed=claimed,
+        FILE, {h.name: h for h in hosts}, me, have=have, claimed=claimed or begun, begun=begun,
         out=frozenset(out), now=NOW, patience=PATIENCE,
     )  # fmt: skip
 
@@ -99,11 +98,23 @@ def test_each_waits_for_the_first() -> None:
 
 
 def test_who_is_gone_or_does_not_begin_is_passed_over() -> None:
-    first, second, third, _ = ORDER
+    first, second, *others = ORDER
+    rest = [host(name) for name in others]
 
-    assert chosen(second, host(first, alive=False), host(third)) == FromHub()
-    assert chosen(second, host(first, sign=NOW - 16), host(third)) == FromHub()
-    assert chosen(third, host(first, alive=False), host(second)) == Waiting(second, begun=False)
+    assert chosen(second, host(first, alive=False), *rest) == FromHub()
+    assert chosen(second, host(first, sign=NOW - 16), *rest) == FromHub()
+
+
+def test_each_has_its_time_to_begin() -> None:
+    first, second, third, last = ORDER
+    silent = [host(name, sign=NOW - 16) for name in (first, second)]
+    longer = [host(name, sign=NOW - 31) for name in (first, second)]
+
+    assert chosen(third, *silent, host(last)) == Waiting(second, begun=False)
+    assert chosen(third, *longer, host(last)) == FromHub()
+    # From when another went no further, though these were silent all the while.
+    died = host(last, 500, grown=NOW - 61)
+    assert chosen(third, *longer, died) == Waiting(first, begun=False)
 
 
 def test_who_fetches_it_is_waited_for_whoever_is_first() -> None:
@@ -128,27 +139,29 @@ def test_bytes_of_a_run_that_died_are_not_waited_for_long() -> None:
     assert chosen(first, host(last, 500, proven=False, grown=NOW - 4)) == FromHub()
 
 
+WAITING = Waiting("mac1", begun=True)
+
+
 @pytest.mark.parametrize(
     ("mine", "theirs", "found"),
-    [
-        (500, 400, FromHub()),
-        (400, 500, Waiting("mac1", begun=True)),
-        (0, 0, None),
-        (500, 510, None),
-    ],
+    [(500, 400, FromHub()), (400, 500, WAITING), (0, 0, WAITING), (500, 510, WAITING)],
 )
 def test_of_two_that_fetch_the_same_one_stops(mine: int, theirs: int, found: Any) -> None:
-    one = chosen("mac2", host("mac1", theirs), have=mine, claimed=True)
-    other = chosen("mac1", host("mac2", mine), have=theirs, claimed=True)
+    """Where they have the same, but for a little, it is the name."""
+    one = chosen("mac2", host("mac1", theirs), have=mine, begun=True)
+    other = chosen("mac1", host("mac2", mine), have=theirs, begun=True)
 
     assert (one == FromHub()) != (other == FromHub())
-    # The same, but for a little: then it is the name.
-    assert one == (found or Waiting("mac1", begun=True))
+    assert one == found
+
+
+def test_who_has_not_begun_makes_way() -> None:
+    assert chosen("mac1", host("mac2", 0), claimed=True) == Waiting("mac2", begun=True)
 
 
 @given(st.integers(0, 999), st.integers(0, 999), st.integers(0, 300), st.integers(0, 300))
 def test_what_is_known_late_never_stops_both(a: int, b: int, late_a: int, late_b: int) -> None:
-    one = chosen("mac1", host("mac2", max(0, b - late_b)), have=a, claimed=True)
-    other = chosen("mac2", host("mac1", max(0, a - late_a)), have=b, claimed=True)
+    one = chosen("mac1", host("mac2", max(0, b - late_b)), have=a, begun=True)
+    other = chosen("mac2", host("mac1", max(0, a - late_a)), have=b, begun=True)
 
     assert FromHub() in (one, other)

