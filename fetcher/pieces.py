@@ -96,7 +96,8 @@ class Pieces:
                 write(self._journal, self._line([]))
 
     def close(self) -> None:
-        """Writes what there is to be written, and leaves it to a later run."""
+        """Leaves the file to a later run, or to another Mac; without bytes, as if it had never
+        been begun."""
         if not self.begun:
             return
         self._save(list(self._ranges), self._version)
@@ -104,12 +105,7 @@ class Pieces:
             self._version += 1
             os.close(self._fd)
             self._fd = -1
-
-    def retreat(self) -> None:
-        """Leaves the file to another Mac; without bytes, as if it had never been begun."""
-        empty = not self.have
-        self.close()
-        if empty:
+        if not self.have and not self.whole:
             self.remove_journal()
             self._part.unlink(missing_ok=True)
 

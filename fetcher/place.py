@@ -74,9 +74,9 @@ def arrived(item: Item, found: str, origin: str, hub: str, say: Say) -> None:
     item.hub_only = item.hub_only or bool(set(item.given) - {hub})
     item.given.clear()
     item.pieces.clear()
-    item.state = State.GET
     if item.wrong >= ATTEMPTS:
         raise Failure(f"{file.path}: arrived wrong three times, last with SHA-256 {found}")
+    item.state = State.GET
     wrong = f"arrived wrong, its SHA-256 is {found}, not {file.sha256}"
     say(f"{file.path}: {wrong}: fetching it again")
 

@@ -11,7 +11,7 @@ from fetcher.hub import Hub, NoRanges
 from fetcher.item import Item, State
 from fetcher.peers import Peer, Peers
 from fetcher.spec import Patience
-from fetcher.turns import FromHub, FromPeers, Source, Waiting, source
+from fetcher.turns import FromHub, FromPeers, Source, Waiting, order, source
 from fetcher.wire import NETWORK, Span, interrupted
 
 HUB = "the Hub"
@@ -48,7 +48,9 @@ class Transfer:
         self._most, self._patience = connections, patience
         self._say, self._fail, self._wake = say, fail, wake
         self.sources: dict[Item, Source] = {}
-        self._claims: dict[Item, float] = {}  # since when we fetch a file from the Hub
+        self._claims: dict[Item, float] = {}  # when we told that we fetch a file from the Hub
+        self._begun: set[Item] = set()  # files that we do fetch from there
+        self._unbegun: dict[Item, float] = {}  # since when we wait for somebody to begin
         self._connections: list[Connection] = []
         self._idle_since = time.monotonic()
 
@@ -85,34 +87,48 @@ class Transfer:
                 self._peers.me,
                 have=item.pieces.have,
                 claimed=item in self._claims,
+                begun=item in self._begun,
                 out=self._peers.out(item.file),
                 now=now,
                 patience=self._patience,
             )
         self.sources[item] = found
         if isinstance(before, FromHub) and not isinstance(found, FromHub):
-            self._end(item)
-            self._claims.pop(item, None)
+            self._leave(item)
         if isinstance(before, FromPeers) and not isinstance(found, FromPeers):
             self._end(item)
         if isinstance(found, Waiting) and item.pieces.begun:
-            item.pieces.retreat()
+            item.pieces.close()
+        if isinstance(found, Waiting) and not found.begun:
+            self._unbegun.setdefault(item, now)
+        else:
+            self._unbegun.pop(item, None)
 
     def _take_over(self) -> None:
-        """With nothing to fetch from the Hub, a file that its owner has not begun, from the end."""
+        """With nothing to fetch from the Hub, a file whose owner is busy with others, the last."""
         now = time.monotonic()
         at_hub = any(isinstance(self.sources.get(i), FromHub) for i in self._open())
         if at_hub:
             self._idle_since = now
-        if now - self._idle_since < IDLE * self._patience.poll:
-            return
+        names = [self._peers.me, *self._peers.hosts]
         for item in reversed(self._open()):
             found = self.sources[item]
-            if isinstance(found, Waiting) and not found.begun:
-                self._idle_since = now
+            # Who has not moved at all may only be late: it has its grace.
+            if not isinstance(found, Waiting) or not self._peers.hosts[found.name].has_moved:
+                continue
+            # Those who wait for the same do not all take it at the same moment.
+            rank = order(item.file, names).index(self._peers.me)
+            since = max(self._idle_since, self._unbegun.get(item, now))
+            if now - since > (IDLE + 2 * rank) * self._patience.poll:
                 self._claim(item)
                 self.sources[item] = FromHub()
                 return
+
+    def _leave(self, item: Item) -> None:
+        """Does not fetch a file from the Hub any more."""
+        self._end(item)
+        self._claims.pop(item, None)
+        self._begun.discard(item)
 
     def _open(self) -> list[Item]:
         return [item for item in self._items if item.state is State.GET]
@@ -157,6 +173,7 @@ class Transfer:
                     self._claim(item)
                 if not self._peers.asked_since(self._claims[item]):
                     return
+                self._begun.add(item)
                 self._begin(item, span, None)
 
     def _busy(self, peer: Peer) -> int:
@@ -209,8 +226,7 @@ class Transfer:
                 self._fail(item, failure)
         for item in self._open():
             if item.pieces.whole:
-                self._end(item)
-                self._claims.pop(item, None)
+                self._leave(item)
                 self.sources.pop(item, None)
                 item.state = State.CHECK
         for connection in list(self._connections):

@@ -39,6 +39,11 @@ class Host:
     sign: float = 0.0  # when it was first seen, or something there last grew
     files: dict[str, Told] = field(default_factory=dict)
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether anything grew there since we first saw it: a run is under way."""
+        return self.sign > self.since
+
     def has(self, file: File) -> bool:
         """Whether it serves the whole file, verified."""
         told = self.files.get(file.sha256)
@@ -97,36 +102,45 @@ def source(
     *,
     have: int,
     claimed: bool,
+    begun: bool,
     out: frozenset[str],
     now: float,
     patience: Patience,
 ) -> Source:
-    """Where a file comes from now. `have` are our bytes of it, `claimed` tells whether we fetch it
-    from the Hub already, `out` has those whose bytes failed."""
+    """Where a file comes from now. `have` are our bytes of it; `claimed` tells whether others see
+    that we want to fetch it from the Hub, `begun` whether we do so already; `out` has those whose
+    bytes failed."""
     holders = tuple(h.name for h in hosts.values() if h.has(file) and h.name not in out)
     if holders:
         return FromPeers(holders)
     active = [h for h in hosts.values() if h.fetches(file, now, patience)]
     if claimed:
-        stronger = [h for h in active if _yields(have, me, h.files[file.sha256].have, h.name)]
+        theirs = {h.name: h.files[file.sha256].have for h in active}
+        stronger = [h for h in active if _yields(have, me, theirs[h.name], h.name, begun=begun)]
         return Waiting(stronger[0].name, begun=True) if stronger else FromHub()
     if active:
         most = max(active, key=lambda h: (h.files[file.sha256].have, h.name))
         return Waiting(most.name, begun=True)
+    # One after the other, each with its time to begin, from when the last one went no further.
+    told = [h.files[file.sha256] for h in hosts.values() if file.sha256 in h.files]
+    until = max((t.grown + patience.stall for t in told if t.proven), default=0.0)
     for name in order(file, [me, *hosts]):
         if name == me:
             break
         host = hosts[name]
-        if host.alive and not host.has(file) and now - host.sign < patience.grace:
-            return Waiting(name, begun=False)
+        if host.alive and not host.has(file):
+            until = max(until, host.sign) + patience.grace
+            if now < until:
+                return Waiting(name, begun=False)
     return FromHub()
 
 
-def _yields(have: int, me: str, theirs: int, other: str) -> bool:
+def _yields(have: int, me: str, theirs: int, other: str, *, begun: bool) -> bool:
     """Whether we stop, of two that fetch the same. What we know of the other is seconds old, so
-    less than a tenth is no difference; both never stop, and both never go on for long."""
+    less than a tenth is no difference; both never stop, and both never go on for long. Who has
+    not begun yet makes way: the other may have, for all we know."""
     margin = max(have, theirs) / 10
-    return have < theirs - margin or (have <= theirs + margin and other < me)
+    return have < theirs - margin or (have <= theirs + margin and (not begun or other < me))
 
 
 def _hash(text: str) -> bytes:

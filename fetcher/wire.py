@@ -1,8 +1,16 @@
 """Bytes of an answer on their way to a file, and how that goes wrong."""
 
+import os
+import socket
 from collections.abc import Callable
 
-from aiohttp import ClientConnectorError, ClientError, ClientPayloadError, ClientResponse
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorError,
+    ClientError,
+    ClientPayloadError,
+    ClientResponse,
+)
 
 READ_BUFFER = 1 << 20
 """Bytes of an answer that may wait in memory, for each connection."""
@@ -67,8 +75,13 @@ def interrupted(error: Exception, stall: float) -> Interrupted:
             return error
         case TimeoutError():
             return Interrupted(f"no byte in {stall:g} s")
-        case ClientConnectorError():
-            return Interrupted(f"cannot connect: {error.os_error.strerror or 'no such host'}")
+        case ClientConnectorCertificateError():
+            return Interrupted("cannot connect: its certificate is not trusted")
+        case ClientConnectorError(os_error=socket.gaierror()):
+            return Interrupted("cannot connect: no such host")
+        case ClientConnectorError(os_error=OSError(errno=int(number))):
+            # Its own text has the address instead of the reason.
+            return Interrupted(f"cannot connect: {os.strerror(number)}")
         case ClientPayloadError() | ConnectionError():
             return Interrupted("the connection ended early")
     return Interrupted(type(error).__name__)

@@ -66,7 +66,7 @@ class Work:
         """Once for each change."""
         if text and text != self.waiting:
             self.say(text)
-        self.waiting = text
+            self.waiting = text
 
 
 def find_room(works: Iterable[Work]) -> list[tuple[Work, Failure]]:
