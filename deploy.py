@@ -4,9 +4,9 @@ from herd.deploys import llama_swap, models, packages, preflight, proxy, service
 
 preflight.check()
 packages.install()
+proxy.install()
 models.fetch()
 llama_swap.configure()
-proxy.install()
 services.run()
 models.prune()
 verify.serves()

@@ -51,6 +51,14 @@ models_connections = 8
 # Whether a deploy removes the files of models that are no longer declared, of those that a deploy
 # fetched; if not, it lists them.
 models_prune = False
+# Macs of one site share a fast network. Those of a run fetch each file from the Hub once, and from
+# each other's proxies then.
+site = "default"
+# Whether this Mac takes part in that.
+models_share = True
+# How the others of its site reach it, if not by its address in the inventory: as "10.0.0.2", its
+# end of a Thunderbolt cable. None is the inventory's.
+models_address = None
 
 # -- llama-server ------------------------------------------------------------------------------
 # The first port; each model has one, in the order of their names.

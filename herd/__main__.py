@@ -8,9 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from herd import newkey, review, verbs
+from herd import newkey, review
 from herd.core.problems import SettingsError
 from herd.remote import Remote, RemoteError, connected
+from herd.verbs import clients, models, services, terminal
 
 
 def parser() -> argparse.ArgumentParser:
@@ -103,13 +104,13 @@ def _run(options: argparse.Namespace) -> bool:
     inventory, limit = getattr(options, "inventory", ""), getattr(options, "limit", [])
     match options.verb:
         case "key":
-            verbs.key(inventory, options)
+            clients.key(inventory, options)
             return True
         case "lock":
-            verbs.lock(inventory, options.model)
+            models.lock(inventory, options.model)
             return True
         case "chat":
-            return verbs.talk(
+            return clients.talk(
                 *(inventory, limit, options.prompt),
                 model=options.model,
                 stream=not options.no_stream,
@@ -117,9 +118,9 @@ def _run(options: argparse.Namespace) -> bool:
         case "render" | "render-diff" | "check-configs":
             return review.run(options)
         case "fit" if options.memory is not None:
-            return verbs.fit_in(options.memory, options.macos, inventory, limit)
+            return models.fit_in(options.memory, options.macos, inventory, limit)
         case "dashboard":
-            verbs.dashboard(inventory, limit)
+            terminal.dashboard(inventory, limit)
             return True
     with connected(inventory, limit) as remotes:
         return bool(_connected_verb(options)(remotes))
@@ -128,25 +129,25 @@ def _run(options: argparse.Namespace) -> bool:
 def _connected_verb(options: argparse.Namespace) -> Callable[[list[Remote]], Any]:
     match options.verb:
         case "unload":
-            return lambda remotes: verbs.unload(remotes, options.model)
+            return lambda remotes: services.unload(remotes, options.model)
         case "logs":
-            return lambda r: verbs.logs(r, options.job, options.lines, options.follow)
+            return lambda r: services.logs(r, options.job, options.lines, options.follow)
         case "fetch":
             include = options.include or ["*.gguf"]
-            return lambda r: verbs.fetch(r, options.repo, include, options.revision)
+            return lambda r: models.fetch(r, options.repo, include, options.revision)
         case "usage":
             chosen = ["--since", options.since, *(["--key", options.key] if options.key else [])]
-            return lambda r: verbs.usage(r, chosen, json_wanted=options.json)
+            return lambda r: clients.usage(r, chosen, json_wanted=options.json)
         case "fit":
-            return lambda remotes: verbs.fit(remotes, options.inventory)
+            return lambda remotes: models.fit(remotes, options.inventory)
         case "facts":
             return lambda remotes: review.facts(remotes, options.inventory)
         case "verify-models":
-            return lambda remotes: verbs.verify_models(remotes, options.inventory)
+            return lambda remotes: models.verify_models(remotes, options.inventory)
         case "run":
-            return verbs.foreground
+            return terminal.foreground
         case name:
-            verb: Callable[[list[Remote]], bool] = getattr(verbs, name.replace("-", "_"))
+            verb: Callable[[list[Remote]], bool] = getattr(services, name)
             return verb
 
 

@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -109,7 +110,10 @@ def _files(host: Path | None) -> dict[str, list[str]]:
     for path in sorted(host.rglob("*")):
         if path.is_file() and not path.is_symlink():
             name = "/" + str(path.relative_to(host))
-            text = path.read_text(encoding="utf-8", errors="replace")
+            content = path.read_bytes()
+            text = content.decode(errors="replace")
+            if b"\0" in content:
+                text = f"a program, SHA-256 {sha256(content).hexdigest()[:16]}"
             if home:
                 name, text = (_at_home(part, home[1]) for part in (name, text))
             if name == f"/{MANIFEST}":

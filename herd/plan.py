@@ -3,13 +3,16 @@ checked together."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from secrets import token_urlsafe
 from typing import Any
 
 from pyinfra.api import Host, Inventory
 
 from herd import hub, keys, locks, tls
 from herd.core import fit, fleet, lock
+from herd.core.endpoints import proxy_for_peers
+from herd.core.fetching import Peers
 from herd.core.gguf import Facts
 from herd.core.layers import Layer, Merged, merge
 from herd.core.lock import Lock, Terms
@@ -31,6 +34,34 @@ class Plan:
     keys: dict[str, Shipped]
     certificates: dict[str, Pair | None]
     together: dict[str, list[tuple[Served, ...]]]
+    urls: dict[str, str]
+    """Of its proxy, for the other Macs of its site."""
+    peer_key: str = field(default_factory=lambda: token_urlsafe(32), repr=False)
+    """Opens verified files on the Macs of this run, for a day."""
+
+    def site(self, name: str, present: Iterable[str]) -> dict[str, list[Resolved]]:
+        """Of the hosts that are present, those that share models with this one, and it too.
+
+        Empty if there is no other, or it takes no part.
+        """
+        mine = self.settings[name]
+        sharing = {
+            other: self.models[other]
+            for other in sorted({*present, name} & self.settings.keys())
+            if self.settings[other].site == mine.site and self.settings[other].models_share
+        }
+        return sharing if name in sharing and len(sharing) > 1 else {}
+
+    def peers(self, name: str, present: Iterable[str]) -> Peers | None:
+        """Where this host may get files that it lacks, other than from the Hub."""
+        site = self.site(name, present)
+        mine = {file.sha256 for model in self.models[name] for file in model.files}
+        others = {
+            other: self.urls[other]
+            for other, models in site.items()
+            if other != name and any(f.sha256 in mine for model in models for f in model.files)
+        }
+        return Peers(name, others, self.peer_key) if others else None
 
 
 def declared(host: Host) -> fleet.Declared:
@@ -123,7 +154,7 @@ def without_secrets(hosts: Iterable[Host], inventory: str) -> tuple[Plan, list[P
     for name, wanted in settings.items():
         with suppress(ValueError):  # which is among the problems
             shipped |= {name: keys.shipped(wanted)} if wanted.api_keys else {}
-    return Plan(settings, models, shipped, {}, together), problems
+    return Plan(settings, models, shipped, {}, together, urls={}), problems
 
 
 _of_this_run: Plan | None = None
@@ -165,7 +196,8 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
         problems += wrong
     _refuse(problems)
     shipped = {name: keys.shipped(wanted) for name, wanted in settings.items()}
-    _of_this_run = Plan(settings, models, shipped, certificates, together)
+    urls = {h.name: proxy_for_peers(settings[h.name], address(h)) for h in hosts}
+    _of_this_run = Plan(settings, models, shipped, certificates, together, urls)
     return _of_this_run
 
 

@@ -3,6 +3,7 @@
 import fnmatch
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -57,6 +58,12 @@ class Remote:
         options = {"_stdin": stdin} if stdin else {}
         ok, _ = self.host.run_shell_command(command, print_output=True, **options)
         return bool(ok)
+
+    def say(self, ok: bool, lines: Sequence[str], success: str = "") -> bool:
+        """Print lines with the host's name: of success, or why there was none; returns `ok`."""
+        for line in [success] if ok and success else lines:
+            print(f"[{self.host.name}] {line}", file=sys.stdout if ok else sys.stderr)
+        return ok
 
 
 def read(inventory: str) -> State:
@@ -136,3 +143,10 @@ def ssh_command(host: Host, *options: str) -> list[str]:
     if known := data.get("ssh_known_hosts_file"):
         words += ["-o", f"UserKnownHostsFile={known}"]
     return [*words, plan.address(host)]
+
+
+def only(chosen: Sequence[Any]) -> Any:
+    """The one host, or remote, that is chosen. Raises RemoteError when there are more."""
+    if len(chosen) > 1:
+        raise RemoteError("this works for one host at a time; choose it with --limit")
+    return chosen[0]

@@ -126,6 +126,7 @@ def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
         files += [replace(file, secret=True) for file in pair]
     add(layout.proxy, lambda: [written.requirements(layout, packed)])
     add(layout.proxy, lambda: written.release(layout, packed))
+    add(layout.fetcher, lambda: [written.fetcher(layout)])
     add(layout.start_command, lambda: [written.start_command(layout, packed, mac.uid)])
     config = next((file.sha256 for file in files if file.path == layout.config), "")
     starts = {name: Start(linked=_linked(mac, settings, name), config=config) for name in JOBS}

@@ -13,6 +13,7 @@ The policy:
 - `weakness`   which keys could be guessed or not be sent; pure
 - `entry`      one entry of config.json's `apiKeys`, with all its faults; pure
 - `keys`       what config.json and API_KEYS may say about keys, and a fresh one; pure
+- `grants`     keys of another file, which open model files and nothing else
 - `keystore`   the keys in force: read at the start, and again when the file changes
 - `endings`    how whole event streams end; pure
 - `routes`     what is reachable, and for which scope; pure
@@ -25,6 +26,9 @@ The policy:
 - `metrics`    what Prometheus may ask for
 - `accesslog`  one line for each request
 - `ticket`     running requests, charged while they run and at their end
+- `ranges`     which part of a file is asked for; pure
+- `shelf`      which model files are whole on this Mac, and which are under way
+- `files`      those, for the other Macs of a site
 - `handlers`   what is answered here and not by llama-swap
 - `identity`   who a request is from: its key, or the session of a browser
 - `policy`     the order in which a request meets the above
@@ -35,6 +39,7 @@ The engine:
 - `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
 - `wire`       the flow of a connection, and how it ends
+- `sendfile`   files on their way to clients
 - `upstream`, `pool`                 connections to llama-swap, kept and used again
 - `parts`      what the modules below need of those that import them; types only
 - `errors`     llama-swap's errors, held back to be told in another dialect

@@ -13,6 +13,7 @@ from proxy.app import Settings
 from proxy.keystore import KeyStore
 from proxy.policy import HerdPolicy, PolicyState
 from proxy.server import run, serve
+from proxy.shelf import Shelf
 from proxy.tls import Certificate
 from proxy.usage import Usage
 
@@ -115,17 +116,36 @@ def add_serve(server: argparse.ArgumentParser) -> None:
         help="file with what was used (default: usage.db beside the file with the keys)",
     )
 
+    server.add_argument(
+        "--files",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="DIRECTORY",
+        help="directory of all models; verified files below it are served at /files to keys with "
+        "the scope files (without it: none are)",
+    )
+    server.add_argument(
+        "--grants",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with further keys, for files only; it may come, change and go while the proxy "
+        "runs",
+    )
+
 
 def run_server(args: argparse.Namespace) -> int:
     """Serves until told to stop."""
     log.set_up()
     try:
-        keys = KeyStore(args.config, os.environ.get("API_KEYS", ""))
+        grants = getattr(args, "grants", None)
+        keys = KeyStore(args.config, os.environ.get("API_KEYS", ""), grants)
         certificate = Certificate(args.tls_cert, args.tls_key) if "tls_cert" in args else None
         usage = Usage(getattr(args, "usage", args.config.absolute().parent / "usage.db"))
     except ValueError as problem:
         return fail(f"cannot start: {problem}")
-    policy = HerdPolicy(PolicyState(keys, usage))
+    shelf = Shelf(args.files) if "files" in args else None
+    policy = HerdPolicy(PolicyState(keys, usage, files=shelf))
     settings = Settings(keys=keys, upstream=args.upstream, policy=policy, certificate=certificate)
     host, port = args.listen
     try:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any
 
-from proxy.exchange import Reply
+from proxy.exchange import File, Reply
 from proxy.headers import HOP_BY_HOP, is_utf8
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\Z")
@@ -178,6 +178,12 @@ def for_client(
 
 def of_reply(reply: Reply, request_id: str, *, to_head: bool, close: bool) -> bytes:
     """An answer of our own, head and body."""
+    head = head_of(reply, len(reply.body), request_id, close=close)
+    return head if to_head else head + reply.body
+
+
+def head_of(reply: Reply | File, length: int, request_id: str, *, close: bool) -> bytes:
+    """The head of an answer of our own, with a body of this length."""
     try:
         reason = HTTPStatus(reply.status).phrase
     except ValueError:
@@ -186,11 +192,10 @@ def of_reply(reply: Reply, request_id: str, *, to_head: bool, close: bool) -> by
     lines += [f"{name}: {value}" for name, value in reply.headers]
     lines.append(f"X-Request-Id: {request_id}")
     if reply.status != HTTPStatus.NO_CONTENT:
-        lines.append(f"Content-Length: {len(reply.body)}")
+        lines.append(f"Content-Length: {length}")
     if close:
         lines.append("Connection: close")
-    head = "\r\n".join(lines).encode() + b"\r\n" + _date() + b"\r\n\r\n"
-    return head if to_head else head + reply.body
+    return "\r\n".join(lines).encode() + b"\r\n" + _date() + b"\r\n\r\n"
 
 
 _dates: tuple[int, bytes] = (0, b"")

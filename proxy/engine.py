@@ -10,6 +10,7 @@ from proxy.exchange import Limits, Policy
 from proxy.handshake import SecureServer
 from proxy.parts import Counted
 from proxy.pool import Pool
+from proxy.sendfile import Transfers
 
 MOST_REFUSED = 64  # connections beyond the limit, on their way out
 
@@ -24,6 +25,7 @@ class Engine:
         self.now = self.loop.time()  # to the second: what deadlines are set from
         self.ending = False
         self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds)
+        self.transfers = Transfers(self.limits.files)
         self.clients: set[Counted] = set()
         self._server: asyncio.Server | SecureServer | None = None
         self._prefix = secrets.token_hex(4)
@@ -48,17 +50,18 @@ class Engine:
     async def finish(self, limit: float) -> int:
         """Begins no more requests, gives the open ones `limit` seconds; how many were broken off.
 
-        Until then connections are still taken, for whoever comes now is to be told 503, and when
-        to come back.
+        Not so the files: who fetches one goes on later from where it was. Until then connections
+        are still taken, for whoever comes now is to be told 503, and when to come back.
         """
         self.ending = True
+        files = self.transfers.close()
         if any(client.transaction for client in self.clients):
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit):
                     await self._empty.wait()
         left = [client for client in self.clients if client.transaction]
         self.close()
-        return len(left)
+        return files + len(left)
 
     def close(self) -> None:
         """Ends everything now; what was written to idle clients still goes out."""

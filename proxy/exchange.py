@@ -13,6 +13,7 @@ each request the engine calls, in this order and on the event loop's thread:
 None of these may block or raise; what one of them raises becomes a 500 and a line in the log.
 """
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -72,6 +73,38 @@ class Reply:
     """Whether the connection ends with it."""
     note: str = "-"
     """For the log only."""
+
+
+Error = Callable[[int, str, str, Request | None], Reply]
+"""`Policy.error`, for the parts of a policy."""
+
+
+class Descriptor:
+    """An open file, closed with the last reference to it: no way that a request ends leaves it
+    open, and a thread that still reads from it cannot come to read another one."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+    def read(self, size: int, offset: int) -> bytes:
+        """Up to `size` bytes; less at the end of the file. OSError if it cannot be read."""
+        return os.pread(self.number, size, offset)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """An answer made here whose body is a part of a file. The engine adds to it as to a Reply."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    content: Descriptor
+    offset: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +170,7 @@ class Fetch(Protocol):
     async def __call__(self, target: str) -> Reply: ...
 
 
-LocalHandler = Callable[[Request, bytes, Fetch], Awaitable[Reply]]
+LocalHandler = Callable[[Request, bytes, Fetch], Awaitable[Reply | File]]
 """Answers here, given the body (up to 64 KiB; more is refused with 413 before)."""
 
 
@@ -164,9 +197,9 @@ class Policy(Protocol):
         """An error in the dialect of the request's client; None for a head that was not HTTP.
 
         Its headers are the policy's too: Retry-After for `upstream_unavailable`,
-        `shutting_down` and `too_many_connections`. The engine's codes: bad_request,
-        upgrade_not_supported, head_too_large, request_timeout, body_too_large,
-        upstream_unavailable, upstream_error, shutting_down, too_many_connections,
+        `shutting_down`, `too_many_connections` and `too_many_files`. The engine's codes:
+        bad_request, upgrade_not_supported, head_too_large, request_timeout, body_too_large,
+        upstream_unavailable, upstream_error, shutting_down, too_many_connections, too_many_files,
         internal_error."""
 
     def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
@@ -197,6 +230,8 @@ class Limits:
     model_bytes: int = 32 * 2**20
     """How much of a body may be held back in the search for `model`."""
     local_body_bytes: int = 65536
+    files: int = 8
+    """On their way at once; each takes a thread, and a disk serves no more of them well."""
     connect_seconds: float = 5.0
     clock_seconds: float = 1.0
     """How often the times above are looked at."""

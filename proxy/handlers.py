@@ -1,4 +1,4 @@
-"""What is answered here and not by llama-swap: health, metrics, models, usage, login."""
+"""What is answered here and not by llama-swap: health, metrics, models, usage, login, files."""
 
 import json
 import time
@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs
 
 from proxy import cors, login
-from proxy.exchange import Fetch, Local, LocalHandler, Reply, Request
+from proxy.exchange import Error, Fetch, Local, LocalHandler, Reply, Request
+from proxy.files import Files
 from proxy.keyring import Key, Scope
 from proxy.keystore import KeyStore
 from proxy.metrics import CONTENT_TYPE, Metrics
 from proxy.routes import Own
+from proxy.shelf import Shelf
 from proxy.usage import Usage, first_day
-
-Error = Callable[[int, str, str, Request | None], Reply]
 
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _JSON = ("Content-Type", "application/json")
@@ -24,13 +24,14 @@ class Handlers:
 
     def __init__(
         self, keys: KeyStore, usage: Usage | None, metrics: Metrics, sessions: login.Sessions,
-        clock: Callable[[], float],
+        clock: Callable[[], float], shelf: Shelf | None,
     ) -> None:  # fmt: skip
         self._keys = keys
         self._usage = usage
         self._metrics = metrics
         self._sessions = sessions
         self._clock = clock
+        self._files = Files(shelf) if shelf is not None else None
 
     def handle(self, own: Own, key: Key | None, error: Error) -> Reply | Local:
         """The answer, or who makes it."""
@@ -50,6 +51,12 @@ class Handlers:
                 return Local(self._login)
             case Own.LOGOUT:
                 return Local(self._logout)
+            case Own.FILES if self._files is not None:
+                return Local(self._files.listed)
+            case Own.FILE if self._files is not None:
+                return Local(self._files.sent(error))
+            case _:
+                return error(404, "not_found", "There is nothing here.", None)
 
     async def _ready(self, request: Request, body: bytes, fetch: Fetch) -> Reply:
         """Whether llama-swap answers, which /healthz does not ask."""

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable
 
 from proxy import login
-from proxy.exchange import Reply, Request
-from proxy.handlers import Error
+from proxy.exchange import Error, Reply, Request
 from proxy.headers import credential
 from proxy.keyring import Key, Keys, Scope
 from proxy.routes import Own

@@ -15,6 +15,7 @@ class Scope(StrEnum):
     INFERENCE = "inference"
     ADMIN = "admin"
     METRICS = "metrics"
+    FILES = "files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

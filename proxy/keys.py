@@ -16,6 +16,21 @@ def new_key() -> str:
 
 def parse_keys(text: str) -> Keys:
     """The keys in the text of a config.json; ValueError names everything wrong with it."""
+    values, config = _read(text)
+    return _keys(values, config.get("allowOrigins", []))
+
+
+def parse_grants(text: str) -> list[Key]:
+    """The keys in the text of a file of grants, which may have none; ValueError as above."""
+    values, _ = _read(text)
+    keys, faults = read_entries(values) if values else ([], [])
+    if faults:
+        raise ValueError("; ".join(faults))
+    return keys
+
+
+def _read(text: str) -> tuple[list[object], dict[str, object]]:
+    """The list `apiKeys`, and all of the object around it."""
     try:
         config = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
@@ -32,7 +47,7 @@ def parse_keys(text: str) -> Keys:
     values = config["apiKeys"]
     if not isinstance(values, list):
         raise ValueError('"apiKeys" must be a list of strings and objects')
-    return _keys(values, config.get("allowOrigins", []))
+    return values, config
 
 
 class _Twice(Exception):

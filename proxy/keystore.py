@@ -1,17 +1,15 @@
 """The keys in force: from config.json, else from API_KEYS; read again when the file changes."""
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from proxy.grants import Grants, stamp
 from proxy.keyring import Key, Keys
 from proxy.keys import parse_key_list, parse_keys
 
 _log = logging.getLogger("proxy.keys")
-
-_Stamp = tuple[int, int, int, int] | None
 
 
 class KeyStore:
@@ -21,42 +19,57 @@ class KeyStore:
     `on_change` is told the new keys, so that what runs with a revoked one can be ended.
     """
 
-    def __init__(self, config: Path, env: str = "") -> None:
+    def __init__(self, config: Path, env: str = "", grants: Path | None = None) -> None:
         """Reads the keys; ValueError says in one line why there are none to work with."""
         self.on_change: Callable[[Keys], None] = lambda _: None
         self._config = config
         self._name = str(config)  # a Path is made to a string anew for each look
         self._env = env
-        self._stamp = _stamp(self._name)
-        self._keys, self._origin = self._read()
+        self._stamp = stamp(self._name)
+        self._own, self._origin = self._read()
+        self._grants = Grants(grants) if grants is not None else None
+        self._keys = self._all()
         self._remind()
 
     def current(self) -> Keys:
         """The keys in force now."""
-        if _stamp(self._name) != self._stamp:
+        if stamp(self._name) != self._stamp:
             self.reload()
+        if self._grants is not None and self._grants.look():
+            self._changed()
         return self._keys
 
     def reload(self) -> None:
         """Reads the keys again; what cannot be used leaves the old keys in force."""
-        self._stamp = _stamp(self._name)  # before reading: a later change is then still noticed
+        self._stamp = stamp(self._name)  # before reading: a later change is then still noticed
         try:
             if self._stamp is None and self._origin != "API_KEYS":
                 raise ValueError(f"{self._config} is gone")
-            self._keys, self._origin = self._read()
+            self._own, self._origin = self._read()
         except ValueError as problem:
             _log.error("the old keys stay in force (%s): %s", self, problem)
         else:
             _log.info("keys read again: %s", self)
             self._remind()
-            self.on_change(self._keys)
+            self._changed()
 
     def __str__(self) -> str:
-        count = len(self._keys.entries)
+        count = len(self._own.entries)
         return f"{count} key{'s' if count != 1 else ''} from {self._origin}"
 
+    def _changed(self) -> None:
+        self._keys = self._all()
+        self.on_change(self._keys)
+
+    def _all(self) -> Keys:
+        """With those that are granted. Of two for one secret or one name the last one counts: our
+        own, of which a grant can change nothing."""
+        if self._grants is None:
+            return self._own
+        return Keys((*self._grants.keys, *self._own.entries), self._own.origins)
+
     def _remind(self) -> None:
-        if over := [_title(key) for key in self._keys.entries if key.expired(time.time())]:
+        if over := [_title(key) for key in self._own.entries if key.expired(time.time())]:
             _log.warning("expired, and to be removed: %s", ", ".join(over))
 
     def _read(self) -> tuple[Keys, str]:
@@ -86,12 +99,3 @@ class KeyStore:
 def _title(key: Key) -> str:
     made = time.strftime(" of %Y-%m-%d", time.gmtime(key.created)) if key.created else ""
     return f"{key.name}{made}"
-
-
-def _stamp(path: str) -> _Stamp:
-    """What changes when a file is edited, replaced or restored; None if it is not there."""
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino

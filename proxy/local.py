@@ -1,13 +1,15 @@
-"""Answers made here by a handler of the policy: the body read, the handler run, its reply sent."""
+"""Answers made here by a handler of the policy: the body read, the handler run, its reply or file
+sent."""
 
 import asyncio
 import logging
 import traceback
 
 from proxy.answer import AnswerHead
-from proxy.exchange import LocalHandler, Policy, Reply, Request
+from proxy.exchange import File, LocalHandler, Policy, Reply, Request
 from proxy.parts import Answered, Service
 from proxy.pool import Pool
+from proxy.sendfile import Sending
 from proxy.upstream import Connection
 
 _log = logging.getLogger("proxy.errors")
@@ -25,6 +27,7 @@ class LocalAnswer:
         self._handler = handler
         self._body = bytearray()
         self._task: asyncio.Task[None] | None = None
+        self._sending: Sending | None = None
 
     def body(self, data: bytes, complete: bool) -> None:
         """Takes a piece of the body; the handler runs when all of it is there."""
@@ -39,10 +42,25 @@ class LocalAnswer:
         elif complete and self._task is None:
             self._task = asyncio.create_task(self._run())
 
-    def cancel(self) -> None:
-        """The client is gone, or was answered."""
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
+    def pause_answer(self) -> None:
+        """The client takes no more for now."""
+        if self._sending is not None:
+            self._sending.pause()
+
+    def resume_answer(self) -> None:
+        """The client takes more again."""
+        if self._sending is not None:
+            self._sending.resume()
+
+    def end(self) -> int:
+        """The client is gone, or was answered. How much of a file was sent."""
+        task, self._task = self._task, None  # no circle of references that would keep a file open
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        if self._sending is None:
+            return 0
+        self._sending.stop()
+        return self._sending.sent
 
     async def _run(self) -> None:
         transaction = self._transaction
@@ -50,7 +68,30 @@ class LocalAnswer:
             reply = await self._handler(transaction.request, bytes(self._body), self._fetch)
         except Exception as bug:
             reply = internal_error(self._engine.policy, transaction.request, bug)
-        transaction.reply(reply)
+        if isinstance(reply, File):
+            await self._send(reply)
+        else:
+            transaction.reply(reply)
+
+    async def _send(self, file: File) -> None:
+        transaction, transfers = self._transaction, self._engine.transfers
+        request, policy = transaction.request, self._engine.policy
+        if request.method == "HEAD":
+            transaction.begin_file(file)
+            transaction.end("-", clean=False)
+        elif not transfers.enter(request):
+            message = "Too many files are on their way. Try again in a moment."
+            transaction.reply(policy.error(503, "too_many_files", message, request))
+        else:
+            self._sending = sending = Sending(file, self._engine.limits.send_seconds)
+            try:
+                how = await sending.run(transaction.begin_file(file))
+            finally:
+                transfers.leave(request)
+            if how == "-":
+                transaction.end("-", clean=False)
+            else:
+                transaction.abort(how)
 
     async def _fetch(self, target: str) -> Reply:
         return await Fetched(self._engine.pool, target).run()

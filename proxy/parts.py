@@ -8,8 +8,9 @@ to a connection, a connection is `Client` to its transaction, and a transaction 
 import asyncio
 from typing import Protocol
 
-from proxy.exchange import Limits, Policy, Reply, Request
+from proxy.exchange import File, Limits, Policy, Reply, Request
 from proxy.pool import Pool
+from proxy.sendfile import Transfers
 from proxy.wire import Wire
 
 # -- The engine
@@ -21,6 +22,7 @@ class Service(Protocol):
     policy: Policy
     limits: Limits
     pool: Pool
+    transfers: Transfers
     ending: bool
     """Whether no more requests are begun."""
 
@@ -93,6 +95,15 @@ class Answered(Protocol):
 
     def reply(self, reply: Reply) -> None:
         """Answers, unless an answer has begun: that is broken off."""
+
+    def begin_file(self, file: File) -> Wire:
+        """Writes the head of this answer; where its body is to go."""
+
+    def abort(self, how: str) -> None:
+        """Breaks this off, whatever state it is in."""
+
+    def end(self, how: str, *, clean: bool) -> None:
+        """The end. `clean` if request and answer went through to the last byte."""
 
 
 class Relayed(Protocol):

@@ -17,11 +17,17 @@ from proxy.keyring import Key, Keys, Scope
 from proxy.keystore import KeyStore
 from proxy.limits import Denied, Meter, Meters
 from proxy.metrics import Metrics, Models
-from proxy.routes import Route, is_ambiguous, route_of
+from proxy.routes import Own, Route, is_ambiguous, route_of
+from proxy.shelf import Shelf
 from proxy.ticket import Books, Ticket
 from proxy.usage import Usage
 
-RETRY_AFTER = {"upstream_unavailable": "5", "shutting_down": "2", "too_many_connections": "2"}
+RETRY_AFTER = {
+    "upstream_unavailable": "5",
+    "shutting_down": "2",
+    "too_many_connections": "2",
+    "too_many_files": "2",
+}
 
 TICK = 0.5
 """Seconds between two looks at what is running; nothing wakes up while nothing runs."""
@@ -55,6 +61,8 @@ class PolicyState:
     models: Models = field(default_factory=Models)
     sessions: login.Sessions = field(default_factory=login.Sessions)
     log: AccessLog = field(default_factory=AccessLog)
+    files: Shelf | None = None
+    """None serves no files."""
 
 
 class HerdPolicy:
@@ -71,8 +79,11 @@ class HerdPolicy:
         self._keys = state.keys.current()
         self._books = Books(state.usage, state.metrics, state.models, clock)
         self._identity = Identity(state.sessions, clock)
-        self._handlers = Handlers(state.keys, state.usage, state.metrics, state.sessions, clock)
+        self._handlers = Handlers(
+            state.keys, state.usage, state.metrics, state.sessions, clock, state.files
+        )
         self._meters = Meters(self._books.used_today)
+        self._sending: dict[Request, Key] = {}  # files on their way
         self._timer: asyncio.TimerHandle | None = None
         state.keys.on_change = self.keys_changed
         state.metrics.keys = len(self._keys.entries)
@@ -100,12 +111,15 @@ class HerdPolicy:
         """What is reachable, with this key."""
         assert isinstance(caller, Visitor)
         route, key = caller.route, caller.key
-        if route is None:
+        if route is None or (route.scope is Scope.FILES and self._state.files is None):
             return self._nowhere(request)
         if key is not None and route.scope not in key.scopes:
             message = f"This API key does not have the scope '{route.scope}' that this needs."
             return self.error(403, "insufficient_scope", message, request)
         if route.own is not None:
+            if route.own is Own.FILE and key is not None:
+                self._sending[request] = key
+                self._look_often()
             return self._handlers.handle(route.own, key, self.error)
         return route.forward
 
@@ -130,8 +144,7 @@ class HerdPolicy:
         added = b""
         if lines:
             added = "".join([f"{name}: {value}\r\n" for name, value in lines]).encode()
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+        self._look_often()
         ticket = Ticket(
             self._books, key, model, request.started, charged=charged, meter=meter, added=added
         )
@@ -166,6 +179,8 @@ class HerdPolicy:
 
     def done(self, request: Request, outcome: Outcome) -> None:
         """The line in the log, and what is counted of every request."""
+        if self._sending:
+            self._sending.pop(request, None)
         name = request.caller.label if request.caller else "-"
         ticket = self._books.close(request, name, outcome)
         first = prompt = completion = None
@@ -183,15 +198,21 @@ class HerdPolicy:
         """Ends what runs with a key that is gone."""
         self._keys = keys
         self._state.metrics.keys = len(keys.entries)
-        for request, ticket in list(self._books.running.items()):
-            if not keys.has(ticket.key):
+        running = [(request, ticket.key) for request, ticket in self._books.running.items()]
+        for request, key in [*running, *self._sending.items()]:
+            if not keys.has(key):
                 request.abort("broken off: key revoked")
         self._meters.keep(keys.names())
 
+    def _look_often(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+
     def _tick(self) -> None:
         """While requests run: looks for changed keys, and charges what streams have sent so far."""
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(TICK, self._tick) if self._books.running else None
+        self._timer = None
+        if self._books.running or self._sending:
+            self._look_often()
         self._state.keys.current()
         self._books.settle()
 

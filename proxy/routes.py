@@ -1,4 +1,4 @@
-"""What is reachable, and for whom: a table of literal paths and four prefixes. Pure.
+"""What is reachable, and for whom: a table of literal paths and five prefixes. Pure.
 
 Paths are compared as sent. llama-swap resolves `..`, `//` and `%2e` before it looks at a path, so
 one that has any of them is refused instead of being understood differently here and there.
@@ -24,6 +24,8 @@ class Own(Enum):
     USAGE = "/admin/usage"
     LOGIN = "/login"
     LOGOUT = "/logout"
+    FILES = "/files"
+    FILE = "/files/"
 
 
 _PLAINLY = Forward(needs_model=False)
@@ -95,6 +97,7 @@ def _table() -> MappingProxyType[tuple[str, str], Route]:
         table[method, Own.METRICS.value] = Route(Scope.METRICS, Own.METRICS)
         table[method, Own.USAGE.value] = Route(Scope.ADMIN, Own.USAGE)
         table[method, Own.LOGIN.value] = Route(None, Own.LOGIN)
+        table[method, Own.FILES.value] = Route(Scope.FILES, Own.FILES)
     table["POST", Own.LOGIN.value] = Route(None, Own.LOGIN)
     table["POST", Own.LOGOUT.value] = Route(None, Own.LOGOUT)
     return MappingProxyType(table)
@@ -104,6 +107,9 @@ TABLE = _table()
 _SHARED = frozenset(path for (_, path), route in TABLE.items() if route.shared)
 _ADMIN_PREFIXES = ("/api/", "/logs/", "/ui/")
 _ANY_METHOD = "/upstream/"
+FILES_PREFIX = Own.FILE.value
+_FILE = Route(Scope.FILES, Own.FILE)
+_FILE_PATH = re.compile(FILES_PREFIX + "[0-9a-f]{64}")
 
 # A `.` or `..` segment, an empty one, or an encoded `.`, `/`, `\`, `%`, `;`, NUL or control.
 _AMBIGUOUS = re.compile(
@@ -126,6 +132,8 @@ def route_of(method: str, path: str) -> Route | None:
         path.startswith(_ADMIN_PREFIXES) and method in ("GET", "HEAD", "POST", "PUT", "DELETE")
     ):
         return _ADMIN
+    if method in _READ and _FILE_PATH.fullmatch(path):
+        return _FILE
     return None
 
 

@@ -6,12 +6,13 @@ The end comes once and in one place, `end`, whichever side goes away first and w
 import time
 
 from proxy import headers
-from proxy.answer import of_reply
-from proxy.exchange import Local, Outcome, Reply, Request
+from proxy.answer import head_of, of_reply
+from proxy.exchange import File, Local, Outcome, Reply, Request
 from proxy.forward import Forwarding
 from proxy.local import LocalAnswer, internal_error, log_bug
 from proxy.parser import Head
 from proxy.parts import Client, Service
+from proxy.wire import Wire
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -161,13 +162,13 @@ class Transaction:
 
     def client_full(self) -> None:
         """It takes no more for now."""
-        if self._forwarding is not None:
-            self._forwarding.pause_answer()
+        if answer := self._forwarding or self._local:
+            answer.pause_answer()
 
     def client_drained(self) -> None:
         """It takes more again."""
-        if self._forwarding is not None:
-            self._forwarding.resume_answer()
+        if answer := self._forwarding or self._local:
+            answer.resume_answer()
 
     # -- The end
 
@@ -182,6 +183,14 @@ class Transaction:
         self.close = self.close or reply.close or self.must_close()
         self.client.wire.write(of_reply(reply, self.request.id, to_head=to_head, close=self.close))
         self.end(reply.note, clean=False)
+
+    def begin_file(self, file: File) -> Wire:
+        """Writes the head of this answer; where its body is to go."""
+        self.status = file.status
+        self.close = self.close or self.must_close()
+        wire = self.client.wire
+        wire.write(head_of(file, file.length, self.request.id, close=self.close))
+        return wire
 
     def must_close(self) -> bool:
         """Whether the client's connection cannot go on behind the answer."""
@@ -210,7 +219,7 @@ class Transaction:
             sent = self._forwarding.end(clean=clean)
             self.sent = self.sent or sent
         elif self._local is not None:
-            self._local.cancel()
+            self.sent = self.sent or self._local.end()
         seconds = time.monotonic() - self.request.started
         outcome = Outcome(self.status or 499, how, self.sent, seconds)
         try:

@@ -1,6 +1,7 @@
 """The wire to a client, with or without TLS, or to llama-swap: its flow, and how it ends."""
 
 import asyncio
+import os
 import select
 import socket
 import struct
@@ -27,6 +28,16 @@ class Wire:
     def paused(self) -> bool:
         """Whether nothing is read."""
         return self._paused
+
+    @property
+    def secure(self) -> bool:
+        """Whether there is TLS on it."""
+        return self.transport.get_extra_info("sslcontext") is not None
+
+    def duplicate(self) -> int:
+        """Another descriptor of the socket, to be closed by who asked for it. OSError if there
+        are too many."""
+        return os.dup(self.transport.get_extra_info("socket").fileno())
 
     def pause(self) -> None:
         """Reads no more: who is on the other side takes it more slowly than it comes."""

@@ -103,7 +103,8 @@ def _paths(subject: Subject, file: Written, data: Any) -> Iterator[Finding]:
     """launchd expands nothing, and a job whose directory or program is missing never starts."""
     host = subject.host
     python = host.layout.proxy_python(bundle())
-    made = {host.layout.usage, python, *(host.layout.log(job) for job in JOBS)}
+    layout = host.layout
+    made = {layout.usage, layout.models, layout.peers, python, *map(layout.log, JOBS)}
     there = {str(parent) for each in subject.files for parent in PurePosixPath(each).parents}
     there |= made | subject.files.keys()
     for key, path in _named(data):

@@ -1,20 +1,22 @@
-"""The proxy as one archive, named by its content."""
+"""The programs that run on a Mac, each as one archive: the same bytes for the same files."""
 
 import gzip
 import hashlib
 import io
 import tarfile
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 _PROXY = Path(__file__).parents[2] / "proxy"
+_FETCHER = Path(__file__).parents[2] / "fetcher"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """`archive` unpacks to a directory `proxy`; `release` and `lock` are digests that name the
-    code and the dependencies; `requirements` is the locked list."""
+    """The proxy: `archive` unpacks to a directory `proxy`; `release` and `lock` are digests that
+    name the code and the dependencies; `requirements` is the locked list."""
 
     archive: bytes
     release: str
@@ -24,7 +26,7 @@ class Bundle:
 
 @cache
 def bundle() -> Bundle:
-    """The same bytes for the same files, whoever packs them and when."""
+    """The proxy, whoever packs it and when."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for file in sorted(_PROXY.rglob("*.py")):
@@ -41,3 +43,16 @@ def bundle() -> Bundle:
         requirements=requirements,
         lock=hashlib.sha256(requirements.encode()).hexdigest()[:16],
     )
+
+
+@cache
+def fetcher() -> bytes:
+    """The fetcher, as a file that Python runs (docs.python.org, zipapp)."""
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w") as archive:
+        for file in sorted(_FETCHER.rglob("*.py")):
+            name = f"fetcher/{file.relative_to(_FETCHER).as_posix()}"
+            archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
+        start = "from fetcher.__main__ import main\nraise SystemExit(main())\n"
+        archive.writestr(zipfile.ZipInfo("__main__.py"), start)
+    return raw.getvalue()

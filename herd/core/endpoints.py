@@ -17,6 +17,13 @@ def public_proxy(settings: Settings, address: str) -> str:
     return _url(settings, address if listens_everywhere else settings.proxy_host)
 
 
+def proxy_for_peers(settings: Settings, address: str) -> str:
+    """The proxy's URL for the other Macs of its site, given its address in the inventory."""
+    if settings.models_address:
+        return _url(settings, settings.models_address)
+    return public_proxy(settings, address)
+
+
 def _url(settings: Settings, host: str) -> str:
     bare = ":" in host and not host.startswith("[")
     scheme = "https" if settings.proxy_tls_certificate else "http"

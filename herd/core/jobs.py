@@ -36,6 +36,7 @@ def proxy_command(layout: Layout, python: str) -> list[str]:
         *("--listen", f"{host}:{settings.proxy_port}"),
         *("--upstream", f"http://127.0.0.1:{settings.llama_swap_port}"),
         *("--usage", layout.usage),
+        *("--files", layout.models, "--grants", layout.peers),
         *(pair if settings.proxy_tls_certificate else ()),
     ]
 
@@ -47,10 +48,12 @@ def programs(layout: Layout) -> dict[str, list[str]]:
 
 
 def depends_on(
-    layout: Layout, bundle: Bundle, job: str, *, linked: Mapping[str, str], config: str
+    layout: Layout, job: str, *, bundle: Bundle, linked: Mapping[str, str], config: str
 ) -> dict[str, str]:
-    """What a job runs and reads at its start, beyond its definition: versions by formula of what
-    Homebrew links, and the SHA-256 of config.yaml, which counts only if nobody watches it."""
+    """What a job runs and reads at its start, beyond its definition.
+
+    `linked` has the versions of its `programs`, `config` is the SHA-256 of config.yaml.
+    """
     if job == PROXY:
         return {**linked, "release": bundle.release, "lock": bundle.lock}
     if layout.settings.llama_swap_watch_config:
@@ -97,8 +100,17 @@ def definition(
     )
 
 
-def window(layout: Layout, *, depends_on: Mapping[str, str]) -> dict[str, Any]:
-    """The job that opens the stack in a Terminal window at login; Ctrl+C there stops it."""
+def window(
+    layout: Layout, *, depends_on: Mapping[str, Mapping[str, str]], start_command: str
+) -> dict[str, Any]:
+    """The job that opens the stack in a Terminal window at login; Ctrl+C there stops it.
+
+    `depends_on` is that of each job, as the window runs them all; `start_command` is the text of
+    what it runs, which has their arguments.
+    """
+    everything = {
+        f"{name}: {key}": value for name, own in depends_on.items() for key, value in own.items()
+    }
     return with_digest(
         {
             "Label": layout.label(LLAMA_SWAP),
@@ -106,5 +118,5 @@ def window(layout: Layout, *, depends_on: Mapping[str, str]) -> dict[str, Any]:
             "EnvironmentVariables": {"PATH": layout.path},
             "RunAtLoad": True,
         },
-        depends_on,
+        {**everything, "start.command": start_command},
     )

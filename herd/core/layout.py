@@ -45,6 +45,11 @@ class Layout:
         return self.under("config.json")
 
     @property
+    def peers(self) -> str:
+        """The key by which the other Macs of its site fetch models here, as its hash."""
+        return self.under("peers.json")
+
+    @property
     def usage(self) -> str:
         """What was used by which key: the proxy's books, which outlive its releases."""
         return self.under("usage.db")
@@ -85,6 +90,11 @@ class Layout:
     def tls_key(self) -> str:
         """The certificate's key."""
         return f"{self.proxy}/tls-key.pem"
+
+    @property
+    def fetcher(self) -> str:
+        """The program that fetches models."""
+        return self.under("fetcher.pyz")
 
     @property
     def start_command(self) -> str:

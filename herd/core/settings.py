@@ -141,6 +141,9 @@ class Settings(_Strict):
     models: dict[Text, Model]
     models_connections: Annotated[int, Field(ge=1, le=32)]
     models_prune: bool
+    site: Text
+    models_share: bool
+    models_address: Text | None
 
     llama_server_start_port: UserPort
 

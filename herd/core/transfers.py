@@ -1,8 +1,8 @@
 """Which files of a model are to be fetched or verified, and what else is beside them.
 
 
-A receipt says that a file had a checksum, by size, time and inode; fetch.sh writes it once the
-file is verified, so that no later run need hash it. A copied directory has other inodes.
+A receipt says that a file had a checksum, by size, time and inode; the fetcher writes it once
+the file is verified, so that no later run need hash it. A copied directory has other inodes.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from urllib.parse import quote
 FETCHED, ASKED, ADOPTED = "fetched", "asked", "adopted"
 """Who put a file there: a deploy; `make fetch`, for a person; or somebody, before us."""
 
-# What a transfer leaves when it is cut off: PART, PART.OFFSET, and what goes with them.
-_TRANSFER = re.compile(r"^(?P<path>.+)\.[0-9a-f]{12}\.part(\.\d+)?(\.pid|\.status|\.sum|\.at)?$")
+# What a transfer leaves when it is cut off, with the .pid of those before the fetcher.
+_TRANSFER = re.compile(r"^(?P<path>.+)\.[0-9a-f]{12}\.part(\.pid)?$")
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,14 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What is below the directory of all models, by paths relative to it; `free` is in bytes."""
+    """What is below the directory of all models, by paths relative to it; `free` is in bytes.
+
+    `begun` has the bytes of each unfinished transfer: its file is as long as it will be one day.
+    """
 
     files: Mapping[str, Stat] = field(default_factory=dict)
     receipts: Mapping[str, Receipt] = field(default_factory=dict)
+    begun: Mapping[str, int] = field(default_factory=dict)
     free: int | None = None
 
     def verified(self, path: str) -> Receipt | None:
@@ -104,24 +108,6 @@ class Resolved:
         """Of all files."""
         return frozenset(self.path(file) for file in self.files)
 
-    def words(
-        self,
-        files: Iterable[File],
-        *,
-        models: str,
-        homebrew: str,
-        connections: int,
-        origin: str = FETCHED,
-        again: bool = False,
-    ) -> list[object]:
-        """Arguments of fetch.sh for some of the files; `models` is the directory of all models,
-        `again` hashes what has a receipt, too."""
-        where = (self.name, f"{models}/{self.directory}", homebrew, origin)
-        words: list[object] = [*where, "again" if again else "new", connections]
-        for file in files:
-            words += [file.path, self.part(file), file.size, file.sha256, self.url(file)]
-        return words
-
     def pending(self, there: Holdings) -> list[File]:
         """Files that are not there and verified."""
         return [file for file in self.files if not self._is_right(file, there)]
@@ -137,34 +123,37 @@ class Resolved:
             path = self.path(file)
             is_other_version = there.verified(path) is not None
             if there.size(path) != file.size or is_other_version or path not in there.files:
-                part = f"{self.directory}/{self.part(file)}"
-                have = sum(s.size for p, s in there.files.items() if _is_piece(p, part))
+                have = there.begun.get(f"{self.directory}/{self.part(file)}", 0)
                 left[path] = max(0, file.size - have)
         return left
 
     def leftovers(self, there: Holdings) -> list[str]:
         """What dead transfers of these files left.
 
-        Ours end in .part, .part.OFFSET or what goes with them; `hf download` keeps its own under
-        .cache/huggingface/download, and never looks at an old one again.
+        Ours end in .part; `hf download` keeps its own under .cache/huggingface/download, and never
+        looks at an old one again.
         """
         wanted = {file.path for file in self.files}
-        current = tuple(f"{self.part(file)}" for file in self.pending(there))
+        current = {self.part(file) for file in self.pending(there)}
         found = []
         for path in there.files:
             directory, _, below = path.partition("/")
             if directory != self.directory:
                 continue
             match = _TRANSFER.match(below)
-            ours = match is not None and match["path"] in wanted and not below.startswith(current)
+            ours = match is not None and match["path"] in wanted and below not in current
             theirs = below.startswith(".cache/huggingface/download/")
             if ours or (theirs and below.endswith(".incomplete")):
                 found.append(path)
         return sorted(found)
 
 
-def _is_piece(path: str, part: str) -> bool:
-    return path == part or (path.startswith(f"{part}.") and path[len(part) + 1 :].isdecimal())
+def voucher(path: str) -> str:
+    """The path of a file's receipt, or of an unfinished one's journal."""
+    top, _, below = path.partition("/")
+    if _TRANSFER.match(below) and below.endswith(".part"):
+        return f"{top}/.herd/{below.removesuffix('.part')}.pieces"
+    return f"{top}/.herd/{below}.receipt"
 
 
 @dataclass(frozen=True)
@@ -185,15 +174,13 @@ def undeclared(models: Iterable[Resolved], there: Holdings) -> list[Undeclared]:
     """
     models = list(models)
     wanted = frozenset[str]().union(*(model.paths for model in models))
-    parts = tuple(
-        f"{model.directory}/{model.part(file)}" for model in models for file in model.files
-    )
+    wanted |= {f"{model.directory}/{model.part(file)}" for model in models for file in model.files}
     known = {path.partition("/")[0] for path in there.receipts}
     ours: dict[str, list[str]] = {}
     sizes: dict[str, list[int]] = {}
     for path, stat in sorted(there.files.items()):
         top, _, below = path.partition("/")
-        if path in wanted or path.startswith(parts) or not below:
+        if path in wanted or not below:
             continue
         receipt = there.verified(path)
         is_transfer = top in known and _TRANSFER.match(path) is not None

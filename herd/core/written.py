@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 from herd.core import jobs, llama_server, render
 from herd.core.bundle import Bundle
+from herd.core.bundle import fetcher as packed_fetcher
 from herd.core.jobs import JOBS, LLAMA_SWAP
 from herd.core.layout import Layout
 from herd.core.llama_server import Flags
@@ -89,6 +90,11 @@ def _unpacked(bundle: Bundle) -> list[tuple[str, bytes]]:
         return [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
 
 
+def fetcher(layout: Layout) -> Written:
+    """The program that fetches models, where there is something to fetch."""
+    return Written(layout.fetcher, "644", packed_fetcher())
+
+
 def start_command(layout: Layout, bundle: Bundle, uid: int) -> Written:
     """The script that runs the stack in the foreground of a terminal."""
     text = render.start_command(layout, bundle, uid)
@@ -99,20 +105,18 @@ def job(
     layout: Layout, bundle: Bundle, name: str, linked: Mapping[str, str], config: str
 ) -> dict[str, Any]:
     """The definition of one launchd job, as plain data."""
-    needs = jobs.depends_on(layout, bundle, name, linked=linked, config=config)
+    needs = jobs.depends_on(layout, name, bundle=bundle, linked=linked, config=config)
     return jobs.definition(layout, name, bundle=bundle, depends_on=needs)
 
 
 def window(layout: Layout, bundle: Bundle, uid: int, starts: Mapping[str, Start]) -> dict[str, Any]:
     """The definition of the job that opens a Terminal window, for all that the window runs."""
-    everything = {
-        f"{name}: {key}": value
-        for name in JOBS
-        for key, value in jobs.depends_on(layout, bundle, name, **starts[name]).items()
+    needs = {
+        name: jobs.depends_on(layout, name, bundle=bundle, **start)
+        for name, start in starts.items()
     }
-    # What the window runs has its arguments from there.
-    everything["start.command"] = start_command(layout, bundle, uid).text
-    return jobs.window(layout, depends_on=everything)
+    text = start_command(layout, bundle, uid).text
+    return jobs.window(layout, depends_on=needs, start_command=text)
 
 
 def plist(definition: Mapping[str, Any], path: str) -> Written:

@@ -1,21 +1,34 @@
 """The models' files."""
 
-from pyinfra.api import deploy
+from pyinfra import host
+from pyinfra.api import HiddenValue, deploy
 
+from herd import plan
 from herd.deploys.desired import desired
-from herd.operations import models
+from herd.operations import models, sharing
 
 
 @deploy("Models")
 def fetch() -> None:
-    """Whole files are adopted by their checksum, unfinished ones resumed."""
+    """Whole files are adopted by their checksum, unfinished ones resumed; what another Mac of the
+    site has or fetches comes from there. It runs in the proxy's environment."""
     want = desired()
+    run, present = plan.of_this_run(), [other.name for other in host.state.active_hosts]
+    if site := run.site(host.name, present):
+        sharing.opened(
+            name="Let the Macs of this site fetch from here",
+            layout=want.layout,
+            bundle=want.bundle,
+            uid=want.uid,
+            key=HiddenValue(run.peer_key),
+            site=site,
+        )
     models.fetched(
         name="Fetch the models' files",
         models=want.models,
-        directory=want.layout.models,
-        homebrew=want.settings.homebrew_prefix,
-        connections=want.settings.models_connections,
+        layout=want.layout,
+        bundle=want.bundle,
+        peers=HiddenValue(run.peers(host.name, present)),
     )
 
 

@@ -1,5 +1,6 @@
 """What is below the directory of all models: files, receipts, and the room beside them."""
 
+import json
 import re
 from collections.abc import Iterable
 
@@ -13,13 +14,14 @@ _FILE = re.compile(r"(\d+) (\S+) (\d+) \./(.+)")
 _RECEIPT = re.compile(
     r"\./([^/]+)/\.herd/(.+)\.receipt:([0-9a-f]{64}|-) (\d+) (\S+) (\d+) ([a-z]+)"
 )
+_PIECES = re.compile(r"\./([^/]+)/\.herd/(.+\.[0-9a-f]{12})\.pieces:(\{.*\})")
 # df -P: Filesystem 1024-blocks Used Available Capacity Mounted-on
 _DISK = re.compile(r".*?\s\d+\s+\d+\s+(-?\d+)\s+\d+%")
 
 
 def parse(lines: Iterable[str]) -> Holdings:
     """The answer of scripts/models.sh. Raises FactProcessError when it is no answer."""
-    files, receipts, free = {}, {}, None
+    files, receipts, begun, free = {}, {}, {}, None
     for line in lines:
         kind, _, rest = line.partition(" ")
         if kind == "file" and (match := _FILE.fullmatch(rest)):
@@ -31,11 +33,24 @@ def parse(lines: Iterable[str]) -> Holdings:
                 directory, path, sha256, size, mtime, inode, origin = match.groups()
                 stat = Stat(int(size), mtime, inode)
                 receipts[f"{directory}/{path}"] = Receipt(sha256, stat, origin)
+        elif kind == "pieces":
+            if match := _PIECES.fullmatch(rest):
+                directory, path, journal = match.groups()
+                begun[f"{directory}/{path}.part"] = _have(journal)
         elif kind == "disk" and (match := _DISK.match(rest)):
             free = int(match[1]) * 1024
         else:
             raise FactProcessError(f"not what models.sh says: {line!r}")
-    return Holdings(files, receipts, free)
+    return Holdings(files, receipts, begun, free)
+
+
+def _have(journal: str) -> int:
+    """Bytes that a transfer's journal (fetcher/pieces.py) says are there; 0 of a broken one."""
+    try:
+        have = json.loads(journal)["have"]
+    except (ValueError, KeyError, TypeError):
+        return 0
+    return have if type(have) is int and have > 0 else 0
 
 
 class Models(FactBase[Holdings]):

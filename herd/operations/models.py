@@ -1,16 +1,21 @@
 """Model files on the Mac: verified ones are kept whoever put them there, others are fetched."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from pyinfra import host
 from pyinfra.api import Host, QuoteString, StringCommand
 
-from herd.core.secrets import token_options
-from herd.core.transfers import Holdings, Resolved, undeclared
+from herd.core import written
+from herd.core.bundle import Bundle
+from herd.core.fetching import Wanted, distinct, job
+from herd.core.layout import Layout
+from herd.core.transfers import Holdings, Resolved, undeclared, voucher
 from herd.facts.models import Models
 from herd.hub import token
-from herd.operations.commands import Commands, operation, shown
+from herd.operations.commands import Commands, Shown, operation
+from herd.operations.files import write
 
 _seen: "WeakKeyDictionary[Host, Holdings]" = WeakKeyDictionary()
 
@@ -18,7 +23,7 @@ _seen: "WeakKeyDictionary[Host, Holdings]" = WeakKeyDictionary()
 def look(models: Sequence[Resolved], directory: str, *, fresh: bool = False) -> Holdings:
     """What is there: as this run saw it, if all was in place then, else as it is now.
 
-    So a run that changes nothing asks once. What stays in place is nobody's work, and fetch.sh
+    So a run that changes nothing asks once. What stays in place is nobody's work, and the fetcher
     looks for itself.
     """
     current = host.inventory.get_host(host.name)
@@ -28,32 +33,66 @@ def look(models: Sequence[Resolved], directory: str, *, fresh: bool = False) -> 
     return there
 
 
+def lacking(models: Sequence[Resolved], there: Holdings) -> list[Wanted]:
+    """Which files are to be fetched or hashed."""
+    return distinct(Wanted(model, tuple(model.pending(there))) for model in models)
+
+
+def seen_lacking(models: Mapping[str, Sequence[Resolved]]) -> bool:
+    """Whether one of these hosts, by name, lacked files of its models when this run last looked."""
+    seen = {other.name: there for other, there in _seen.items()}
+    return any(lacking(wanted, seen[name]) for name, wanted in models.items() if name in seen)
+
+
 @operation()
 def fetched(
-    models: Sequence[Resolved], *, directory: str, homebrew: str, connections: int
+    models: Sequence[Resolved],
+    *,
+    layout: Layout,
+    bundle: Bundle,
+    peers: Any,
 ) -> Commands:
     """
     Have every file of every model, verified.
 
     + models: what their repositories hold
-    + directory: absolute path of the directory of all models
-    + homebrew: prefix of Homebrew, whose OpenSSL hashes fastest
-    + connections: how many pieces are fetched at a time
+    + layout: where the stack lives, and its settings
+    + bundle: the proxy, whose environment runs the fetcher
+    + peers: a `Peers` or None, in a HiddenValue: the Macs that may have what this one lacks
     """
+    directory = layout.models
     there = look(models, directory)
-    work = False
-    for model in models:
-        if files := model.pending(there):
-            work = True
-            words = model.words(files, models=directory, homebrew=homebrew, connections=connections)
-            yield shown("fetch", *words, _stdin=token_options(token()))
+    wanted = lacking(models, there)
+    if wanted:
+        program = written.fetcher(layout)
+        yield from write(program.path, program.content, program.mode)
+        said = job(
+            wanted,
+            directory=directory,
+            connections=layout.settings.models_connections,
+            token=token(),
+            peers=peers.unmask(),
+        )
+        yield Shown(fetch_command(layout, bundle), _stdin=said)
     # Models may share a directory, so nothing is a leftover before all are fetched.
     leftovers = sorted({path for model in models for path in model.leftovers(there)})
     if leftovers:
-        work = True
-        yield StringCommand("rm -f", *(QuoteString(f"{directory}/{path}") for path in leftovers))
-    if not work:
+        yield _remove(directory, leftovers)
+    if not wanted and not leftovers:
         host.noop("all files are there, and verified")
+
+
+def fetch_command(layout: Layout, bundle: Bundle) -> StringCommand:
+    """Runs the fetcher, which is told the rest on its standard input."""
+    # -I: neither the directory nor the environment of whoever logs in has a say.
+    return StringCommand(
+        QuoteString(layout.proxy_python(bundle)), "-I", QuoteString(layout.fetcher)
+    )
+
+
+def _remove(directory: str, paths: Iterable[str]) -> StringCommand:
+    both = [f"{directory}/{each}" for path in paths for each in (path, voucher(path))]
+    return StringCommand("rm -f", *map(QuoteString, both))
 
 
 @operation()
@@ -72,13 +111,10 @@ def only(models: Sequence[Resolved], *, directory: str, prune: bool) -> Commands
     if not ours:
         host.noop("every model that a deploy fetched is declared")
         return
-    paths = []
-    for path in ours:
-        top, _, below = path.partition("/")
-        paths += [f"{directory}/{path}", f"{directory}/{top}/.herd/{below}.receipt"]
     tops = sorted({f"{directory}/{path.partition('/')[0]}" for path in ours})
     yield StringCommand(
-        *("rm -f", *map(QuoteString, paths), "&& find", *map(QuoteString, tops)),
-        *("-type d -empty -delete",),
+        *(_remove(directory, ours), "&& find", *map(QuoteString, tops)),
+        # The fetcher's lock is all that it leaves.
+        "\\( -path '*/.herd/lock' -o -type d -empty \\) -delete",
     )
     _seen.pop(host.inventory.get_host(host.name), None)

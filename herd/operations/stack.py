@@ -37,6 +37,16 @@ def without_strays(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
     + bundle: the proxy's code
     + uid: whose jobs they are
     """
+    strays = strays_of(layout, bundle, uid)
+    if not strays:
+        host.noop("nothing of the stack runs outside launchd")
+        return
+    host.log(f"stopping what runs outside launchd: {', '.join(map(str, strays))}")
+    yield script("stop-processes", *strays)
+
+
+def strays_of(layout: Layout, bundle: Bundle, uid: int) -> list[int]:
+    """Processes of this stack on its ports that no job of launchd started."""
     settings = layout.settings
     ports = [settings.proxy_port, settings.llama_swap_port, *settings.llama_server_ports]
     listeners = host.get_fact(Listeners, ports=ports)
@@ -53,12 +63,7 @@ def without_strays(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
             pid for port in ports[:2] if port in listeners for pid in listeners[port].processes
         }
     # A llama-server whose llama-swap was killed lives on, and keeps its port from the next one.
-    strays = sorted(p for p in ours if p not in kept and ours[p].parent not in kept)
-    if not strays:
-        host.noop("nothing of the stack runs outside launchd")
-        return
-    host.log(f"stopping what runs outside launchd: {', '.join(map(str, strays))}")
-    yield script("stop-processes", *strays)
+    return sorted(p for p in ours if p not in kept and ours[p].parent not in kept)
 
 
 @operation()
@@ -90,6 +95,11 @@ def job(layout: Layout, bundle: Bundle, job_name: str, *, uid: int) -> Commands:
     + job_name: which job, "llama-swap" or "proxy"
     + uid: the user at the console
     """
+    yield from keep_job(layout, bundle, job_name, uid)
+
+
+def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Commands:
+    """The same, for use in another operation."""
     autostart = layout.settings.launchd_autostart
     definition = written.job(layout, bundle, job_name, **_start(layout, job_name))
     yield from launchd.converge(

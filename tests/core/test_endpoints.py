@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from herd.core.endpoints import completion, llama_swap, local_proxy, public_proxy
+from herd.core.endpoints import completion, llama_swap, local_proxy, proxy_for_peers, public_proxy
 from tests.core.samples import settings
 
 
@@ -23,6 +23,13 @@ def test_addresses_follow_from_where_the_proxy_listens(host: str, local: str, pu
 
     assert local_proxy(own) == local
     assert public_proxy(own, "studio.local") == public
+
+
+def test_other_macs_of_a_site_may_know_it_by_an_address_of_their_own() -> None:
+    cable = settings(models_address="10.0.0.2", proxy_host="10.0.0.2")
+
+    assert proxy_for_peers(cable, "studio.local") == "http://10.0.0.2:3000"
+    assert proxy_for_peers(settings(), "studio.local") == "http://studio.local:3000"
 
 
 def test_a_mac_known_by_an_ipv6_address_gets_brackets() -> None:

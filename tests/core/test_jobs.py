@@ -37,7 +37,7 @@ def definition(job: str, place: Layout | None = None, **depends_on: str) -> dict
 def every_definition(**own: Any) -> Iterator[dict[str, Any]]:
     for job in JOBS:
         yield definition(job, layout(**own))
-    yield jobs.window(layout(**own), depends_on={})
+    yield jobs.window(layout(**own), depends_on={}, start_command="")
 
 
 @pytest.mark.parametrize("found", [*every_definition()], ids=["llama-swap", "proxy", "window"])
@@ -91,6 +91,8 @@ def test_the_proxy_runs_its_release_on_its_own_environment() -> None:
         *("--listen", "0.0.0.0:3000"),
         *("--upstream", "http://127.0.0.1:8080"),
         *("--usage", "/Users/me/llama-swap/usage.db"),
+        *("--files", "/Users/me/llama-swap/models"),
+        *("--grants", "/Users/me/llama-swap/peers.json"),
     ]
     release = f"/Users/me/llama-swap/proxy/release-{BUNDLE.release}"
     assert found["EnvironmentVariables"]["PYTHONPATH"] == release
@@ -123,7 +125,7 @@ def test_jobs_start_by_themselves_only_in_the_background(autostart: str, always:
 
 
 def test_the_window_opens_at_login_once_and_is_not_kept_open() -> None:
-    found = jobs.window(layout(), depends_on={})
+    found = jobs.window(layout(), depends_on={}, start_command="")
 
     assert found["Label"] == "com.moonspirit.llama-swap"
     assert found["ProgramArguments"][-1] == "/Users/me/llama-swap/start.command"

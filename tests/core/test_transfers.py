@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from herd.core.transfers import File, Holdings, Receipt, Stat, Undeclared, undeclared
+from herd.core.transfers import File, Holdings, Receipt, Stat, Undeclared, undeclared, voucher
 from tests.core.samples import resolved
 
 SUMS = ("a" * 64, "b" * 64)
@@ -75,11 +75,18 @@ def test_a_file_of_another_size_is_fetched() -> None:
 
 
 def test_bytes_of_an_unfinished_transfer_are_not_fetched_again() -> None:
+    """Its file is as long as it will be; what has come of it is in its journal."""
     part = f"{AT}{MODEL.part(SECOND)}"
     other = f"{AT}{SECOND.path}.{'c' * 12}.part"
-    held = there({part: 4, f"{part}.8": 5, f"{part}.pid": 3, f"{part}.8.status": 3, other: 9})
+    held = dataclasses.replace(there({part: 20, other: 20}), begun={part: 9, other: 15})
 
     assert MODEL.remaining(held)[f"{AT}{SECOND.path}"] == 11
+
+
+def test_bytes_without_a_journal_do_not_count() -> None:
+    held = there({f"{AT}{MODEL.part(SECOND)}": 20})
+
+    assert MODEL.remaining(held)[f"{AT}{SECOND.path}"] == 20
 
 
 def test_a_whole_file_in_another_models_directory_does_not_count() -> None:
@@ -110,37 +117,27 @@ def test_an_address_is_of_the_commit_and_quotes_what_must_be() -> None:
     assert MODEL.url(File("é🦙.gguf", 1)).isascii()
 
 
-def test_the_words_for_the_script_name_each_file_with_its_checksum() -> None:
-    words = MODEL.words([SECOND], models="/m", homebrew="/opt/homebrew", connections=4)
-
-    assert words == [
-        *("tiny", "/m/tiny-GGUF", "/opt/homebrew", "fetched", "new", 4),
-        *(SECOND.path, MODEL.part(SECOND), 20, SUMS[1], MODEL.url(SECOND)),
-    ]
-
-
 # -- Leftovers
 
 
 def test_a_part_of_other_content_is_a_leftover_and_the_present_one_is_not() -> None:
     old = f"{AT}{FIRST.path}.0123456789ab.part"
-    held = there({f"{AT}{MODEL.part(FIRST)}": 4, old: 4, f"{old}.pid": 4, f"{old}.1048576": 4})
+    held = there({f"{AT}{MODEL.part(FIRST)}": 4, old: 4, f"{old}.pid": 4})
 
-    assert MODEL.leftovers(held) == [old, f"{old}.1048576", f"{old}.pid"]
+    assert MODEL.leftovers(held) == [old, f"{old}.pid"]
 
 
-def test_once_a_file_is_verified_its_part_is_a_leftover_with_what_belongs_to_it() -> None:
+def test_once_a_file_is_verified_its_part_is_a_leftover() -> None:
     part = f"{AT}{MODEL.part(FIRST)}"
-    names = [part, *(f"{part}.{end}" for end in ("0", "0.status", "at", "pid", "sum"))]
-    held = there({**SIZES, **dict.fromkeys(names, 4)}, first=(SUMS[0], "fetched"))
+    held = there({**SIZES, part: 4}, first=(SUMS[0], "fetched"))
 
-    assert MODEL.leftovers(held) == sorted(names)
+    assert MODEL.leftovers(held) == [part]
 
 
-def test_what_belongs_to_a_transfer_to_be_resumed_stays() -> None:
-    part = f"{AT}{MODEL.part(FIRST)}"
-
-    assert MODEL.leftovers(there({part: 4, f"{part}.pid": 4, f"{part}.8.status": 0})) == []
+def test_what_vouches_for_a_file_is_beside_it() -> None:
+    """As the fetcher names it."""
+    assert voucher("m-GGUF/q/m 1.gguf") == "m-GGUF/.herd/q/m 1.gguf.receipt"
+    assert voucher("m-GGUF/m.gguf.0123456789ab.part") == "m-GGUF/.herd/m.gguf.0123456789ab.pieces"
 
 
 def test_what_hf_left_unfinished_is_a_leftover_and_what_it_remembers_is_not() -> None:
@@ -178,7 +175,7 @@ def test_what_belongs_to_others_is_no_leftover() -> None:
 
 def test_declared_files_and_their_transfers_are_not_listed() -> None:
     part = f"{AT}{MODEL.part(FIRST)}"
-    held = there({**SIZES, part: MIB, f"{part}.0": MIB}, first=(SUMS[0], "fetched"))
+    held = there({**SIZES, part: MIB}, first=(SUMS[0], "fetched"))
 
     assert undeclared([MODEL], held) == []
 
@@ -202,7 +199,7 @@ def test_a_file_that_changed_since_is_not_ours() -> None:
 
 
 def test_transfers_are_ours_where_we_have_been() -> None:
-    part = f"m2.gguf.{'a' * 12}.part.1048576"
+    part = f"m2.gguf.{'a' * 12}.part"
     held = there(
         {"old/m.gguf": 5, f"old/{part}": 7, f"other/{part}": 200 * MIB}, old=("c" * 64, "fetched")
     )

@@ -1,6 +1,7 @@
 """A run that is cut off anywhere is repaired by the next one, and a third changes nothing."""
 
 import itertools
+import json
 import plistlib
 import shlex
 import shutil
@@ -31,6 +32,7 @@ OPENED = "Services | Open in Terminal now"
 LLAMA_SWAP = "Services | Run llama-swap"
 PROXY = "Services | Run the proxy"
 OLD_RELEASES = "Services | Remove old releases of the proxy"
+PRUNE = "Models | Remove models that are not declared"
 VERIFY = "Verify | Wait until the stack serves"
 SUMMARY = "Verify | Summary"
 
@@ -160,6 +162,16 @@ def an_old_release(fleet: Fleet) -> dict[str, Any]:
     return {}
 
 
+def an_old_model(fleet: Fleet) -> dict[str, Any]:
+    """That a deploy fetched and no setting names any more."""
+    name = f"old{next(_numbers)}"
+    repo = f"lab/{name}-GGUF"
+    write_model(fleet.lab.hub_root / repo, name)
+    run = fleet.deploy(mac1={"models": {name: {"repo": repo, "ctx_size": 256}}})
+    assert run.code == 0, run.err
+    return {"models_prune": True}
+
+
 def unloaded(fleet: Fleet) -> dict[str, Any]:
     """A model to be preloaded is not in memory."""
     run = fleet.deploy(mac1={"models": {"recite": {"preload": True}}})
@@ -187,6 +199,7 @@ WORK: dict[str, Callable[[Fleet], dict[str, Any]]] = {
     LLAMA_SWAP: watch_turned,
     PROXY: address_turned,
     OLD_RELEASES: an_old_release,
+    PRUNE: an_old_model,
     VERIFY: unloaded,
     SUMMARY: another_context,
 }
@@ -206,7 +219,7 @@ def killed_in(fleet: Fleet, operation: str, delay: float, **data: Any) -> str:
 def debris(fleet: Fleet) -> list[str]:
     """Files and processes that only an interrupted run can have left."""
     mac = fleet["mac1"]
-    suffixes = {".new", ".part", ".pid", ".status", ".gz"}
+    suffixes = {".new", ".part", ".pieces", ".gz"}
     files = [
         str(p)
         for p in stack(fleet).rglob("*")
@@ -214,7 +227,7 @@ def debris(fleet: Fleet) -> list[str]:
     ]
     agents = [p.name for p in (mac.home / "Library/LaunchAgents").iterdir() if p.suffix != ".plist"]
     commands = mac.run("ps -axww -o args=").stdout.splitlines()
-    busy = [c for c in commands if c.startswith("curl ") or "config.trial.yaml" in c]
+    busy = [c for c in commands if "fetcher.pyz" in c or "config.trial.yaml" in c]
     return files + agents + busy
 
 
@@ -266,7 +279,7 @@ def test_a_restart_is_not_lost(fleet: Fleet) -> None:
     assert before.code == 0, before.err
     data = {"llama_swap_watch_config": False, **another_context(fleet)}
     old = fleet["mac1"].launchd.job("com.moonspirit.llama-swap")
-    killed_in(fleet, INSTALL_PROXY, 0, **data)
+    killed_in(fleet, START, 0, **data)
     written = (stack(fleet) / "config.yaml").stat()
     job = fleet["mac1"].launchd.job("com.moonspirit.llama-swap")
     assert job
@@ -314,8 +327,9 @@ def is_exact(fleet: Fleet) -> bool:
 
 
 def part_of(fleet: Fleet) -> int:
-    """Bytes of the second split that are on the Mac."""
-    return sum(p.stat().st_size for p in stack(fleet).glob("models/big-GGUF/*-00002-*.part*"))
+    """Bytes of the second split that are on the Mac, as its journal tells."""
+    journals = stack(fleet).glob("models/big-GGUF/.herd/*-00002-*.pieces")
+    return sum(int(json.loads(path.read_text())["have"]) for path in journals)
 
 
 def test_killed_while_a_model_is_fetched(slow: Fleet) -> None:

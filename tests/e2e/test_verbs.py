@@ -420,7 +420,7 @@ def test_fetch_of_a_part_of_a_repository_tells_what_to_declare(fleet: Fleet) -> 
     assert run.code == 0, run.err
     assert re.search(r"^\[mac1\] many: complete, \d+\.\d MiB$", run.out, re.MULTILINE)
     directory = fleet["mac1"].home / "llama-swap/models/many-GGUF"
-    assert [path.name for path in directory.iterdir()] == ["many-Q4"]
+    assert {path.name for path in directory.iterdir()} == {".herd", "many-Q4"}
     here, there = directory / "many-Q4", fleet.lab.hub_root / "lab/many-GGUF/many-Q4"
     files = {path.name: path.read_bytes() for path in here.iterdir()}
     assert files == {path.name: path.read_bytes() for path in there.glob("*.gguf")}

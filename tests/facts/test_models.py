@@ -21,8 +21,27 @@ def test_files_receipts_and_free_disk_are_told() -> None:
     stat = Stat(12582912, "1700000000.000000001", "77")
 
     assert found == Holdings(
-        {"m/my model.gguf": stat}, {"m/my model.gguf": Receipt(SUM, stat, "asked")}, 441350180 << 10
+        {"m/my model.gguf": stat},
+        {"m/my model.gguf": Receipt(SUM, stat, "asked")},
+        free=441350180 << 10,
     )
+
+
+@pytest.mark.parametrize(
+    ("journal", "have"),
+    [
+        ('{"sha256": "0", "size": 9, "have": 7, "ranges": [[0, 7]]}', 7),
+        ("{}", 0),
+        ('{"have": "7"}', 0),
+        ('{"have": -7}', 0),
+        ("{torn}", 0),
+    ],
+)
+def test_a_journal_says_what_has_come_of_a_transfer(journal: str, have: int) -> None:
+    path = "m/q/my: model.gguf.0123456789ab"
+    line = f"pieces ./m/.herd/q/my: model.gguf.0123456789ab.pieces:{journal}"
+
+    assert parse([line]).begun == {f"{path}.part": have}
 
 
 def test_a_disk_that_is_overfull_has_less_than_nothing() -> None:
@@ -30,7 +49,7 @@ def test_a_disk_that_is_overfull_has_less_than_nothing() -> None:
 
 
 def test_a_directory_that_is_absent_has_no_files() -> None:
-    assert Models.default() == Holdings({}, {}, None)
+    assert Models.default() == Holdings()
 
 
 def test_garbage_fails_this_host_only() -> None:

@@ -1,17 +1,21 @@
 """Model files: verified ones are kept whoever put them there, others fetched, leftovers removed."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from herd.core.fetching import Peers
+from herd.core.text import shell_quote
 from herd.core.transfers import File, Resolved
 from herd.operations import models
-from tests.core.samples import resolved
-from tests.operations.harness import Run, leaks, run
+from tests.core.samples import BUNDLE, layout, resolved
+from tests.operations.harness import Run, hidden, leaks, run
 
-DIRECTORY = "/Users/me/my stack/models"
+PLACE = layout("/Users/my self")
+DIRECTORY = PLACE.models
 SUMS = ("a" * 64, "b" * 64)
 MODEL = dataclasses.replace(
     resolved(), files=(File("m 1.gguf", 10, SUMS[0]), File("m 2.gguf", 20, SUMS[1]))
@@ -46,26 +50,40 @@ def fetched(
     sizes: dict[str, int],
     verified: dict[str, str] | None = None,
     wanted: Sequence[Resolved] = (MODEL,),
+    peers: Peers | None = None,
     **options: Any,
 ) -> Run:
     return run(
         models.fetched,
         models=list(wanted),
-        directory=DIRECTORY,
-        homebrew="/opt/homebrew",
-        connections=8,
+        layout=PLACE,
+        bundle=BUNDLE,
+        peers=hidden(peers),
         answers={"models": answer(sizes, verified)},
         **options,
     )
 
 
-def fetch(*numbers: int) -> str:
-    words = [
-        f"'{MODEL.files[n].path}' '{PARTS[n]}' {MODEL.files[n].size} {SUMS[n]} {URLS[n]}"
-        for n in numbers
-    ]
-    where = f"tiny '{DIRECTORY}/tiny-GGUF' /opt/homebrew fetched new 8"
-    return f"fetch {where} {' '.join(words)}"
+PROGRAM = [
+    f"mkdir -p {shell_quote(PLACE.root)} && rm -f {shell_quote(PLACE.fetcher + '.new')}"
+    f" && (umask 077 && : > {shell_quote(PLACE.fetcher + '.new')} )",
+    f"upload {PLACE.fetcher}.new",
+    f"chmod 644 {shell_quote(PLACE.fetcher + '.new')}"
+    f" && mv -f {shell_quote(PLACE.fetcher + '.new')} {shell_quote(PLACE.fetcher)}",
+]
+FETCH = f"{shell_quote(PLACE.proxy_python(BUNDLE))} -I {shell_quote(PLACE.fetcher)}"
+
+
+def said(found: Run) -> dict[str, Any]:
+    """What the fetcher is told."""
+    (text,) = found.stdin
+    told: dict[str, Any] = json.loads(text)
+    return told
+
+
+def asked_for(found: Run) -> dict[str, list[str]]:
+    """The files that the fetcher is told of, by model."""
+    return {m["name"]: [file["path"] for file in m["files"]] for m in said(found)["models"]}
 
 
 def test_nothing_is_sent_when_all_files_are_verified() -> None:
@@ -80,35 +98,59 @@ def test_what_one_step_saw_in_place_the_next_does_not_ask_for() -> None:
     assert fetched(WHOLE).asked == [f"models '{DIRECTORY}'"]
 
 
-def test_a_fresh_host_fetches_all_files_of_a_model_in_one_command() -> None:
+def test_a_fresh_host_fetches_all_files_with_one_command() -> None:
     found = fetched({})
 
-    assert found.sent == [fetch(0, 1)]
-    assert found.printed == found.sent
+    assert found.sent == [*PROGRAM, FETCH]
+    assert found.printed == [FETCH]
+    assert found.uploads[f"{PLACE.fetcher}.new"].startswith("PK")
+    assert said(found) == {
+        "connections": PLACE.settings.models_connections,
+        "again": False,
+        "origin": "fetched",
+        "token": TOKEN,
+        "peers": None,
+        "models": [
+            {
+                "name": "tiny",
+                "directory": f"{DIRECTORY}/tiny-GGUF",
+                "files": [
+                    {"path": file.path, "size": file.size, "sha256": file.sha256, "url": url}
+                    for file, url in zip(MODEL.files, URLS, strict=True)
+                ],
+            }
+        ],
+    }
 
 
 def test_files_without_a_receipt_are_hashed_by_the_same_command() -> None:
-    assert fetched(WHOLE).sent == [fetch(0, 1)]
+    assert asked_for(fetched(WHOLE)) == {"tiny": ["m 1.gguf", "m 2.gguf"]}
 
 
 def test_only_what_is_not_verified_is_looked_at() -> None:
     some = {"tiny-GGUF/m 1.gguf": SUMS[0]}
 
-    assert fetched({**WHOLE, "tiny-GGUF/m 2.gguf": 19}, some).sent == [fetch(1)]
+    assert asked_for(fetched({**WHOLE, "tiny-GGUF/m 2.gguf": 19}, some)) == {"tiny": ["m 2.gguf"]}
 
 
-def test_leftovers_go_after_everything_is_fetched() -> None:
+def test_leftovers_go_after_everything_is_fetched_with_what_vouched_for_them() -> None:
     cache = "tiny-GGUF/.cache/huggingface/download/x.incomplete"
     part = "tiny-GGUF/m 1.gguf.0123456789ab.part"
     found = fetched({part: 3, cache: 9})
 
-    assert found.sent == [fetch(0, 1), f"rm -f '{DIRECTORY}/{cache}' '{DIRECTORY}/{part}'"]
+    at = DIRECTORY
+    assert found.sent == [
+        *(*PROGRAM, FETCH),
+        f"rm -f '{at}/{cache}' '{at}/tiny-GGUF/.herd/{cache.partition('/')[2]}.receipt' "
+        f"'{at}/{part}' '{at}/tiny-GGUF/.herd/m 1.gguf.0123456789ab.pieces'",
+    ]
 
 
 def test_leftovers_alone_are_removed() -> None:
     sizes = {**WHOLE, f"tiny-GGUF/{PARTS[0]}": 3}
+    (sent,) = fetched(sizes, VERIFIED).sent
 
-    assert fetched(sizes, VERIFIED).sent == [f"rm -f '{DIRECTORY}/tiny-GGUF/{PARTS[0]}'"]
+    assert sent.startswith(f"rm -f '{DIRECTORY}/tiny-GGUF/{PARTS[0]}' ")
 
 
 def test_models_that_share_a_directory_spare_each_others_transfers() -> None:
@@ -116,35 +158,46 @@ def test_models_that_share_a_directory_spare_each_others_transfers() -> None:
     sizes = {**WHOLE, "tiny-GGUF/m 3.gguf": 30, f"tiny-GGUF/{PARTS[1]}": 5}
     del sizes["tiny-GGUF/m 2.gguf"]
     verified = {**VERIFIED, "tiny-GGUF/m 3.gguf": "c" * 64}
+    found = fetched(sizes, verified, [MODEL, other])
 
-    assert fetched(sizes, verified, [MODEL, other]).sent == [fetch(1)]
+    assert asked_for(found) == {"tiny": ["m 2.gguf"]}
+    assert found.sent == [*PROGRAM, FETCH]
 
 
-def test_each_model_is_fetched_by_a_command_of_its_own() -> None:
-    other = dataclasses.replace(MODEL, name="other", directory="other-GGUF")
+def test_a_file_of_two_models_is_fetched_once() -> None:
+    other = dataclasses.replace(MODEL, name="other", files=(MODEL.files[1], File("m 3.gguf", 3)))
 
-    sent = fetched({}, wanted=[MODEL, other]).sent
-    assert [command.split()[1] for command in sent] == ["tiny", "other"]
+    assert asked_for(fetched({}, wanted=[MODEL, other])) == {
+        "tiny": ["m 1.gguf", "m 2.gguf"],
+        "other": ["m 3.gguf"],
+    }
 
 
 def test_a_transfer_that_fails_fails_the_host_and_removes_nothing() -> None:
-    found = fetched({"tiny-GGUF/m 1.gguf.0123456789ab.part": 3}, fails=["fetch"])
+    found = fetched({"tiny-GGUF/m 1.gguf.0123456789ab.part": 3}, fails=[FETCH])
 
     assert found.failed
-    assert found.sent == [fetch(0, 1)]
+    assert found.sent == [*PROGRAM, FETCH]
 
 
-def test_the_token_goes_to_stdin_and_shows_nowhere() -> None:
-    found = fetched({})
+def test_token_and_key_go_to_stdin_and_show_nowhere() -> None:
+    key = "key-0123456789-of-this-run"
+    found = fetched({}, peers=Peers("mac", {"mac2": "http://10.0.0.2:3000"}, key))
 
-    assert found.stdin == [f'header = "Authorization: Bearer {TOKEN}"\n']
+    assert said(found)["token"] == TOKEN
+    assert said(found)["peers"] == {
+        "me": "mac",
+        "key": key,
+        "others": [{"name": "mac2", "url": "http://10.0.0.2:3000"}],
+    }
     assert leaks(found, TOKEN) == []
+    assert leaks(found, key) == []
 
 
-def test_without_a_token_stdin_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_token_it_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("herd.operations.models.token", lambda: None)
 
-    assert fetched({}).stdin == ["\n"]
+    assert said(fetched({}))["token"] is None
 
 
 # -- Models that are not declared
@@ -174,7 +227,7 @@ def test_told_so_what_a_deploy_fetched_goes_with_its_receipt() -> None:
 
     assert only(prune=True).sent == [
         f"rm -f '{old}/q/x.gguf' '{old}/.herd/q/x.gguf.receipt'"
-        f" && find '{old}' -type d -empty -delete"
+        f" && find '{old}' \\( -path '*/.herd/lock' -o -type d -empty \\) -delete"
     ]
 
 

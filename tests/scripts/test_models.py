@@ -145,7 +145,7 @@ def test_free_disk_is_that_of_the_directory_or_of_where_it_will_be(
 
 
 def vouch(models: Path, path: str, *, origin: str = "fetched") -> Stat:
-    """A receipt as fetch.sh writes it."""
+    """A receipt as the fetcher writes it."""
     top, _, below = path.partition("/")
     stat = (models / path).stat()
     mtime = f"{stat.st_mtime_ns // 10**9}.{stat.st_mtime_ns % 10**9:09}"

@@ -1,8 +1,8 @@
 """answers.sh and verify.sh against small servers in place of llama-swap and the proxy."""
 
 import json
-import re
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path

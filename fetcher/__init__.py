@@ -1,0 +1,37 @@
+"""The fetcher: fetches models' files, verifies them and puts them in place; runs on the Mac.
+
+A separate program, `PYTHON fetcher.pyz` inside an SSH session, with one JSON document on stdin
+(see `spec`): aiohttp, uvloop and the standard library; it imports nothing of the rest of the
+repository. Files come from the Hub or from other Macs, each byte once from the Hub where that can
+be, and no file gets its name before its SHA-256 is right. Lower modules may import upper ones.
+
+What is known, without I/O:
+
+- `errors`     what ends a model's way
+- `spec`       the document on stdin, with all its faults
+- `ranges`     which bytes are there
+- `turns`      who of several Macs fetches a file, from whom
+
+On disk:
+
+- `receipts`   what was verified, and who put it there
+- `pieces`     the unfinished file and its journal
+- `lock`       one run per directory at a time
+- `hashing`    SHA-256 in threads
+- `item`       one file on its way: its states, and the names beside its place
+- `place`      how a file gets its name: what is there, what was hashed, the switch
+
+On the network:
+
+- `wire`       bytes of an answer on their way to a file, and how that goes wrong
+- `hub`        one range of the Hub
+- `peers`      what other Macs have, and one range of one of them
+
+The program:
+
+- `progress`   lines for a person
+- `work`       one model of the run, and how far it is
+- `transfer`   which bytes are fetched next, from where, over which connection
+- `run`        the order of it all
+- `__main__`   stdin, signals, the exit code
+"""

@@ -1,0 +1,94 @@
+"""One range of a file of the Hub: redirects, the token, what its answers mean."""
+
+import time
+
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from yarl import URL
+
+from fetcher.errors import Failure
+from fetcher.spec import File
+from fetcher.wire import CONNECT_SECONDS, READ_BUFFER, Interrupted, Span, begins, read, seconds
+
+REDIRECTS = 10
+LONGEST_PAUSE = 600.0
+"""Seconds that a Retry-After may ask for: the Hub counts requests in windows of five minutes."""
+
+
+class NoRanges(Exception):
+    """The server sends the whole file, whatever part of it was asked for."""
+
+
+class Hub:
+    """The Hub over connections of our own; HTTPS_PROXY and its like are followed."""
+
+    def __init__(self, token: str | None, stall: float) -> None:
+        self._token = token
+        self._cool_until = 0.0
+        self._session = ClientSession(
+            connector=TCPConnector(limit=0),
+            timeout=ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=stall),
+            headers={"Accept-Encoding": "identity", "User-Agent": "llama-herd"},
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER,
+            trust_env=True,
+        )
+
+    async def __aenter__(self) -> "Hub":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._session.close()
+
+    @property
+    def cool(self) -> float:
+        """Seconds for which the Hub wants to be left alone, by all connections."""
+        return max(0.0, self._cool_until - time.monotonic())
+
+    def cool_down(self, pause: float) -> None:
+        self._cool_until = max(self._cool_until, time.monotonic() + pause)
+
+    async def fetch(self, file: File, span: Span) -> None:
+        """Fetches a span. Raises Interrupted and its like, NoRanges, or Failure for good."""
+        response = await self._answer(file, span)
+        try:
+            self._check(response, file, span)
+            await read(response, span)
+        finally:
+            # After the last byte the connection is free already; else nobody wants the rest.
+            response.close() if span.start < span.end else response.release()
+
+    async def _answer(self, file: File, span: Span) -> ClientResponse:
+        """Follows redirects by hand: the token is for the Hub alone, not where it leads to."""
+        home = url = URL(file.url, encoded=True)
+        for _ in range(REDIRECTS):
+            headers = {"Range": span.header}
+            if self._token and url.origin() == home.origin():
+                headers["Authorization"] = f"Bearer {self._token}"
+            response = await self._session.get(url, headers=headers, allow_redirects=False)
+            location = response.headers.get("Location")
+            if response.status not in (301, 302, 303, 307, 308) or not location:
+                return response
+            response.release()
+            url = url.join(URL(location, encoded=True))
+            if url.scheme not in ("http", "https"):
+                raise Interrupted("a redirect to no address of http")
+        raise Interrupted(f"more than {REDIRECTS} redirects")
+
+    def _check(self, response: ClientResponse, file: File, span: Span) -> None:
+        status = response.status
+        if status == 206 and begins(response, span):
+            return
+        if status == 200:
+            if (span.start, span.end) == (0, file.size):
+                return
+            raise NoRanges
+        match status:
+            case 401 | 403:
+                wants = "it wants a token with access (HF_TOKEN on the workstation)"
+                raise Failure(f"{file.path}: the Hub answers {status}: {wants}")
+            case 404:
+                raise Failure(f"{file.path}: the Hub answers 404 for {file.url}")
+            case 416:
+                raise Failure(f"{file.path}: the Hub has less than {file.size} bytes at {file.url}")
+        after = seconds(response, LONGEST_PAUSE)
+        raise Interrupted(f"HTTP {status}", status=status, after=after)

@@ -1,0 +1,186 @@
+"""Other Macs of the run: what each has, asked again and again, and one range of one of them.
+
+A Mac's proxy answers `GET /files` with {"data": [{"sha256", "size", "have"}]}, where all of a
+file says that it is verified, and serves it at /files/SHA256. The proxies' certificates are
+self-signed, so they are not verified: what comes is gated by its SHA-256, and the key that they
+see lives for a day and opens nothing but files.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import ClientSession, ClientTimeout, TCPConnector
+
+from fetcher.spec import File, Fleet, Patience
+from fetcher.turns import Host, Told
+from fetcher.wire import (
+    CONNECT_SECONDS,
+    NETWORK,
+    READ_BUFFER,
+    Interrupted,
+    Span,
+    begins,
+    read,
+    seconds,
+)
+
+ANSWER_SECONDS = 3.0
+"""For a list of files, which comes from the same network."""
+
+LARGEST_LIST = 4 << 20
+MISSES = 3
+"""Polls without an answer after which a Mac is gone; tries without a byte, for one of its files."""
+
+
+class Peer:
+    """Another Mac, and how we get on with it."""
+
+    def __init__(self, name: str, url: str) -> None:
+        self.host = Host(name)
+        self.url = url
+        self.busy = 0  # connections
+        self.misses = 0
+        self.asked = 0.0  # when the question was sent that it answered last
+        self.failed: dict[str, int] = {}  # tries in a row, by SHA-256
+        self.rests: dict[str, float] = {}  # until when nothing is fetched, by SHA-256
+
+    def take(self, data: Any, now: float) -> None:
+        """Keeps a new list. Raises ValueError, TypeError or KeyError when it is none."""
+        host, new = self.host, not self.host.alive
+        told = {str(e["sha256"]): (int(e["have"]), int(e["size"])) for e in data["data"]}
+        if new:
+            host.since = host.sign = now
+        files = {}
+        for sha256, (have, size) in told.items():
+            before = None if new else host.files.get(sha256)
+            grew = not new and (before is None or have > before.have)
+            if grew:
+                host.sign = now
+            grown = now if grew or before is None else before.grown
+            proven = grew or (before is not None and before.proven)
+            files[sha256] = Told(have, size, grown, proven)
+        host.files, host.alive, self.misses = files, True, 0
+
+    def miss(self, *, gone: bool) -> None:
+        """Notes that there was no answer, or one that will not change soon."""
+        self.misses += 1
+        if gone or self.misses >= MISSES:
+            self.host.alive = False
+
+
+class Peers:
+    """All others; none of them is ever waited for that does not answer."""
+
+    def __init__(self, fleet: Fleet | None, patience: Patience, wake: Callable[[], None]) -> None:
+        self._patience, self._wake = patience, wake
+        self.me = fleet.me if fleet else ""
+        self.all = {name: Peer(name, url) for name, url in fleet.others.items()} if fleet else {}
+        self.hosts = {name: peer.host for name, peer in self.all.items()}
+        self.needed = True
+        self._asking: list[asyncio.Task[None]] = []
+        self._poke = asyncio.Event()
+        self._session = ClientSession(
+            connector=TCPConnector(limit=0, ssl=False),
+            timeout=ClientTimeout(
+                total=None, sock_connect=CONNECT_SECONDS, sock_read=patience.stall
+            ),
+            headers={
+                "Accept-Encoding": "identity",
+                **({"Authorization": f"Bearer {fleet.key}"} if fleet else {}),
+            },
+            auto_decompress=False,
+            read_bufsize=READ_BUFFER,
+        )
+
+    async def __aenter__(self) -> "Peers":
+        """Asks all once, before anything is decided."""
+        await asyncio.gather(*(self._ask(peer) for peer in self.all.values()))
+        self._asking = [asyncio.create_task(self._ask_often(p)) for p in self.all.values()]
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for task in self._asking:
+            task.cancel()
+        await asyncio.gather(*self._asking, return_exceptions=True)
+        await self._session.close()
+
+    def ask_now(self) -> None:
+        """Does not wait for the next poll."""
+        self._poke.set()
+        self._poke = asyncio.Event()
+
+    def asked_since(self, moment: float) -> bool:
+        """Whether all that are there answered a question of after this moment."""
+        return all(p.asked > moment for p in self.all.values() if p.host.alive)
+
+    def out(self, file: File) -> frozenset[str]:
+        """Those that failed to give a file, for now."""
+        now = time.monotonic()
+        return frozenset(
+            name
+            for name, peer in self.all.items()
+            if peer.failed.get(file.sha256, 0) >= MISSES and peer.rests[file.sha256] > now
+        )
+
+    async def fetch(self, peer: Peer, file: File, span: Span) -> None:
+        """Fetches a span; what goes wrong makes this Mac rest, for this file."""
+        peer.busy += 1
+        before = span.start
+        try:
+            async with self._session.get(
+                f"{peer.url}/files/{file.sha256}",
+                headers={"Range": span.header},
+                allow_redirects=False,
+            ) as response:
+                if response.status != 206 or not begins(response, span):
+                    after = seconds(response, self._patience.stall)
+                    raise Interrupted("", status=response.status, after=after)
+                await read(response, span)
+            peer.failed.pop(file.sha256, None)
+        except NETWORK as error:
+            self._failed(peer, file, error, progress=span.start > before)
+        finally:
+            peer.busy -= 1
+
+    def _failed(self, peer: Peer, file: File, error: Exception, *, progress: bool) -> None:
+        status, after = (error.status, error.after) if isinstance(error, Interrupted) else (0, 0.0)
+        tries = 1 if progress else peer.failed.get(file.sha256, 0) + 1
+        if 400 <= status < 500 and status != 429:
+            tries = MISSES
+        peer.failed[file.sha256] = tries
+        pause = self._patience.stall if tries >= MISSES else max(after, self._patience.pause)
+        peer.rests[file.sha256] = time.monotonic() + pause
+
+    async def _ask_often(self, peer: Peer) -> None:
+        patience = self._patience
+        while True:
+            if peer.host.alive:
+                pause = patience.poll if self.needed else patience.retry
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._poke.wait(), pause)
+            else:
+                await asyncio.sleep(patience.retry)
+            await self._ask(peer)
+            self._wake()
+
+    async def _ask(self, peer: Peer) -> None:
+        asked = time.monotonic()
+        try:
+            url, limit = f"{peer.url}/files", ClientTimeout(total=ANSWER_SECONDS)
+            async with self._session.get(url, allow_redirects=False, timeout=limit) as response:
+                if response.status != 200:
+                    peer.miss(gone=response.status in (401, 403, 404))
+                    return
+                text = b""
+                async for data in response.content.iter_any():
+                    text += data
+                    if len(text) > LARGEST_LIST:
+                        raise ValueError("no list of files is so long")
+            peer.take(json.loads(text), time.monotonic())
+            peer.asked = asked
+        except (*NETWORK, ValueError, TypeError, KeyError):
+            peer.miss(gone=False)

@@ -1,0 +1,91 @@
+"""Bytes of an answer on their way to a file, and how that goes wrong."""
+
+import os
+import socket
+from collections.abc import Callable
+
+from aiohttp import (
+    ClientConnectorCertificateError,
+    ClientConnectorError,
+    ClientError,
+    ClientPayloadError,
+    ClientResponse,
+)
+
+READ_BUFFER = 1 << 20
+"""Bytes of an answer that may wait in memory, for each connection."""
+
+CONNECT_SECONDS = 30.0
+
+
+class Interrupted(Exception):
+    """A piece did not come whole, and may another time; `after` is the server's Retry-After."""
+
+    def __init__(self, why: str, *, status: int = 0, after: float = 0.0) -> None:
+        super().__init__(why)
+        self.status, self.after = status, after
+
+
+class Span:
+    """The bytes [start, end) of a file that one connection fetches; start moves on."""
+
+    def __init__(self, start: int, end: int, write: Callable[[int, bytes], None]) -> None:
+        self.start, self.end, self._write = start, end, write
+
+    @property
+    def header(self) -> str:
+        return f"bytes={self.start}-{self.end - 1}"
+
+    def take(self, data: bytes) -> None:
+        """Writes what comes next, and nothing beyond the end."""
+        if len(data) > self.end - self.start:
+            data = data[: self.end - self.start]
+        self._write(self.start, data)
+        self.start += len(data)
+
+
+async def read(response: ClientResponse, span: Span) -> None:
+    """Reads an answer's body to the end of the span. Raises Interrupted when there is no more."""
+    content = response.content
+    while span.start < span.end:
+        # As it came, where read() would join what has come.
+        data, _ = await content.readchunk()
+        if data:
+            span.take(data)
+        elif content.at_eof():
+            raise Interrupted("the connection ended early")
+
+
+def begins(response: ClientResponse, span: Span) -> bool:
+    """Whether a 206 has what was asked for; what else a server sends would be written as that."""
+    told = response.headers.get("Content-Range", "")
+    return told.startswith(f"bytes {span.start}-")
+
+
+def seconds(response: ClientResponse, most: float) -> float:
+    """Retry-After, if it is a number of seconds."""
+    told = response.headers.get("Retry-After", "")
+    return min(float(told), most) if told.isascii() and told.isdecimal() else 0.0
+
+
+def interrupted(error: Exception, stall: float) -> Interrupted:
+    """An error of the network in a person's words; its own may name an address with a signature."""
+    match error:
+        case Interrupted():
+            return error
+        case TimeoutError():
+            return Interrupted(f"no byte in {stall:g} s")
+        case ClientConnectorCertificateError():
+            return Interrupted("cannot connect: its certificate is not trusted")
+        case ClientConnectorError(os_error=socket.gaierror()):
+            return Interrupted("cannot connect: no such host")
+        case ClientConnectorError(os_error=OSError(errno=int(number))):
+            # Its own text has the address instead of the reason.
+            return Interrupted(f"cannot connect: {os.strerror(number)}")
+        case ClientPayloadError() | ConnectionError():
+            return Interrupted("the connection ended early")
+    return Interrupted(type(error).__name__)
+
+
+NETWORK = (ClientError, TimeoutError, OSError, Interrupted)
+"""What may go wrong on the way."""

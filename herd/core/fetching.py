@@ -1,0 +1,91 @@
+"""What the fetcher on a Mac is told: which files it shall have, and where it may get them."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from herd.core.secrets import SecretInput
+from herd.core.transfers import FETCHED, File, Resolved
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Other Macs of a site that may have what one lacks: their proxies' URLs by name.
+
+    `key` opens the files there; `me` is the name of the one who asks, as the others know it.
+    """
+
+    me: str
+    others: Mapping[str, str]
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Some files of one model."""
+
+    model: Resolved
+    files: tuple[File, ...]
+
+
+def distinct(wanted: Iterable[Wanted]) -> list[Wanted]:
+    """The same without files that are named twice, as by two models of one directory."""
+    seen = set[str]()
+    found = []
+    for each in wanted:
+        files = tuple(file for file in each.files if each.model.path(file) not in seen)
+        seen |= {each.model.path(file) for file in files}
+        if files:
+            found.append(Wanted(each.model, files))
+    return found
+
+
+def job(
+    wanted: Iterable[Wanted],
+    *,
+    directory: str,
+    connections: int,
+    token: str | None,
+    peers: Peers | None = None,
+    origin: str = FETCHED,
+    again: bool = False,
+) -> SecretInput:
+    """The fetcher's standard input (fetcher/job.py): secrets must not be in a command line.
+
+    `directory` is that of all models; `again` hashes what has a receipt, too.
+    """
+    urls = sorted(peers.others.items()) if peers else []
+    others = [{"name": name, "url": url} for name, url in urls]
+    said: dict[str, Any] = {
+        "connections": connections,
+        "again": again,
+        "origin": origin,
+        "token": token,
+        "peers": {"me": peers.me, "key": peers.key, "others": others} if peers else None,
+        "models": [
+            {
+                "name": each.model.name,
+                "directory": f"{directory}/{each.model.directory}",
+                "files": [
+                    {"path": f.path, "size": f.size, "sha256": f.sha256, "url": each.model.url(f)}
+                    for f in each.files
+                ],
+            }
+            for each in distinct(wanted)
+        ],
+    }
+    return SecretInput(json.dumps(said))
+
+
+def grant(key: str, expires: datetime) -> str:
+    """The proxy's second list of keys (docs/proxy.md): one that opens verified files only."""
+    entry = {
+        "name": "peers",
+        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "scopes": ["files"],
+        "expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return json.dumps({"apiKeys": [entry]}, indent=2) + "\n"

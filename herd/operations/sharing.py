@@ -1,0 +1,60 @@
+"""Verified models for the other Macs of a site: the proxy serves them to who has this run's key."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import QuoteString, StringCommand
+
+from herd.core.bundle import Bundle
+from herd.core.endpoints import local_proxy
+from herd.core.fetching import grant
+from herd.core.jobs import PROXY
+from herd.core.layout import Layout
+from herd.core.transfers import Resolved
+from herd.operations.commands import Commands, operation
+from herd.operations.files import write
+from herd.operations.models import seen_lacking
+from herd.operations.stack import keep_job, strays_of
+
+_LIFE = timedelta(days=1)
+
+
+@operation()
+def opened(
+    layout: Layout,
+    bundle: Bundle,
+    *,
+    uid: int,
+    key: Any,
+    site: Mapping[str, Sequence[Resolved]],
+) -> Commands:
+    """
+    While a Mac of the site lacks files: let those with this run's key read what is verified here.
+
+    + layout: where the stack lives, and its settings
+    + bundle: the proxy's code
+    + uid: whose job the proxy is
+    + key: this run's, in a HiddenValue; its hash goes to the Mac, and counts for a day
+    + site: the models of each Mac that shares with this one, by name
+    """
+    failed = {other.name for other in host.state.failed_hosts}
+    if not seen_lacking({name: models for name, models in site.items() if name not in failed}):
+        host.noop("no Mac of this site lacks files")
+        return
+    expires = datetime.now(UTC) + _LIFE
+    yield from write(layout.peers, grant(key.unmask(), expires), "600")
+    # The services come after the models; but who fetches wants somebody to ask.
+    if layout.settings.launchd_autostart != "background":
+        return
+    if strays_of(layout, bundle, uid):
+        host.log("it serves no files to other Macs before the stack runs under launchd")
+        return
+    yield from keep_job(layout, bundle, PROXY, uid)
+    # Who asks before it listens takes it for a Mac that is not there. If it never does, so be it.
+    yield StringCommand(
+        "curl -sk -o /dev/null --max-time 5 --retry 15 --retry-delay 1 --retry-connrefused",
+        QuoteString(f"{local_proxy(layout.settings)}/healthz"),
+        "|| :",
+    )

@@ -1,0 +1,1 @@
+"""What a person does with a herd between deploys; most verbs take the chosen hosts, connected."""

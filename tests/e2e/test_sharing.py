@@ -1,0 +1,137 @@
+"""A fleet fetches each file from the Hub once, and its Macs from each other."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.reciter import write_model
+from tests.e2e.fleet import SENTENCE, Fleet, Run, plain
+
+FETCH = "Models | Fetch the models' files"
+OPEN = "Models | Let the Macs of this site fetch from here"
+BIG = "lab/big-GGUF"
+MIB = 1 << 20
+MACS = ("mac1", "mac2", "mac3", "mac4")
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path_factory.mktemp("lab"), *MACS)
+    write_model(fleet.lab.hub_root / BIG, "big", pad_bytes=6 * MIB)
+    yield fleet
+    fleet.stop()
+
+
+def everybody(**model: Any) -> dict[str, dict[str, Any]]:
+    """The same further model for each Mac."""
+    return {name: {"models": model} for name in MACS}
+
+
+def splits(fleet: Fleet, repo: str) -> list[Path]:
+    return sorted((fleet.lab.hub_root / repo).glob("*.gguf"))
+
+
+def size(fleet: Fleet, *repos: str) -> int:
+    return sum(path.stat().st_size for repo in repos for path in splits(fleet, repo))
+
+
+def is_exact(fleet: Fleet, name: str, repo: str) -> bool:
+    """Whether a Mac has a repository's splits, byte for byte."""
+    directory = fleet[name].home / "llama-swap/models" / repo.rpartition("/")[2]
+    return all(
+        hashlib.sha256((directory / path.name).read_bytes()).digest()
+        == hashlib.sha256(path.read_bytes()).digest()
+        for path in splits(fleet, repo)
+    )
+
+
+def deploy(fleet: Fleet, *options: str, **data: Any) -> Run:
+    fleet.hub("reset")
+    run = fleet.deploy(*options, **data)
+    assert run.code == 0, run.err
+    return run
+
+
+BIG_MODEL = {"big": {"repo": BIG, "ctx_size": 256}}
+
+
+def test_four_macs_fetch_a_model_from_the_hub_once(fleet: Fleet) -> None:
+    run = deploy(fleet, **everybody(**BIG_MODEL))
+
+    wanted = size(fleet, BIG, "lab/recite-GGUF")
+    assert wanted <= fleet.hub()["bytes"] <= 1.05 * wanted
+    assert {name for name in MACS if is_exact(fleet, name, BIG)} == set(MACS)
+    assert "from the Hub" in plain(run.err + run.out)
+    for name in MACS:
+        assert fleet.says(name, model="big") == SENTENCE
+        (grant,) = [fleet[name].home / "llama-swap/peers.json"]
+        assert grant.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_run_opens_nothing_and_changes_nothing(fleet: Fleet) -> None:
+    run = deploy(fleet, **everybody(**BIG_MODEL))
+
+    assert {name: run.changed(name) for name in MACS if run.changed(name)} == {}
+    assert fleet.hub()["bytes"] == 0
+
+
+def test_a_mac_that_lost_its_files_gets_them_from_the_others(fleet: Fleet) -> None:
+    directory = fleet["mac3"].home / "llama-swap/models/big-GGUF"
+    for path in directory.glob("*.gguf"):
+        path.unlink()
+    run = deploy(fleet, **everybody(**BIG_MODEL))
+
+    assert fleet.hub()["bytes"] == 0
+    assert is_exact(fleet, "mac3", BIG)
+    assert FETCH in run.changed("mac3")
+    assert {OPEN} == run.changed("mac1") & {OPEN, FETCH}
+
+
+def test_a_mac_of_another_site_asks_the_hub(fleet: Fleet) -> None:
+    directory = fleet["mac4"].home / "llama-swap/models/big-GGUF"
+    for path in directory.glob("*.gguf"):
+        path.unlink()
+    data = everybody(**BIG_MODEL)
+    data["mac4"]["site"] = "london"
+    run = deploy(fleet, **data)
+
+    assert fleet.hub()["bytes"] == size(fleet, BIG)
+    assert is_exact(fleet, "mac4", BIG)
+    assert OPEN not in run.changed("mac1")
+
+
+def test_a_mac_alone_in_its_run_asks_nobody_else(fleet: Fleet) -> None:
+    directory = fleet["mac2"].home / "llama-swap/models/big-GGUF"
+    lost = next(directory.glob("*00002*.gguf"))
+    lost.unlink()
+    fleet["mac1"].clear_log()
+    run = deploy(fleet, "--limit", "mac2", **everybody(**BIG_MODEL))
+
+    assert fleet.hub()["bytes"] == (fleet.lab.hub_root / BIG / lost.name).stat().st_size
+    assert OPEN not in run.changed("mac2")
+    assert is_exact(fleet, "mac2", BIG)
+
+
+def test_a_new_version_reaches_all_of_them_by_one_copy(fleet: Fleet) -> None:
+    write_model(fleet.lab.hub_root / BIG, "big", pad_bytes=7 * MIB)
+    inventory = fleet.inventory(**everybody(**BIG_MODEL))
+    assert fleet.lock(inventory, "big").code == 0
+    deploy(fleet, **everybody(**BIG_MODEL))
+
+    assert size(fleet, BIG) <= fleet.hub()["bytes"] <= 1.05 * size(fleet, BIG)
+    assert {name for name in MACS if is_exact(fleet, name, BIG)} == set(MACS)
+    assert fleet.says("mac2", model="big") == SENTENCE
+
+
+@pytest.mark.soak
+def test_three_hundred_megabytes_leave_the_hub_once(fleet: Fleet) -> None:
+    repo = "lab/huge-GGUF"
+    write_model(fleet.lab.hub_root / repo, "huge", pad_bytes=300 * MIB)
+    assert size(fleet, repo) > 290 * MIB
+    deploy(fleet, **everybody(huge={"repo": repo, "ctx_size": 256}))
+
+    assert size(fleet, repo) <= fleet.hub()["bytes"] <= 1.05 * size(fleet, repo)
+    assert {name for name in MACS if is_exact(fleet, name, repo)} == set(MACS)
