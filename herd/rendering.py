@@ -64,7 +64,6 @@ class Rendering:
 
     hosts: Sequence[Rendered]
     problems: Sequence[Problem]
-    facts: Facts
     data: dict[str, Host] = field(default_factory=dict, repr=False)
 
 
@@ -95,7 +94,7 @@ def render(hosts: Iterable[Host], inventory: str) -> Rendering:
         facts, fix = Facts(), "run `make facts`, or take the one before from git."
         problems.append(Problem(str(beside(inventory)), f"It {error}.", fix, "facts"))
     rendered = [_host(host, wanted, facts) for host in hosts if host.name in wanted.settings]
-    return Rendering(rendered, problems, facts, {host.name: host for host in hosts})
+    return Rendering(rendered, problems, {host.name: host for host in hosts})
 
 
 def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
