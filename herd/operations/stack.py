@@ -127,30 +127,24 @@ def _is_window(main: Job | None, layout: Layout, bundle: Bundle, uid: int) -> bo
 
 
 def _window(layout: Layout, bundle: Bundle, uid: int) -> dict[str, Any]:
-    everything = {
-        f"{name}: {key}": value
-        for name in JOBS
-        for key, value in _depends_on(layout, bundle, name).items()
-    }
-    # What the window runs has its arguments from there.
-    everything["start.command"] = render.start_command(layout, bundle, uid)
-    return jobs.window(layout, depends_on=everything)
+    return jobs.window(
+        layout,
+        depends_on={name: _depends_on(layout, bundle, name) for name in JOBS},
+        start_command=render.start_command(layout, bundle, uid),
+    )
 
 
 def _depends_on(layout: Layout, bundle: Bundle, name: str) -> dict[str, str]:
-    """What a job runs and reads at its start, beyond its definition."""
-    settings = layout.settings
     linked = host.get_fact(
         Linked,
-        homebrew_prefix=settings.homebrew_prefix,
+        homebrew_prefix=layout.settings.homebrew_prefix,
         programs=jobs.programs(layout)[name],
     )
-    if name == PROXY:
-        return {**linked, "release": bundle.release, "lock": bundle.lock}
-    if settings.llama_swap_watch_config:
-        return dict(linked)
-    (config,) = host.get_fact(State, paths=[layout.config])
-    return {**linked, "config.yaml": config.sha256}
+    config = ""
+    if name == LLAMA_SWAP and not layout.settings.llama_swap_watch_config:
+        (entry,) = host.get_fact(State, paths=[layout.config])
+        config = entry.sha256
+    return jobs.depends_on(layout, name, bundle=bundle, linked=linked, config=config)
 
 
 def _console(layout: Layout) -> bool:
