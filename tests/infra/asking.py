@@ -11,6 +11,8 @@ from typing import Any
 from herd.chat import connect
 from tests.infra.mac import Mac
 
+# Seconds for an answer that needs no model, and between the pieces of one that does.
+PATIENCE, BETWEEN = 10, 120
 PROMPT = "Count from one to fifty, in words."
 TOKENS = 64
 
@@ -52,14 +54,17 @@ def models(mac: Mac, key: str) -> set[str]:
 
 def warm(mac: Mac, key: str, model: str) -> tuple[int, str]:
     """One token, so that the model is loaded; HTTP code and text."""
-    return _answer(mac, "POST", "/v1/chat/completions", key, _completion(model, 1, stream=False))
+    body = _completion(model, 1, stream=False)
+    patience = mac.settings.llama_swap_health_timeout + BETWEEN
+    return _answer(mac, "POST", "/v1/chat/completions", key, body, patience)
 
 
 def stream(mac: Mac, key: str, model: str) -> Stream:
     """A streamed completion. Raises ValueError for what is none."""
     with closing(connect(mac.url, mac.shown_certificate)) as connection:
         begin = time.perf_counter()
-        _send(connection, "POST", "/v1/chat/completions", key, _completion(model, TOKENS))
+        body = _completion(model, TOKENS)
+        _send(connection, "POST", "/v1/chat/completions", key, body, BETWEEN)
         response = connection.getresponse()
         if response.status != 200:
             raise ValueError(f"HTTP {response.status}: {_words(response.read(2000))}")
@@ -79,16 +84,31 @@ def stream(mac: Mac, key: str, model: str) -> Stream:
     return Stream(first, last, tokens, generation)
 
 
-def _answer(mac: Mac, method: str, path: str, key: str | None, body: Any = None) -> tuple[int, str]:
+def _answer(
+    mac: Mac,
+    method: str,
+    path: str,
+    key: str | None,
+    body: Any = None,
+    patience: float = PATIENCE,
+) -> tuple[int, str]:
     with closing(connect(mac.url, mac.shown_certificate)) as connection:
-        _send(connection, method, path, key, body)
+        _send(connection, method, path, key, body, patience)
         response = connection.getresponse()
         return response.status, _words(response.read(1 << 20))
 
 
 def _send(
-    connection: http.client.HTTPConnection, method: str, path: str, key: str | None, body: Any
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    key: str | None,
+    body: Any,
+    patience: float,
 ) -> None:
+    connection.timeout = patience
+    if connection.sock:  # TLS has its own already
+        connection.sock.settimeout(patience)
     headers = {"Content-Type": "application/json"}
     if key is not None:
         headers["Authorization"] = f"Bearer {key}"

@@ -6,15 +6,17 @@ replaces sockets and threads of the whole process, which other tests of a sessio
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from tests.infra.declared import File, Job
     from tests.infra.mac import Fleet, Mac
 
-FLEET = pytest.StashKey["Fleet"]()
+FLEET: pytest.StashKey[Fleet] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,7 +43,12 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 def pytest_configure(config: pytest.Config) -> None:
     if not (inventory := config.getoption("--inventory", None)):
         return
-    import pyinfra_cli  # noqa: F401, I001 (gevent's patches must come before what uses them)
+    if config.option.tbstyle == "auto":
+        config.option.tbstyle = "short"  # the long one shows arguments, of which one is a key
+    with warnings.catch_warnings():
+        # Plugins of pytest have taken the ssl of before; it is theirs, and nothing here is.
+        warnings.filterwarnings("ignore", "Monkey-patching ssl")
+        import pyinfra_cli  # noqa: F401 (gevent's patches, before what is to use them)
 
     from herd.core.problems import SettingsError
     from herd.remote import RemoteError
@@ -71,12 +78,28 @@ def _of_host(name: str, record_property: Callable[[str, object], None]) -> None:
     record_property("host", name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mac(name: str, reached: dict[str, Mac]) -> Mac:
     """A Mac that answers."""
     if name not in reached:
         pytest.skip(f"{name} cannot be reached")
     return reached[name]
+
+
+@pytest.fixture(scope="session")
+def jobs(mac: Mac) -> list[Job]:
+    """The launchd jobs that it should have."""
+    from tests.infra.declared import jobs_of
+
+    return jobs_of(mac)
+
+
+@pytest.fixture(scope="session")
+def files(mac: Mac, jobs: list[Job]) -> list[File]:
+    """The files that it should have."""
+    from tests.infra.declared import files_of
+
+    return list(files_of(mac, jobs))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 Composed of the very functions that a deploy writes them with.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,7 @@ class Job:
     running: bool
 
 
-def files(mac: Mac) -> Iterator[File]:
+def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[File]:
     """Every file whose content a deploy decides, but for the proxy's code and the models."""
     layout = mac.layout
     flags = mac.ask(KnownFlags, program=layout.brew("llama-server")) or llama_server.CURRENT
@@ -54,7 +54,7 @@ def files(mac: Mac) -> Iterator[File]:
     if mac.certificate:
         yield File(layout.tls_certificate, mac.certificate.certificate, "644")
         yield File(layout.tls_key, mac.certificate.key, "600", secret=True)
-    for job in jobs_of(mac):
+    for job in jobs:
         yield File(job.path, render.plist(job.definition), "644")
 
 

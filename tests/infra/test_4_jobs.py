@@ -7,16 +7,16 @@ from herd.core.launchd import Job as Loaded
 from herd.core.problems import Problem
 from herd.core.text import xml_quote
 from herd.facts.launchd import Installed
-from tests.infra.declared import Job, jobs_of
+from tests.infra.declared import Job
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
 DEPLOY = "deploy again: it loads the declared one."
 
 
-def test_jobs_are_loaded_and_run(mac: Mac, found: Callable[[str], None]) -> None:
+def test_jobs_are_loaded_and_run(mac: Mac, jobs: list[Job], found: Callable[[str], None]) -> None:
     problems, told = [], []
-    for job in jobs_of(mac):
+    for job in jobs:
         where, loaded = f"{mac.name}: job {job.label}", mac.loaded(job.name)
         if loaded is None:
             if mac.identity.console or mac.settings.launchd_autostart != "off":
@@ -32,9 +32,9 @@ def test_jobs_are_loaded_and_run(mac: Mac, found: Callable[[str], None]) -> None
     found(", ".join(told))
 
 
-def test_jobs_have_the_declared_definition(mac: Mac) -> None:
+def test_jobs_have_the_declared_definition(mac: Mac, jobs: list[Job]) -> None:
     problems = []
-    for job in jobs_of(mac):
+    for job in jobs:
         loaded = mac.loaded(job.name)
         if loaded and not loaded.runs_definition(job.definition, job.path):
             what = "\n".join(["launchd has loaded another one.", *_differences(job, loaded)])
@@ -58,8 +58,8 @@ def _differences(job: Job, loaded: Loaded) -> Iterator[str]:
         yield "what it depends on has changed since, as a package's version"
 
 
-def test_there_is_no_other_job_of_this_stack(mac: Mac) -> None:
-    wanted = {job.label for job in jobs_of(mac)}
+def test_there_is_no_other_job_of_this_stack(mac: Mac, jobs: list[Job]) -> None:
+    wanted = {job.label for job in jobs}
     texts = [f"<string>{xml_quote(mac.layout.root)}/"]
     refuse(
         [

@@ -10,7 +10,7 @@ from herd.core.problems import Problem
 from herd.facts.models import Models
 from herd.facts.proxy import KeyMarks, Releases
 from herd.keys import difference
-from tests.infra.declared import File, directories, files, secrets
+from tests.infra.declared import File, directories, secrets
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
@@ -18,11 +18,12 @@ DEPLOY = "deploy again: it writes what was declared."
 LINES = 20
 
 
-def test_files_hold_what_was_declared(mac: Mac, found: Callable[[str], None]) -> None:
-    problems, number = [], 0
-    for file in files(mac):
+def test_files_hold_what_was_declared(
+    mac: Mac, files: list[File], found: Callable[[str], None]
+) -> None:
+    problems = []
+    for file in files:
         there = mac.host.file(file.path)
-        number += 1
         if not there.is_file or there.is_symlink:
             problems.append(Problem(f"{mac.name}: {file.path}", "There is no such file.", DEPLOY))
         elif (content := there.content_string) != file.content:
@@ -34,7 +35,7 @@ def test_files_hold_what_was_declared(mac: Mac, found: Callable[[str], None]) ->
                 what = "It is there, though no certificate is declared."
                 problems.append(Problem(f"{mac.name}: {path}", what, DEPLOY))
     refuse(problems)
-    found(f"{number} files")
+    found(f"{len(files)} files")
 
 
 def _difference(file: File, content: str) -> str:
@@ -58,9 +59,9 @@ def _hidden(mac: Mac, file: File) -> str:
     return f"It holds something else{f'; a deploy changes {whose}' if whose else ''}."
 
 
-def test_files_have_their_modes_and_owners(mac: Mac) -> None:
+def test_files_have_their_modes_and_owners(mac: Mac, files: list[File]) -> None:
     problems = []
-    for file in files(mac):
+    for file in files:
         there = mac.host.file(file.path)
         if not there.is_file:
             continue  # that is told already
@@ -95,7 +96,7 @@ def test_logs_and_books_are_for_their_owner_only(mac: Mac) -> None:
         problems += _wrong_owner(mac, path)
         if (mode := there.mode) & 0o077:
             what = f"Others can read it: mode {mode:o}. It can tell what people ask."
-            problems.append(Problem(f"{mac.name}: {path}", what, f"`chmod 600 {path}` there."))
+            problems.append(Problem(f"{mac.name}: {path}", what, DEPLOY))
     refuse(problems)
 
 
