@@ -72,13 +72,14 @@ def _content(path: Callable[[Mac], Path], change: Callable[[str], str], mac: Mac
 @contextmanager
 def _gone(path: Callable[[Mac], Path], mac: Mac) -> Iterator[Path]:
     """Set aside, so that a file that comes back is the very same."""
-    aside = path(mac).with_name(f".aside-{path(mac).name}")
-    path(mac).rename(aside)
+    there = path(mac)
+    aside = there.with_name(f".aside-{there.name}")
+    there.rename(aside)
     try:
         yield aside
     finally:
-        path(mac).unlink(missing_ok=True)
-        aside.rename(path(mac))
+        there.unlink(missing_ok=True)
+        aside.rename(there)
 
 
 @contextmanager

@@ -10,7 +10,9 @@ from herd.core.problems import Problem, count, report
 def refuse(problems: Sequence[Problem]) -> None:
     """Fail a check with all its problems, each with its fix, if there is any."""
     if problems:
-        pytest.fail(report(f"{count(problems)}.", problems), pytrace=False)
+        text = report(f"{count(problems)}.", problems)
+        # The problem says what of an exception is worth knowing.
+        raise pytest.fail.Exception(text, pytrace=False) from None
 
 
 def found_by_host(
