@@ -1,10 +1,14 @@
 """`make verify`: a deployed Mac passes, and what is broken is named by the check that is for it."""
 
 import os
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as xml
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -204,3 +208,63 @@ def test_https_passes_and_a_key_that_others_can_read_is_named(
     assert "a_completion_streams" in good.outcomes["mac1"]["passed"]
     assert bad.failed() == {"files_have_their_modes_and_owners"}
     assert "tls-key.pem\n    Its mode is 644" in bad.told["files_have_their_modes_and_owners"]
+
+
+# -- From a machine that is not the Mac
+
+
+def own_address() -> str | None:
+    """An address of this machine in its network, if it is in one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        return str(probe.getsockname()[0])
+    return None
+
+
+@pytest.fixture
+def outside(deployed: Fleet) -> Iterator[Path]:
+    """An inventory that has the Mac by an address of the network, where its sshd is let in."""
+    address = own_address()
+    if address is None or address.startswith("127."):
+        pytest.skip("this machine is in no network")
+    port = deployed["mac1"].ssh_port
+    known = deployed.lab.directory / "known_hosts_outside"
+    before = (deployed.lab.directory / "known_hosts").read_text()
+    known.write_text(before.replace("[127.0.0.1]", f"[{address}]"))
+
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection(("127.0.0.1", port)) as there:
+                back = threading.Thread(target=pump, args=(there, self.request), daemon=True)
+                back.start()
+                pump(self.request, there)
+                back.join(5)
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = True
+        daemon_threads = True
+
+    with Server((address, port), Forward) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield deployed.inventory(mac1={"ssh_hostname": address, "ssh_known_hosts_file": str(known)})
+        server.shutdown()
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.soak
+def test_from_outside_only_the_proxy_can_be_reached(deployed: Fleet, outside: Path) -> None:
+    good = verify(deployed, inventory=outside)
+    breakage = FAST["llama-swap open to the network"]
+    with breakage.breaks(deployed["mac1"]):
+        bad = verify(deployed, inventory=outside)
+
+    assert good.failed() == good.skipped() == set(), good.out
+    check = "llama_swap_cannot_be_reached_from_here"
+    assert bad.failed() == {check, breakage.check} | breakage.follows
+    assert f"{deployed['mac1'].ports['llama_swap']} answers from here" in bad.told[check]
