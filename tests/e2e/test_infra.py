@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.breakages import CLIENTS, FAST, SLOW, Breakage, root
+from tests.e2e.breakages import CLIENTS, FAST, SLOW, Breakage
+from tests.e2e.breaking import root
 from tests.e2e.fleet import KEY, PROJECT, Fleet
 from tests.e2e.test_keys import certificate
 
