@@ -20,6 +20,11 @@ help:  ## this list
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
+.venv/.verify: requirements-verify.lock .venv/.deploy
+	@echo "--> Adding pytest and testinfra to .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-verify.lock
+	@touch $@
+
 .venv/.dev: requirements-dev.lock .venv/.deploy
 	@echo "--> Adding the simulated Mac and the tests to .venv (about half a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
@@ -61,6 +66,9 @@ status start stop restart dashboard unload logs usage: .venv/.deploy
 
 chat: .venv/.deploy  ## a chat completion from each host: PROMPT='Hello'
 	@$(HERD) chat --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(PROMPT),"$$PROMPT")
+
+verify: .venv/.verify  ## check each Mac from outside against what was declared
+	@$(BIN)/python -m pytest tests/infra --inventory $(INVENTORY) $(ON) $(ARGS)
 
 run: .venv/.deploy  ## the stack of one Mac in this terminal; Ctrl+C stops it
 	@$(HERD) run --inventory $(INVENTORY) $(ON)
@@ -114,7 +122,8 @@ bench: .venv/.dev  ## the figures: a run that changes nothing, the proxy beside 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks"
 locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) pyproject.toml -o requirements.lock
-	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
+	@$(LOCK) --extra verify pyproject.toml -o requirements-verify.lock
+	@$(LOCK) --extra dev --extra verify pyproject.toml -o requirements-dev.lock
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
 
-.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch verify-models fit render render-diff check-configs facts test soak check bench locks
+.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade verify status start stop restart dashboard unload logs usage chat run fetch verify-models fit render render-diff check-configs facts test soak check bench locks

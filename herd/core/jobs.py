@@ -93,7 +93,7 @@ def definition(
             "ProcessType": "Interactive",
             # launchd's soft limit is 256 files; a stream takes two.
             "SoftResourceLimits": {"NumberOfFiles": 16384},
-            # Logs can hold what people ask: for the owner only. launchd wants decimal.
+            # What a program writes itself is for the owner only. launchd wants decimal.
             "Umask": 0o077,
         },
         depends_on,

@@ -35,6 +35,8 @@ def run() -> None:
         stack.window(name="Open in Terminal at login", layout=layout, bundle=bundle, uid=uid)
         stack.window_opened(name="Open in Terminal now", layout=layout, uid=uid)
     else:
+        # launchd makes them by the user's umask, whatever the job's; they can hold what people ask.
+        files.private(name="Keep the logs private", paths=[layout.log(job) for job in JOBS])
         stack.job(name="Run llama-swap", layout=layout, bundle=bundle, job_name=LLAMA_SWAP, uid=uid)
         stack.job(name="Run the proxy", layout=layout, bundle=bundle, job_name=PROXY, uid=uid)
     proxy.only(name="Remove old releases of the proxy", layout=layout, bundle=bundle)

@@ -145,7 +145,7 @@ def _start(layout: Layout, name: str) -> Start:
     settings = layout.settings
     linked = host.get_fact(
         Linked,
-        homebrew_prefix=settings.homebrew_prefix,
+        homebrew_prefix=layout.settings.homebrew_prefix,
         programs=jobs.programs(layout)[name],
     )
     if name == PROXY or settings.llama_swap_watch_config:

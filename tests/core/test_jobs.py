@@ -133,6 +133,32 @@ def test_the_window_opens_at_login_once_and_is_not_kept_open() -> None:
     assert "KeepAlive" not in found
 
 
+def test_a_job_depends_on_what_it_reads_at_its_start_only() -> None:
+    linked = {"llama-swap": "1"}
+
+    def found(job: str, config: str, **own: Any) -> dict[str, str]:
+        return jobs.depends_on(layout(**own), job, bundle=BUNDLE, linked=linked, config=config)
+
+    assert found(LLAMA_SWAP, "one") == found(LLAMA_SWAP, "two") == linked
+    unwatched = {"llama_swap_watch_config": False}
+    assert found(LLAMA_SWAP, "one", **unwatched) != found(LLAMA_SWAP, "two", **unwatched)
+    assert found(PROXY, "one", **unwatched) == {
+        **linked,
+        "release": BUNDLE.release,
+        "lock": BUNDLE.lock,
+    }
+
+
+def test_the_window_depends_on_what_both_jobs_do_and_on_its_script() -> None:
+    def digest(start_command: str, **versions: str) -> str:
+        parts = {job: {"version": versions.get(job[:5], "1")} for job in JOBS}
+        found = jobs.window(layout(), depends_on=parts, start_command=start_command)
+        return str(found["EnvironmentVariables"][DIGEST])
+
+    assert digest("a") == digest("a")
+    assert len({digest("a"), digest("b"), digest("a", llama="2"), digest("a", proxy="2")}) == 4
+
+
 def test_homebrew_comes_first_in_the_path_and_replaces_nothing() -> None:
     for job in JOBS:
         path = definition(job)["EnvironmentVariables"]["PATH"].split(":")
