@@ -56,7 +56,8 @@ def fan_out(lab: Lab, model: Resolved) -> float:
     """Seconds until all Macs but the first have what the first has."""
     macs = list(lab.macs.values())
     for mac in macs:
-        text = grant(KEY, datetime.now(UTC) + timedelta(hours=1))
+        now = datetime.now(UTC)
+        text = grant(KEY, now + timedelta(hours=1), now)
         (mac.home / "llama-swap/peers.json").write_text(text)
     for mac in macs[1:]:
         forget(mac, model)

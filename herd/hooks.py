@@ -2,9 +2,11 @@
 
 Before the first connection, the settings of all hosts are checked together: deploy code runs
 host by host, so the first bad host would hide the problems of the others. And a limit that
-matches no host is an error: pyinfra would do nothing, and call that a success.
+matches no host is an error: pyinfra would do nothing, and call that a success. Ctrl+C ends a run.
 """
 
+import os
+import signal
 import socket
 from typing import Any
 
@@ -53,3 +55,14 @@ def install(state: Any, *, check: bool, inventory: str) -> None:
                 raise CliError(str(error)) from None
 
     state.init = init
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _interrupted)
+
+
+def _interrupted(*_: object) -> None:
+    """pyinfra would wait until all hosts are through with what they do, and exit with 0.
+
+    What a Mac does for a connection ends with it, and the next run goes on from there.
+    """
+    print("\nInterrupted: the Macs stop what they do; the next run goes on from there.", flush=True)
+    os._exit(130)

@@ -177,7 +177,10 @@ def _trouble(repo: str, revision: str, error: Exception) -> str:
     """What an exception says about a repository, of huggingface_hub or its HTTP client."""
     match error:
         case GatedRepoError():
-            return f"{repo} is gated: HF_TOKEN on this workstation has no access"
+            terms = f"{repo} is gated: accept its terms at {endpoint()}/{repo}"
+            if token() is None:
+                return f"{terms}, and set HF_TOKEN, which this shell has not"
+            return f"{terms} with the account of HF_TOKEN, which has no access"
         case RepositoryNotFoundError():
             return f"{repo} is not on {endpoint()}, or wants a token (HF_TOKEN)"
         case RevisionNotFoundError():

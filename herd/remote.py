@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pyinfra.api import Config, Host, State
+from pyinfra.api import Config, FileUploadCommand, Host, State
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.output import set_echo
@@ -23,6 +23,7 @@ from herd.core.mac import Identity
 from herd.core.settings import Settings
 from herd.facts.mac import Mac
 from herd.hooks import Connected
+from herd.operations.files import write
 
 
 class RemoteError(Exception):
@@ -58,6 +59,14 @@ class Remote:
         options = {"_stdin": stdin} if stdin else {}
         ok, _ = self.host.run_shell_command(command, print_output=True, **options)
         return bool(ok)
+
+    def write(self, path: str, content: str | bytes, mode: str) -> None:
+        """Put a file in place, never readable by more than `mode` ("600") says."""
+        for command in write(path, content, mode):
+            if isinstance(command, FileUploadCommand):
+                self.host.put_file(command.src, command.dest)
+            else:
+                self.run(command)
 
     def say(self, ok: bool, lines: Sequence[str], success: str = "") -> bool:
         """Print lines with the host's name: of success, or why there was none; returns `ok`."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from herd.core.secrets import SecretInput
@@ -52,10 +52,12 @@ def job(
     peers: Peers | None = None,
     origin: str = FETCHED,
     again: bool = False,
+    grace: float | None = None,
 ) -> SecretInput:
     """The fetcher's standard input (fetcher/job.py): secrets must not be in a command line.
 
-    `directory` is that of all models; `again` hashes what has a receipt, too.
+    `directory` is that of all models; `again` hashes what has a receipt, too. `grace` are seconds
+    in which a peer may begin a file whose turn it is; None is the fetcher's own.
     """
     urls = sorted(peers.others.items()) if peers else []
     others = [{"name": name, "url": url} for name, url in urls]
@@ -77,15 +79,43 @@ def job(
             for each in distinct(wanted)
         ],
     }
+    if grace is not None:
+        said["patience"] = {"grace": grace}
     return SecretInput(json.dumps(said))
 
 
-def grant(key: str, expires: datetime) -> str:
-    """The proxy's second list of keys (docs/proxy.md): one that opens verified files only."""
+LIFE = timedelta(days=1)
+"""How long a key of a run counts."""
+
+_GRANTS = 8
+
+
+def grant(key: str, expires: datetime, now: datetime, earlier: str = "") -> str:
+    """The proxy's second list of keys (docs/proxy.md), which opens verified files only.
+
+    `earlier` is the list that is there, if any: of its keys, the last few that have not expired
+    stay.
+    """
+    digest = hashlib.sha256(key.encode()).hexdigest()
     entry = {
-        "name": "peers",
-        "sha256": hashlib.sha256(key.encode()).hexdigest(),
+        "name": f"peers-{digest[:8]}",
+        "sha256": digest,
         "scopes": ["files"],
-        "expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "expires": _moment(expires),
     }
-    return json.dumps({"apiKeys": [entry]}, indent=2) + "\n"
+    kept = [e for e in _entries(earlier) if e["expires"] > _moment(now) and e["sha256"] != digest]
+    return json.dumps({"apiKeys": [*kept[1 - _GRANTS :], entry]}, indent=2) + "\n"
+
+
+def _entries(text: str) -> list[dict[str, Any]]:
+    """Those that we wrote; a list that is broken, or of others, has none."""
+    try:
+        found = json.loads(text)["apiKeys"]
+        return [e for e in found if {"name", "sha256", "scopes", "expires"} == set(e)]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _moment(time: datetime) -> str:
+    """In UTC; later ones are greater."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

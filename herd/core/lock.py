@@ -174,13 +174,16 @@ def parse(text: str) -> Lock:
             raise ValueError("holds a merge conflict") from None
         raise ValueError(f"is no JSON: line {error.lineno}: {error.msg}") from None
     if isinstance(data, dict) and data.get("version", VERSION) != VERSION:
-        raise ValueError(f"has version {data['version']!r}; this toolkit reads {VERSION}")
+        raise ValueError(
+            f"has version {data['version']!r} and this toolkit reads {VERSION}: "
+            "if a newer one wrote it, update this checkout"
+        )
     try:
         return Lock.model_validate(data)
     except ValidationError as error:
         faults = [_fault(data, each) for each in error.errors(include_url=False)]
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
-        raise ValueError("; ".join(faults[:3]) + more) from None
+        raise ValueError("is not one that we wrote: " + "; ".join(faults[:3]) + more) from None
 
 
 def _fault(data: Any, error: Mapping[str, Any]) -> str:

@@ -33,6 +33,15 @@ def _address(value: str) -> str:
     return value
 
 
+def _reachable(value: str) -> str:
+    try:
+        ip_address(value)
+    except ValueError:
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?", value):
+            raise ValueError("is no host name and no IP address; the port is proxy_port") from None
+    return value
+
+
 def _unprotected(value: str) -> str:
     # launchd jobs get "Operation not permitted" there (launchd.plist(5), CAVEATS).
     for name in ("Documents", "Desktop", "Downloads"):
@@ -143,7 +152,7 @@ class Settings(_Strict):
     models_prune: bool
     site: Text
     models_share: bool
-    models_address: Text | None
+    models_address: Annotated[Text, AfterValidator(_reachable)] | None
 
     llama_server_start_port: UserPort
 

@@ -38,9 +38,10 @@ class Desired:
         return [*FORMULAE, self.settings.proxy_python]
 
 
-def desired() -> Desired:
-    """Of the current host. The Mac is asked once: a home directory does not change in a run."""
-    return _desired(host.inventory.get_host(host.name))
+def desired(name: str | None = None) -> Desired:
+    """Of the current host, or another of the run. A Mac is asked once: a home directory does not
+    change in a run."""
+    return _desired(host.inventory.get_host(name or host.name))
 
 
 @cache

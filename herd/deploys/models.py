@@ -22,6 +22,7 @@ def fetch() -> None:
             uid=want.uid,
             key=HiddenValue(run.peer_key),
             site=site,
+            directory_of=lambda name: desired(name).layout.models,
         )
     models.fetched(
         name="Fetch the models' files",

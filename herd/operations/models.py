@@ -1,6 +1,6 @@
 """Model files on the Mac: verified ones are kept whoever put them there, others are fetched."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -38,10 +38,21 @@ def lacking(models: Sequence[Resolved], there: Holdings) -> list[Wanted]:
     return distinct(Wanted(model, tuple(model.pending(there))) for model in models)
 
 
-def seen_lacking(models: Mapping[str, Sequence[Resolved]]) -> bool:
-    """Whether one of these hosts, by name, lacked files of its models when this run last looked."""
-    seen = {other.name: there for other, there in _seen.items()}
-    return any(lacking(wanted, seen[name]) for name, wanted in models.items() if name in seen)
+def any_lacking(
+    models: Mapping[str, Sequence[Resolved]], directory_of: Callable[[str], str]
+) -> bool:
+    """Whether one of these hosts, by name, lacks files of its models.
+
+    As this run saw them; those whose turn is still to come, with --serial, are looked at now.
+    """
+    for name, wanted in models.items():
+        other = host.inventory.get_host(name)
+        there = _seen.get(other)
+        if there is None and host.state.is_executing:
+            there = _seen[other] = other.get_fact(Models, directory=directory_of(name))
+        if there is not None and lacking(wanted, there):
+            return True
+    return False
 
 
 @operation()

@@ -1,24 +1,23 @@
 """Verified models for the other Macs of a site: the proxy serves them to who has this run's key."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
+from pyinfra.facts.files import FileContents
 
 from herd.core.bundle import Bundle
 from herd.core.endpoints import local_proxy
-from herd.core.fetching import grant
+from herd.core.fetching import LIFE, grant
 from herd.core.jobs import PROXY
 from herd.core.layout import Layout
 from herd.core.transfers import Resolved
 from herd.operations.commands import Commands, operation
 from herd.operations.files import write
-from herd.operations.models import seen_lacking
+from herd.operations.models import any_lacking
 from herd.operations.stack import keep_job, strays_of
-
-_LIFE = timedelta(days=1)
 
 
 @operation()
@@ -29,6 +28,7 @@ def opened(
     uid: int,
     key: Any,
     site: Mapping[str, Sequence[Resolved]],
+    directory_of: Callable[[str], str],
 ) -> Commands:
     """
     While a Mac of the site lacks files: let those with this run's key read what is verified here.
@@ -38,13 +38,17 @@ def opened(
     + uid: whose job the proxy is
     + key: this run's, in a HiddenValue; its hash goes to the Mac, and counts for a day
     + site: the models of each Mac that shares with this one, by name
+    + directory_of: the directory of all models on one of them
     """
     failed = {other.name for other in host.state.failed_hosts}
-    if not seen_lacking({name: models for name, models in site.items() if name not in failed}):
+    others = {name: models for name, models in site.items() if name not in failed}
+    if not any_lacking(others, directory_of):
         host.noop("no Mac of this site lacks files")
         return
-    expires = datetime.now(UTC) + _LIFE
-    yield from write(layout.peers, grant(key.unmask(), expires), "600")
+    now = datetime.now(UTC)
+    # Another run may be under way, and its Macs ask with its key.
+    earlier = "\n".join(host.get_fact(FileContents, path=layout.peers) or [])
+    yield from write(layout.peers, grant(key.unmask(), now + LIFE, now, earlier), "600")
     # The services come after the models; but who fetches wants somebody to ask.
     if layout.settings.launchd_autostart != "background":
         return

@@ -62,18 +62,20 @@ def _disk(layout: Layout, models: Sequence[Resolved]) -> Iterator[tuple[str, str
     used = sum(there.size(path) for path in wanted)
     free = "" if there.free is None else f", {gib(there.free)} free"
     yield "disk", f"{gib(used)} of models{free}"
+    served = {model.directory for model in models}
     for each in undeclared(models, there):
-        yield "disk", _undeclared(each)
+        yield "disk", _undeclared(each, served=each.directory in served)
 
 
-def _undeclared(each: Undeclared) -> str:
+def _undeclared(each: Undeclared, *, served: bool) -> str:
     """One directory, and who may remove what in it."""
     parts = []
     if each.ours:
         parts.append(f"{gib(each.our_bytes)} that models_prune = True removes")
     if each.other_bytes:
         parts.append(f"{gib(each.other_bytes)} that no deploy fetched, so they are yours")
-    return f"not declared: {each.directory}: {', '.join(parts)}"
+    where = f"beside the declared files in {each.directory}" if served else each.directory
+    return f"not declared: {where}: {', '.join(parts)}"
 
 
 def _model(layout: Layout, model: Resolved) -> str:

@@ -1,13 +1,17 @@
 """Models between deploys: locked, sized, fetched, verified."""
 
-import io
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
+
+from pyinfra.api import QuoteString, StringCommand
 
 from herd import hub, locks, plan
 from herd.core.bundle import bundle, fetcher
-from herd.core.fetching import Wanted, job
+from herd.core.endpoints import proxy_for_peers
+from herd.core.fetching import LIFE, Wanted, grant, job
 from herd.core.fit import Limits, Sum, fixes
 from herd.core.lock import Lock
 from herd.core.problems import report
@@ -128,9 +132,11 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
         resolved = hub.resolve(model).resolved(hub.endpoint())
     except ValueError as error:
         raise RemoteError(str(error)) from None
-    done = all([_fetch(remote, [resolved], origin=ASKED) for remote in remotes])
-    print("To serve it, add to `models` in group_data/all.py, and deploy:")
-    print(f'    "{model.name}": {{"repo": "{repo}", "include": {list(include)}}},')
+    done = _fetch(remotes, {remote.host.name: [resolved] for remote in remotes}, origin=ASKED)
+    if done:
+        declared = json.dumps({"repo": repo, "include": list(include)})
+        print("To serve it, add to `models` in group_data/all.py, run `make lock`, and deploy:")
+        print(f"    {json.dumps(model.name)}: {declared},")
     return done
 
 
@@ -139,22 +145,43 @@ def verify_models(remotes: Sequence[Remote], inventory: str) -> bool:
     chosen = [remote.host for remote in remotes]
     settings = {remote.host.name: remote.settings for remote in remotes}
     models = plan.locked_models(chosen, settings, inventory)
-    return all([_fetch(remote, models[remote.host.name], again=True) for remote in remotes])
+    return _fetch(remotes, models, again=True)
 
 
-def _fetch(remote: Remote, models: Sequence[Resolved], **options: Any) -> bool:
+def _fetch(remotes: Sequence[Remote], models: Mapping[str, list[Resolved]], **options: Any) -> bool:
+    """One Mac after the other, each from those of its site that have it already."""
+    names = [remote.host.name for remote in remotes]
+    settings = {remote.host.name: remote.settings for remote in remotes}
+    urls = {r.host.name: proxy_for_peers(r.settings, r.address) for r in remotes}
+    run = plan.Plan(settings, dict(models), {}, {}, {}, urls)
+    for remote in remotes:
+        if run.peers(remote.host.name, names):
+            _open(remote, run.peer_key)
+    done = True
+    for remote in remotes:
+        name = remote.host.name
+        done &= _fetch_one(remote, models[name], peers=run.peers(name, names), **options)
+    return done
+
+
+def _open(remote: Remote, key: str) -> None:
+    path, now = remote.layout.peers, datetime.now(UTC)
+    _, lines = remote.run(StringCommand("cat", QuoteString(path), "2>/dev/null"))
+    remote.write(path, grant(key, now + LIFE, now, "\n".join(lines)), "600")
+
+
+def _fetch_one(remote: Remote, models: Sequence[Resolved], **options: Any) -> bool:
     layout, packed = remote.layout, bundle()
-    if (
-        layout.proxy_environment(packed)
-        not in remote.host.get_fact(Releases, directory=layout.proxy).whole
-    ):
+    releases = remote.host.get_fact(Releases, directory=layout.proxy)
+    if layout.proxy_environment(packed) not in releases.whole:
         return remote.say(False, ["it has no Python for that yet: run `make deploy` first"])
-    remote.host.put_file(io.BytesIO(fetcher()), layout.fetcher)
+    remote.write(layout.fetcher, fetcher(), "644")
     said = job(
         [Wanted(model, model.files) for model in models],
         directory=layout.models,
         connections=remote.settings.models_connections,
         token=hub.token(),
+        grace=0.1,  # seconds; the others do nothing meanwhile
         **options,
     )
     return remote.follow(fetch_command(layout, packed), stdin=said)

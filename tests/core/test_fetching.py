@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from herd.core.fetching import Peers, Wanted, distinct, grant, job
 from herd.core.transfers import ASKED, File
 from proxy.keyring import digest_of
-from proxy.keys import parse_keys
+from proxy.keys import parse_grants
 from tests.core.samples import resolved
 
 ONE, TWO, THREE = (File(f"{name}.gguf", 10, name * 64) for name in "abc")
@@ -56,12 +58,41 @@ def test_what_the_fetcher_is_told_is_one_line_of_json_that_does_not_show() -> No
     assert "the key" not in f"{peers!r}"
 
 
+NOW = datetime(2026, 11, 23, 12, 30, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
 def test_the_proxy_reads_the_grant_as_a_key_that_expires() -> None:
-    until = datetime(2026, 11, 23, 12, 30, 1, tzinfo=UTC)
-    text = grant("the key", until)
-    (key,) = parse_keys(text).entries
+    text = grant("the key", NOW + DAY, NOW)
+    (key,) = parse_grants(text)
 
     assert key.digest == digest_of("the key")
     assert key.scopes == {"files"}
-    assert key.expires == until.timestamp()
+    assert key.expires == (NOW + DAY).timestamp()
     assert "the key" not in text
+
+
+def test_the_key_of_another_run_stays_until_it_expires() -> None:
+    """That run may still be fetching."""
+    first = grant("one", NOW + DAY, NOW)
+    later = NOW + DAY / 2
+    both = grant("two", later + DAY, later, first)
+    much_later = NOW + DAY * 1.2
+    rest = grant("three", much_later + DAY, much_later, both)
+
+    assert [key.digest for key in parse_grants(both)] == [digest_of("one"), digest_of("two")]
+    assert [key.digest for key in parse_grants(rest)] == [digest_of("two"), digest_of("three")]
+
+
+def test_a_list_does_not_grow_for_ever_and_a_run_is_in_it_once() -> None:
+    text = ""
+    for number in [*range(20), 19]:
+        text = grant(f"key {number}", NOW + DAY, NOW, text)
+
+    digests = [key.digest for key in parse_grants(text)]
+    assert digests == [digest_of(f"key {number}") for number in range(12, 20)]
+
+
+@pytest.mark.parametrize("there", ["{torn", "[]", '{"apiKeys": 7}', '{"apiKeys": ["plain"]}'])
+def test_a_broken_list_is_replaced(there: str) -> None:
+    assert grant("one", NOW + DAY, NOW, there) == grant("one", NOW + DAY, NOW)

@@ -5,6 +5,7 @@ import json
 import plistlib
 import shlex
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -342,6 +343,18 @@ def test_killed_while_a_model_is_fetched(slow: Fleet) -> None:
     was_sent_once(slow)
     assert is_exact(slow)
     assert slow.says(model="big") == SENTENCE
+
+
+def test_a_person_who_presses_ctrl_c_need_not_wait(slow: Fleet) -> None:
+    """And whoever started the run hears that it did not end well."""
+    deploying = slow.begin(mac1=BIG_MODEL)
+    until(lambda: part_of(slow) > MIB)
+    deploying.process.send_signal(signal.SIGINT)
+
+    assert deploying.wait(10) == 130
+    assert "the next run goes on" in deploying.out
+    is_repaired(slow, **BIG_MODEL)
+    was_sent_once(slow)
 
 
 def test_connection_lost_while_a_model_is_fetched(slow: Fleet) -> None:

@@ -55,6 +55,13 @@ def deploy(fleet: Fleet, *options: str, **data: Any) -> Run:
     return run
 
 
+def lose(fleet: Fleet, *names: str) -> None:
+    """These Macs have nothing of the big model any more."""
+    for name in names:
+        for path in (fleet[name].home / "llama-swap/models/big-GGUF").glob("*.gguf"):
+            path.unlink()
+
+
 BIG_MODEL = {"big": {"repo": BIG, "ctx_size": 256}}
 
 
@@ -79,9 +86,7 @@ def test_a_second_run_opens_nothing_and_changes_nothing(fleet: Fleet) -> None:
 
 
 def test_a_mac_that_lost_its_files_gets_them_from_the_others(fleet: Fleet) -> None:
-    directory = fleet["mac3"].home / "llama-swap/models/big-GGUF"
-    for path in directory.glob("*.gguf"):
-        path.unlink()
+    lose(fleet, "mac3")
     run = deploy(fleet, **everybody(**BIG_MODEL))
 
     assert fleet.hub()["bytes"] == 0
@@ -90,10 +95,44 @@ def test_a_mac_that_lost_its_files_gets_them_from_the_others(fleet: Fleet) -> No
     assert {OPEN} == run.changed("mac1") & {OPEN, FETCH}
 
 
+def test_macs_that_take_their_turns_share_too(fleet: Fleet) -> None:
+    """Whoever comes first, lacking nothing, lets in who comes later."""
+    lose(fleet, "mac2")
+    run = deploy(fleet, "--serial", **everybody(**BIG_MODEL))
+    again = deploy(fleet, "--serial", **everybody(**BIG_MODEL))
+
+    assert fleet.hub()["bytes"] == 0
+    assert is_exact(fleet, "mac2", BIG)
+    assert FETCH in run.changed("mac2")
+    assert {name: again.changed(name) for name in MACS if again.changed(name)} == {}
+
+
+def test_verify_models_mends_a_mac_from_its_neighbours(fleet: Fleet) -> None:
+    lose(fleet, "mac1")
+    fleet.hub("reset")
+    inventory = fleet.inventory(**everybody(**BIG_MODEL))
+
+    run = fleet.herd("verify-models", inventory=inventory)
+
+    assert run.code == 0, run.err
+    assert fleet.hub()["bytes"] == 0
+    assert {name for name in MACS if is_exact(fleet, name, BIG)} == set(MACS)
+
+
+def test_make_fetch_asks_the_hub_once_for_all(fleet: Fleet) -> None:
+    repo = "lab/alt-GGUF"
+    write_model(fleet.lab.hub_root / repo, "alt", pad_bytes=MIB)
+    fleet.hub("reset")
+
+    run = fleet.herd("fetch", repo)
+
+    assert run.code == 0, run.err
+    assert size(fleet, repo) <= fleet.hub()["bytes"] <= 1.05 * size(fleet, repo)
+    assert {name for name in MACS if is_exact(fleet, name, repo)} == set(MACS)
+
+
 def test_a_mac_of_another_site_asks_the_hub(fleet: Fleet) -> None:
-    directory = fleet["mac4"].home / "llama-swap/models/big-GGUF"
-    for path in directory.glob("*.gguf"):
-        path.unlink()
+    lose(fleet, "mac4")
     data = everybody(**BIG_MODEL)
     data["mac4"]["site"] = "london"
     run = deploy(fleet, **data)

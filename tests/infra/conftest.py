@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.infra.declared import File, Job
+    from herd.core.written import Written
+    from tests.infra.declared import Job
     from tests.infra.mac import Fleet, Mac
 
 FLEET: pytest.StashKey[Fleet] = pytest.StashKey()
@@ -95,7 +96,7 @@ def jobs(mac: Mac) -> list[Job]:
 
 
 @pytest.fixture(scope="session")
-def files(mac: Mac, jobs: list[Job]) -> list[File]:
+def files(mac: Mac, jobs: list[Job]) -> list[Written]:
     """The files that it should have."""
     from tests.infra.declared import files_of
 

@@ -7,22 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from herd.core import jobs, llama_server, render
+from herd.core import jobs, written
 from herd.core.jobs import JOBS, LLAMA_SWAP
+from herd.core.written import Start, Written
 from herd.facts.files import State
 from herd.facts.llama_server import KnownFlags
 from herd.facts.programs import Linked
 from tests.infra.mac import Mac
-
-
-@dataclass(frozen=True)
-class File:
-    """`mode` is octal text ("600"); nothing of a secret file is ever shown."""
-
-    path: str
-    content: str = field(repr=False)
-    mode: str
-    secret: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,26 +27,19 @@ class Job:
     running: bool
 
 
-def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[File]:
+def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[Written]:
     """Every file whose content a deploy decides, but for the proxy's code and the models."""
     layout = mac.layout
-    flags = mac.ask(KnownFlags, program=layout.brew("llama-server")) or llama_server.CURRENT
-    config = render.config(
-        layout,
-        {model.name: model.first for model in mac.models},
-        flags,
-        versions={model.name: model.version for model in mac.models},
-        preload=layout.settings.preload,
-    )
-    yield File(layout.config, config, "644")
-    yield File(layout.keys, mac.keys.text, "600", secret=True)
-    start = render.start_command(layout, mac.bundle, mac.identity.uid)
-    yield File(layout.start_command, start, "755")
-    if mac.certificate:
-        yield File(layout.tls_certificate, mac.certificate.certificate, "644")
-        yield File(layout.tls_key, mac.certificate.key, "600", secret=True)
+    first = {model.name: model.first for model in mac.models}
+    versions = {model.name: model.version for model in mac.models}
+    flags = mac.ask(KnownFlags, program=layout.brew("llama-server"))
+    yield written.config(layout, first, versions, flags)
+    yield written.keys(layout, mac.keys.text)
+    yield written.start_command(layout, mac.bundle, mac.identity.uid)
+    if pair := mac.certificate:
+        yield from written.certificate(layout, key=pair.key, certificate=pair.certificate)
     for job in jobs:
-        yield File(job.path, render.plist(job.definition), "644")
+        yield written.plist(job.definition, job.path)
 
 
 def directories(mac: Mac) -> list[str]:
@@ -80,12 +64,9 @@ def secrets(mac: Mac) -> list[str]:
 def jobs_of(mac: Mac) -> list[Job]:
     """The launchd jobs, in the way that launchd_autostart asks for."""
     layout, autostart = mac.layout, mac.settings.launchd_autostart
+    starts = {name: _start(mac, name) for name in JOBS}
     if autostart == "terminal":
-        window = jobs.window(
-            layout,
-            depends_on={name: _depends_on(mac, name) for name in JOBS},
-            start_command=render.start_command(layout, mac.bundle, mac.identity.uid),
-        )
+        window = written.window(layout, mac.bundle, mac.identity.uid, starts)
         path = layout.plist(LLAMA_SWAP)
         return [Job(LLAMA_SWAP, layout.label(LLAMA_SWAP), path, window, running=False)]
     return [
@@ -93,19 +74,18 @@ def jobs_of(mac: Mac) -> list[Job]:
             name,
             layout.label(name),
             layout.plist(name),
-            jobs.definition(layout, name, bundle=mac.bundle, depends_on=_depends_on(mac, name)),
+            written.job(layout, mac.bundle, name, **start),
             running=autostart == "background",
         )
-        for name in JOBS
+        for name, start in starts.items()
     ]
 
 
-def _depends_on(mac: Mac, name: str) -> dict[str, str]:
-    layout = mac.layout
+def _start(mac: Mac, name: str) -> Start:
     linked = mac.ask(
         Linked,
         homebrew_prefix=mac.settings.homebrew_prefix,
-        programs=jobs.programs(layout)[name],
+        programs=jobs.programs(mac.layout)[name],
     )
-    (config,) = mac.ask(State, paths=[layout.config])
-    return jobs.depends_on(layout, name, bundle=mac.bundle, linked=linked, config=config.sha256)
+    (config,) = mac.ask(State, paths=[mac.layout.config])
+    return {"linked": linked, "config": config.sha256}

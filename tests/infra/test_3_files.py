@@ -7,10 +7,11 @@ import tarfile
 from collections.abc import Callable, Iterator
 
 from herd.core.problems import Problem
+from herd.core.written import Written
 from herd.facts.models import Models
 from herd.facts.proxy import KeyMarks, Releases
 from herd.keys import difference
-from tests.infra.declared import File, directories, secrets
+from tests.infra.declared import directories, secrets
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
@@ -19,14 +20,14 @@ LINES = 20
 
 
 def test_files_hold_what_was_declared(
-    mac: Mac, files: list[File], found: Callable[[str], None]
+    mac: Mac, files: list[Written], found: Callable[[str], None]
 ) -> None:
     problems = []
     for file in files:
         there = mac.host.file(file.path)
         if not there.is_file or there.is_symlink:
             problems.append(Problem(f"{mac.name}: {file.path}", "There is no such file.", DEPLOY))
-        elif (content := there.content_string) != file.content:
+        elif (content := there.content_string) != file.text:
             words = _hidden(mac, file) if file.secret else _difference(file, content)
             problems.append(Problem(f"{mac.name}: {file.path}", words, DEPLOY))
     if not mac.certificate:
@@ -38,10 +39,10 @@ def test_files_hold_what_was_declared(
     found(f"{len(files)} files")
 
 
-def _difference(file: File, content: str) -> str:
+def _difference(file: Written, content: str) -> str:
     lines = list(
         difflib.unified_diff(
-            *(file.content.splitlines(), content.splitlines()),
+            *(file.text.splitlines(), content.splitlines()),
             *("declared", "on the Mac"),
             lineterm="",
             n=0,
@@ -51,7 +52,7 @@ def _difference(file: File, content: str) -> str:
     return "\n".join(["It holds something else.", *lines[:LINES], *more])
 
 
-def _hidden(mac: Mac, file: File) -> str:
+def _hidden(mac: Mac, file: Written) -> str:
     """Of a secret, what may be told: whose keys differ."""
     whose = ""
     if file.path == mac.layout.keys:
@@ -59,7 +60,7 @@ def _hidden(mac: Mac, file: File) -> str:
     return f"It holds something else{f'; a deploy changes {whose}' if whose else ''}."
 
 
-def test_files_have_their_modes_and_owners(mac: Mac, files: list[File]) -> None:
+def test_files_have_their_modes_and_owners(mac: Mac, files: list[Written]) -> None:
     problems = []
     for file in files:
         there = mac.host.file(file.path)

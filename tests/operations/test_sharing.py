@@ -24,10 +24,10 @@ def lacking(monkeypatch: pytest.MonkeyPatch) -> dict[str, Holdings]:
     """What was seen of hosts."""
     seen: dict[str, Holdings] = {}
 
-    def seen_lacking(wanted: dict[str, list[object]]) -> bool:
+    def any_lacking(wanted: dict[str, list[object]], _: object) -> bool:
         return any(models.lacking([MODEL], seen[name]) for name in wanted if name in seen)
 
-    monkeypatch.setattr(sharing, "seen_lacking", seen_lacking)
+    monkeypatch.setattr(sharing, "any_lacking", any_lacking)
     return seen
 
 
@@ -39,6 +39,7 @@ def opened(*listeners: str, autostart: str = "background") -> Run:
         uid=501,
         key=hidden(KEY),
         site={"@fake/mac": [MODEL], "other": [MODEL]},
+        directory_of=lambda name: f"/{name}/models",
         answers={
             "listeners": "\n".join(listeners),
             "launchctl print": NOT_LOADED,
