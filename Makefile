@@ -93,6 +93,9 @@ soak: .venv/.dev  ## the long matrices
 check: .venv/.dev  ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+docs: .venv/.deploy  ## docs/settings.md, out of the settings
+	@$(BIN)/python -m docs.settings
+
 bench: .venv/.dev  ## the figures: a run that changes nothing, and the proxy beside nginx and Node
 	@$(BIN)/python bench/noop.py
 	@$(BIN)/python bench/proxy.py
@@ -103,4 +106,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
 
-.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch verify-models fit test soak check bench locks
+.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch verify-models fit test soak check docs bench locks
