@@ -5,7 +5,7 @@ HERD := $(BIN)/python -m herd
 INVENTORY ?= inventory.py
 # LIMIT=HOST chooses hosts, a pattern or a group; ARGS passes further options on. What a person
 # types goes through the environment, where the shell does not read it again.
-export LIMIT MODEL NAME PROMPT REPO INCLUDE MEMORY MACOS
+export LIMIT MODEL NAME PROMPT REPO INCLUDE MEMORY MACOS BASE
 ON := $(if $(LIMIT),--limit "$$LIMIT")
 
 .DEFAULT_GOAL := help
@@ -18,6 +18,11 @@ help:  ## this list
 	@echo "--> Setting up .venv (pyinfra and what a deploy needs)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.verify: requirements-verify.lock .venv/.deploy
+	@echo "--> Adding pytest and testinfra to .venv"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-verify.lock
 	@touch $@
 
 .venv/.dev: requirements-dev.lock .venv/.deploy
@@ -62,6 +67,9 @@ status start stop restart dashboard unload logs usage: .venv/.deploy
 chat: .venv/.deploy  ## a chat completion from each host: PROMPT='Hello'
 	@$(HERD) chat --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(PROMPT),"$$PROMPT")
 
+verify: .venv/.verify  ## check each Mac from outside against what was declared
+	@$(BIN)/python -m pytest tests/infra --inventory $(INVENTORY) $(ON) $(ARGS)
+
 run: .venv/.deploy  ## the stack of one Mac in this terminal; Ctrl+C stops it
 	@$(HERD) run --inventory $(INVENTORY) $(ON)
 
@@ -73,6 +81,19 @@ fetch: .venv/.deploy  ## a model's files, undeclared: REPO=owner/name INCLUDE='*
 
 fit: .venv/.deploy  ## what the models take of each Mac, or of any: MEMORY=96 MACOS=26
 	@$(HERD) fit --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(MEMORY),--memory "$$MEMORY") $(if $(MACOS),--macos "$$MACOS")
+
+# -- Before a deploy; none of these but `facts` connects to anything.
+render: .venv/.deploy  ## every file that a deploy would write, in build/rendered
+	@$(HERD) render --inventory $(INVENTORY) $(ARGS)
+
+render-diff: .venv/.deploy  ## what a deploy would write otherwise than at BASE=main
+	@$(HERD) render-diff --inventory $(INVENTORY) $(ARGS) $(if $(BASE),-- "$$BASE")
+
+check-configs: .venv/.deploy  ## settings, rendered files, keys and scripts: ARGS='--sarif FILE'
+	@$(HERD) check-configs --inventory $(INVENTORY) $(ARGS)
+
+facts: .venv/.deploy  ## ask the Macs what renderings need to know, and keep it in facts.lock
+	@$(HERD) facts --inventory $(INVENTORY) $(ON) $(ARGS)
 
 status:    ## services, loaded models, versions
 start:     ## start the services now, without a new login
@@ -96,14 +117,16 @@ check: .venv/.dev  ## lint and types
 docs: .venv/.deploy  ## docs/settings.md, out of the settings
 	@$(BIN)/python -m docs.settings
 
-bench: .venv/.dev  ## the figures: a run that changes nothing, and the proxy beside nginx and Node
+bench: .venv/.dev  ## the figures: a run that changes nothing, the proxy beside nginx and Node, renderings
 	@$(BIN)/python bench/noop.py
 	@$(BIN)/python bench/proxy.py
+	@$(BIN)/python bench/render.py
 
 LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks"
 locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) pyproject.toml -o requirements.lock
-	@$(LOCK) --extra dev pyproject.toml -o requirements-dev.lock
+	@$(LOCK) --extra verify pyproject.toml -o requirements-verify.lock
+	@$(LOCK) --extra dev --extra verify pyproject.toml -o requirements-dev.lock
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
 
-.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade status start stop restart dashboard unload logs usage chat run fetch verify-models fit test soak check docs bench locks
+.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade verify status start stop restart dashboard unload logs usage chat run fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks

@@ -1,134 +1,205 @@
 """What fetching and verifying cost: `python bench/fetch.py`, with `--aria2 PROGRAM` to compare.
 
-Over loopback, against the lab's Hub: seconds with fetch.sh over some connections, each held to a
-rate as a CDN does, and not held at all; then hashing, by each program that a Mac may have.
-Client, Hub and disk share the cores of this machine, so only ratios mean anything.
+Over loopback, from a server that does nothing but sendfile: the fetcher over some connections,
+each held to a rate as a CDN does, and not held at all, beside curl, which verifies nothing;
+then hashing, by the fetcher and by each program that a Mac may have.
+Client, server and disk share the cores of this machine, so only ratios mean anything.
 """
 
 import argparse
+import asyncio
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.request import Request, urlopen
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
 
-from herd.core import scripts
-from herd.core.transfers import File, Resolved
-from lab.hub.store import load
-from lab.lab import Lab
+from fetcher.hashing import Digest, Hashing  # noqa: E402
 
 MIB = 1 << 20
+NAMES = ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf")
+
+
+class Hub:
+    """Serves files of a directory, each connection at most `rate` bytes a second (0: any)."""
+
+    def __init__(self, directory: Path) -> None:
+        self.rate = 0.0
+        self.first = self.last = 0.0  # when it was asked first, and sent its last byte
+        self.busy = 0
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                hub.first = hub.first or time.monotonic()
+                hub.busy += 1
+                self.send_file()
+                hub.busy -= 1
+
+            def send_file(self) -> None:
+                with (directory / Path(self.path).name).open("rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+                    at, end = (int(asked[1]), int(asked[2]) + 1) if asked else (0, size)
+                    self.send_response(206 if asked else 200)
+                    if asked:
+                        self.send_header("Content-Range", f"bytes {at}-{end - 1}/{size}")
+                    self.send_header("Content-Length", str(end - at))
+                    self.end_headers()
+                    self.wfile.flush()
+                    most = int(hub.rate / 20) or 16 * MIB
+                    while at < end:
+                        began = time.monotonic()
+                        step = min(most, end - at)
+                        while step:
+                            sent = os.sendfile(self.connection.fileno(), file.fileno(), at, step)
+                            at, step = at + sent, step - sent
+                        hub.last = time.monotonic()
+                        if hub.rate:
+                            time.sleep(max(0.0, began + 1 / 20 - time.monotonic()))
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{server.server_address[1]}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
 class Bench:
-    """A Mac with a Hub that has a model of random bytes in two files."""
+    """A Hub that has a model of random bytes in two files, and a place for it."""
 
-    def __init__(self, lab: Lab, size: int) -> None:
-        self.lab, self.size = lab, size
-        repo = lab.hub_root / "lab/bench-GGUF"
-        repo.mkdir(parents=True)
-        for name in ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf"):
-            with (repo / name).open("wb") as file:
+    def __init__(self, directory: Path, size: int) -> None:
+        self.source, self.target, self.size = directory / "hub", directory / "target", size
+        self.source.mkdir()
+        self.sums = {}
+        for name in NAMES:
+            digest = hashlib.sha256()
+            with (self.source / name).open("wb") as file:
                 for _ in range(size // 2 // MIB):
-                    file.write(os.urandom(MIB))
-        held = load(lab.hub_root, "lab/bench-GGUF")
-        assert held
-        self.files = [File(path, entry.size, entry.sha256) for path, entry in held.entries.items()]
-        self.model = Resolved(
-            *("bench", "lab/bench-GGUF", held.commit, "bench-GGUF", self.files[0].path),
-            *(tuple(self.files), lab.hub_url),
-        )
-        self.target = Path(lab.directory) / "target"
+                    data = os.urandom(MIB)
+                    digest.update(data)
+                    file.write(data)
+            self.sums[name] = digest.hexdigest()
+        self.hub = Hub(self.source)
 
-    def hub(self, route: str, data: object) -> None:
-        """Faults, or a fresh start."""
-        body, kind = json.dumps(data).encode(), {"Content-Type": "application/json"}
-        urlopen(Request(f"{self.lab.hub_url}/_lab/{route}", body, kind), timeout=10).close()
-
-    def timed(self, rate: float | None, run: Callable[[], None]) -> float:
-        """Seconds, with each connection held to so many bytes a second."""
-        self.hub("reset", {})
-        if rate:
-            self.hub("faults", {"rate": rate})
+    def timed(self, run: Callable[[], object]) -> tuple[float, float]:
+        """Seconds from the first question to the last byte, and from the start to the end."""
         shutil.rmtree(self.target, ignore_errors=True)
         self.target.mkdir()
+        os.sync()
+        self.hub.first = 0.0
         began = time.monotonic()
         run()
-        return time.monotonic() - began
+        ended = time.monotonic()
+        while self.hub.busy:
+            time.sleep(0.01)
+        return self.hub.last - self.hub.first, ended - began
 
     def ours(self, connections: int) -> None:
-        """fetch.sh, on the Mac."""
-        words = self.model.words(
-            self.files, models=str(self.target), homebrew="/nowhere", connections=connections
-        )
-        command = [str(self.lab["mac1"].root / "bin/sh"), "-c", scripts.text("fetch"), "fetch"]
-        self._run([*command, *map(str, words)], env=self.lab["mac1"].environment())
+        """The fetcher, as a process of its own."""
+        files = [
+            {"path": n, "size": self.size // 2, "sha256": s, "url": f"{self.hub.url}/{n}"}
+            for n, s in self.sums.items()
+        ]
+        spec = {
+            **{"connections": connections, "again": False, "origin": "fetched", "token": None},
+            "peers": None,
+            "models": [{"name": "bench", "directory": str(self.target), "files": files}],
+        }
+        run([sys.executable, "-m", "fetcher"], json.dumps(spec))
+
+    def curl(self, to: str) -> None:
+        """One connection."""
+        urls = [word for name in NAMES for word in ("-o", to, f"{self.hub.url}/{name}")]
+        run(["curl", "-sSf", *urls])
 
     def aria2(self, program: str, connections: int) -> None:
-        """aria2, verifying what it fetched, too."""
+        """Verifying what it fetched, too."""
         lines = []
-        for file in self.files:
-            lines += [
-                self.model.url(file),
-                f"  out={file.path}",
-                f"  checksum=sha-256={file.sha256}",
-            ]
+        for name, digest in self.sums.items():
+            lines += [f"{self.hub.url}/{name}", f"  checksum=sha-256={digest}"]
         options = [f"-x{connections}", f"-s{connections}", "-k1M", "-j1", "--file-allocation=none"]
         command = [program, *options, "-q", "--no-conf", "-d", str(self.target), "-i", "-"]
-        self._run(command, text="\n".join(lines), env=dict(os.environ))
+        run(command, "\n".join(lines))
 
-    def _run(self, command: list[str], *, env: dict[str, str], text: str = "") -> None:
-        subprocess.run(command, input=text, text=True, check=True, capture_output=True, env=env)
+
+def run(command: list[str], text: str = "") -> None:
+    """Raises CalledProcessError."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(command, input=text, text=True, check=True, capture_output=True, env=environment)
+
+
+def fetching(bench: Bench, aria2: str | None) -> None:
+    """Rates until the last byte, and seconds until all is verified; ratios are to curl's rate."""
+    mib = bench.size / MIB
+    print(f"{mib:.0f} MiB in two files          fetching   to curl   and verified", flush=True)
+    for rate in (8 * MIB, 0):
+        held = f"{rate // MIB} MiB/s each" if rate else "not held"
+        bench.hub.rate = rate
+        alone, _ = bench.timed(lambda: bench.curl("/dev/null"))
+        print(f"{held:<14} curl           {mib / alone:8.0f} MiB/s", flush=True)
+        kept, _ = bench.timed(lambda: bench.curl(str(bench.target / "file")))
+        print(f"{held:<14} curl to disk   {mib / kept:8.0f} MiB/s {alone / kept:8.2f}", flush=True)
+        for connections in (1, 4, 8, 16):
+            sent, whole = bench.timed(lambda n=connections: bench.ours(n))  # type: ignore[misc]
+            told = f"{mib / sent:8.0f} MiB/s {alone / sent:8.2f} {whole:10.1f} s"
+            if aria2:
+                _, theirs = bench.timed(lambda n=connections: bench.aria2(aria2, n))  # type: ignore[misc]
+                told += f"   aria2 {theirs:.1f} s"
+            print(f"{held:<14} {connections:>2} connections {told}", flush=True)
 
 
 def hashing(directory: Path, size: int) -> None:
-    """A file that is in memory, by each program; with dd before it, which tells how far it is."""
-    file = directory / "hashed"
-    with file.open("wb") as output:
-        for _ in range(size // MIB):
-            output.write(os.urandom(MIB))
-    slices = "n=0; while [ $n -lt %d ]; do dd bs=1048576 count=128 2>/dev/null; n=$((n + 1)); done"
-    piped = slices % -(-size // (128 * MIB))
-    print(f"\nhashing {size // MIB} MiB      alone    behind dd")
+    """Two files that are in memory; ratios are to the fetcher's rate for one."""
+    files = [directory / name for name in ("one", "two")]
+    for file in files:
+        with file.open("wb") as output:
+            for _ in range(size // MIB):
+                output.write(os.urandom(MIB))
+
+    def rate(work: Callable[[], object], count: int) -> float:
+        began = time.monotonic()
+        work()
+        return count * size / MIB / (time.monotonic() - began)
+
+    async def all_of(some: list[Path]) -> None:
+        threads = Hashing()
+        await asyncio.gather(*(threads.sha256(file, Digest()) for file in some))
+        threads.close()
+
+    ours = rate(lambda: asyncio.run(all_of(files[:1])), 1)
+    print(f"\nhashing {size // MIB} MiB")
+    print(f"{'the fetcher':<24} {ours:5.0f} MiB/s", flush=True)
+    both = rate(lambda: asyncio.run(all_of(files)), 2)
+    print(f"{'the fetcher, two files':<24} {both:5.0f} MiB/s {both / ours:6.2f}", flush=True)
     for program in ("openssl dgst -sha256 -r", "sha256sum", "shasum -a 256"):
-        if not shutil.which(program.split()[0]):
-            continue
-        rates = []
-        for command in (f"{program} {file}", f"{{ {piped}; }} <{file} | {program}"):
-            began = time.monotonic()
-            subprocess.run(["sh", "-c", command], check=True, capture_output=True)
-            rates.append(size / MIB / (time.monotonic() - began))
-        print(f"{program:<24} {rates[0]:5.0f} MiB/s {rates[1]:5.0f} MiB/s", flush=True)
+        if shutil.which(program.split()[0]):
+            theirs = rate(lambda p=program: run([*p.split(), str(files[0])]), 1)  # type: ignore[misc]
+            print(f"{program:<24} {theirs:5.0f} MiB/s {theirs / ours:6.2f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mib", type=int, default=256, help="of the model; default: 256")
+    parser.add_argument("--mib", type=int, default=512, help="of the model; default: 512")
     parser.add_argument("--aria2", metavar="PROGRAM", help="to compare with")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="herd-", dir="/tmp") as directory:
-        with Lab(directory) as lab:
-            bench = Bench(lab, options.mib * MIB)
-            print(f"{options.mib} MiB in two files          fetch.sh      aria2", flush=True)
-            for rate in (8 * MIB, None):
-                held = f"{rate // MIB} MiB/s each" if rate else "not held"
-                for connections in (1, 4, 8, 16):
-                    ours = bench.timed(rate, lambda n=connections: bench.ours(n))  # type: ignore[misc]
-                    theirs = "-"
-                    if options.aria2:
-                        run = lambda n=connections: bench.aria2(options.aria2, n)  # noqa: E731
-                        theirs = f"{bench.timed(rate, run):.1f} s"
-                    print(
-                        f"{held:<14} {connections:>2} connections {ours:>8.1f} s {theirs:>10}",
-                        flush=True,
-                    )
+        fetching(Bench(Path(directory), options.mib * MIB), options.aria2)
         hashing(Path(directory), 1024 * MIB)
 
 

@@ -9,7 +9,7 @@ What is known, without I/O:
 
 - `errors`     what ends a model's way
 - `spec`       the document on stdin, with all its faults
-- `ranges`     which bytes are there
+- `ranges`     which bytes of a file are there
 - `turns`      who of several Macs fetches a file, from whom
 
 On disk:

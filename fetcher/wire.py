@@ -12,8 +12,8 @@ from aiohttp import (
     ClientResponse,
 )
 
-READ_BUFFER = 1 << 20
-"""Bytes of an answer that may wait in memory, for each connection."""
+READ_BUFFER = 256 << 10
+"""Bytes of an answer that wait in memory before a connection pauses; more is slower."""
 
 CONNECT_SECONDS = 30.0
 

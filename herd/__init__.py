@@ -4,10 +4,14 @@ Layers, each using only those below it:
 
     __main__     the command line of the verbs
     verbs        what a person does between deploys: status, chat, logs, …
+    review       what is done with a change before a deploy: render, compare, check
+    checks       what could be wrong with it, a concern each
     remote       connections for the verbs
     deploys      the steps of deploy.py: read host.data, call operations
     hooks        what happens before and upon a connection: settings check, TCP_NODELAY
     operations   take arguments, compare with facts, yield commands
+    changes      what a deploy would write otherwise than at another commit
+    rendering    every file of every host, without a connection
     plan         what is wanted of all hosts, checked together
     facts        ask a Mac, parse the answer
     locks        models.lock beside the inventory: read, checked, made

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from herd import newkey
+from herd import newkey, review
 from herd.core.problems import SettingsError
 from herd.remote import Remote, RemoteError, connected
 from herd.verbs import clients, models, services, terminal
@@ -75,6 +75,9 @@ def parser() -> argparse.ArgumentParser:
     usage.add_argument("--key", metavar="NAME", help="of this key only")
     usage.add_argument("--json", action="store_true", help="for programs, by host")
 
+    add("facts", "keep in facts.lock what each Mac says of itself, for what follows")
+    review.add_options(verb, everywhere)
+
     text = "make an API key; its entry goes to api_keys of group_data, or to config.json"
     newkey.add_options(
         verb.add_parser("key", help=text, description=f"{text}.", parents=[everywhere])
@@ -112,6 +115,8 @@ def _run(options: argparse.Namespace) -> bool:
                 model=options.model,
                 stream=not options.no_stream,
             )
+        case "render" | "render-diff" | "check-configs":
+            return review.run(options)
         case "fit" if options.memory is not None:
             return models.fit_in(options.memory, options.macos, inventory, limit)
         case "dashboard":
@@ -135,6 +140,8 @@ def _connected_verb(options: argparse.Namespace) -> Callable[[list[Remote]], Any
             return lambda r: clients.usage(r, chosen, json_wanted=options.json)
         case "fit":
             return lambda remotes: models.fit(remotes, options.inventory)
+        case "facts":
+            return lambda remotes: review.facts(remotes, options.inventory)
         case "verify-models":
             return lambda remotes: models.verify_models(remotes, options.inventory)
         case "run":

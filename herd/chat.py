@@ -27,7 +27,7 @@ def complete(
     Over https only whoever shows `certificate` (DER) gets the key. Reasoning that a model gives
     apart from its answer is left out. Raises ChatError.
     """
-    connection = _connection(url, certificate)
+    connection = connect(url, certificate)
     body = completion(model, prompt, stream=stream)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     try:
@@ -46,9 +46,9 @@ def complete(
         connection.close()
 
 
-def _connection(url: str, certificate: bytes | None) -> http.client.HTTPConnection:
+def connect(url: str, certificate: bytes | None) -> http.client.HTTPConnection:
     """A connection to whoever owns the certificate that we deployed: no authority is asked, and
-    its name need not be the one that the inventory has for the Mac."""
+    its name need not be the one that the inventory has for the Mac. Raises ChatError."""
     parts = urlsplit(url)
     place, port = parts.hostname or "", parts.port
     if certificate is None:

@@ -2,7 +2,8 @@
 checked together."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from secrets import token_urlsafe
 from typing import Any
 
@@ -133,8 +134,27 @@ def _check(hosts: Iterable[Host]) -> tuple[dict[str, Settings], list[Problem]]:
             value = merged.values.get(name)
             where = f"{host.name}: {name}, from {merged.source(name)}"
             for what, fix in faults(value) if isinstance(value, list) and value else ():
-                problems.append(Problem(where, what, fix))
+                kind = "api-keys" if name == "api_keys" else "settings"
+                problems.append(Problem(where, what, fix, kind))
     return settings, problems
+
+
+def without_secrets(hosts: Iterable[Host], inventory: str) -> tuple[Plan, list[Problem]]:
+    """What is wanted as far as the project's own files tell, and every problem in them: no keys of
+    this workstation, no certificate. Hosts whose settings are bad are left out."""
+    hosts = list(hosts)
+    settings, problems = _check(hosts)
+    models, wrong = _models(hosts, settings, inventory)
+    together: dict[str, list[tuple[Served, ...]]] = {}
+    for name, wanted in settings.items():
+        together[name], unknown = sets_of(name, wanted, models[name], inventory)
+        wrong += unknown
+    problems += [replace(problem, kind="models-lock") for problem in wrong]
+    shipped: dict[str, Shipped] = {}
+    for name, wanted in settings.items():
+        with suppress(ValueError):  # which is among the problems
+            shipped |= {name: keys.shipped(wanted)} if wanted.api_keys else {}
+    return Plan(settings, models, shipped, {}, together, urls={}), problems
 
 
 _of_this_run: Plan | None = None

@@ -106,17 +106,25 @@ def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
 def connected(inventory: str, limits: Sequence[str]) -> Iterator[list[Remote]]:
     """The chosen hosts, connected; those that do not answer are named, and end the verb."""
     state, chosen = hosts(inventory, limits)
+    with reached(state, chosen) as remotes:
+        if lost := [host.name for host in chosen if not host.connected]:
+            raise RemoteError(f"cannot connect to {', '.join(lost)}")
+        yield remotes
+
+
+@contextmanager
+def reached(state: State, chosen: Sequence[Host]) -> Iterator[list[Remote]]:
+    """Those of the chosen hosts that answer, connected."""
     settings = plan.settings_of(state.inventory)
     state.config.FAIL_PERCENT = 100
     state.add_callback_handler(Connected())
-    with suppress(PyinfraError):  # when none can be connected to; they are named below
+    with suppress(PyinfraError):  # when none can be connected to
         connect_all(state)
     try:
-        if lost := [host.name for host in chosen if not host.connected]:
-            raise RemoteError(f"cannot connect to {', '.join(lost)}")
         yield [
             Remote(host, settings[host.name], _identity(host, settings[host.name]))
             for host in chosen
+            if host.connected
         ]
     finally:
         disconnect_all(state)

@@ -5,12 +5,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+import herd
 from lab.lab import Lab
 from tests.core.samples import ROOT
 from tests.documents import MARKS, OUTPUT, Block, Document, documents, links, shape
@@ -113,6 +115,17 @@ def test_what_is_wrong_in_a_document_is_found(tmp_path: Path) -> None:
     assert [complaint.split(": ")[0] for complaint in found] == [
         *("wrong.md:13", "wrong.md:16", "wrong.md:17", "wrong.md:18", "wrong.md:19")
     ]
+
+
+def test_what_is_quoted_of_the_source_is_what_it_says() -> None:
+    (layers,) = re.findall(r"(?:^    .*\n)+", herd.__doc__ or "", re.MULTILINE)
+    steps = (ROOT / "deploy.py").read_text().partition("verify\n\n")[2]
+    (guide,) = (each for each in DOCUMENTS if each.name == "docs/how-it-works.md")
+    quoted = [block.text for block in guide.blocks]
+
+    assert steps.count("\n") > 5
+    assert textwrap.dedent(layers) in quoted
+    assert steps in quoted
 
 
 @contextmanager

@@ -256,7 +256,9 @@ def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem
         )
     for port, paths in _ports(settings).items():
         if port and len(paths) > 1:
-            add(paths[0], f"Port {port} is wanted by {' and '.join(paths)}.", "give each its own.")
+            what = f"Port {port} is wanted by {' and '.join(paths)}."
+            where = _place(host, merged, paths[0])
+            problems.append(Problem(where, what, "give each its own.", "ports"))
     pair = ("proxy_tls_certificate", "proxy_tls_key")
     given = [name for name in pair if merged.values.get(name) is not None]
     if len(given) == 1:
@@ -312,6 +314,7 @@ def _sharing(hosts: Mapping[str, Settings]) -> list[Problem]:
                         f"{one}, {other}: {_ports(a)[port][0]} and {_ports(b)[port][0]}",
                         f"Both are the same machine, and both want port {port}.",
                         "give each stack its own ports.",
+                        "ports",
                     )
                 )
     return problems

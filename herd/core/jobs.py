@@ -47,6 +47,20 @@ def programs(layout: Layout) -> dict[str, list[str]]:
     return {LLAMA_SWAP: ["llama-swap", "llama-server"], PROXY: [python]}
 
 
+def depends_on(
+    layout: Layout, job: str, *, bundle: Bundle, linked: Mapping[str, str], config: str
+) -> dict[str, str]:
+    """What a job runs and reads at its start, beyond its definition.
+
+    `linked` has the versions of its `programs`, `config` is the SHA-256 of config.yaml.
+    """
+    if job == PROXY:
+        return {**linked, "release": bundle.release, "lock": bundle.lock}
+    if layout.settings.llama_swap_watch_config:
+        return dict(linked)
+    return {**linked, "config.yaml": config}
+
+
 def definition(
     layout: Layout, job: str, *, bundle: Bundle, depends_on: Mapping[str, str]
 ) -> dict[str, Any]:
@@ -79,15 +93,24 @@ def definition(
             "ProcessType": "Interactive",
             # launchd's soft limit is 256 files; a stream takes two.
             "SoftResourceLimits": {"NumberOfFiles": 16384},
-            # Logs can hold what people ask: for the owner only. launchd wants decimal.
+            # What a program writes itself is for the owner only. launchd wants decimal.
             "Umask": 0o077,
         },
         depends_on,
     )
 
 
-def window(layout: Layout, *, depends_on: Mapping[str, str]) -> dict[str, Any]:
-    """The job that opens the stack in a Terminal window at login; Ctrl+C there stops it."""
+def window(
+    layout: Layout, *, depends_on: Mapping[str, Mapping[str, str]], start_command: str
+) -> dict[str, Any]:
+    """The job that opens the stack in a Terminal window at login; Ctrl+C there stops it.
+
+    `depends_on` is that of each job, as the window runs them all; `start_command` is the text of
+    what it runs, which has their arguments.
+    """
+    everything = {
+        f"{name}: {key}": value for name, own in depends_on.items() for key, value in own.items()
+    }
     return with_digest(
         {
             "Label": layout.label(LLAMA_SWAP),
@@ -95,5 +118,5 @@ def window(layout: Layout, *, depends_on: Mapping[str, str]) -> dict[str, Any]:
             "EnvironmentVariables": {"PATH": layout.path},
             "RunAtLoad": True,
         },
-        depends_on,
+        {**everything, "start.command": start_command},
     )

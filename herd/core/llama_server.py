@@ -16,12 +16,13 @@ class Flags:
 
     known: frozenset[str]
     flash_attention_takes_value: bool
+    valued: frozenset[str] = frozenset()  # of the known, those with a value after them
 
     @classmethod
     def parse(cls, help_text: str) -> "Flags":
         """Read `llama-server --help`, whose entries begin a line: `-c,    --ctx-size N   …`."""
         known: set[str] = set()
-        takes_value = False
+        valued: set[str] = set()
         for line in help_text.splitlines():
             entry = re.match(r"-\S.*", line)
             if not entry:
@@ -30,10 +31,10 @@ class Flags:
             head = re.split(r"(?<=[^,\s])\s{2,}", entry[0])[0]
             flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", head)
             known.update(flags)
-            if "--flash-attn" in flags:
-                # `[on|off|auto]` now, `FA` for a while, nothing in builds where it was a switch.
-                takes_value = not head.split()[-1].startswith("-")
-        return cls(frozenset(known), takes_value)
+            if not head.split()[-1].startswith("-"):
+                valued.update(flags)
+        # `[on|off|auto]` now, `FA` for a while, nothing in builds where it was a switch.
+        return cls(frozenset(known), "--flash-attn" in valued, frozenset(valued))
 
 
 # What is assumed before llama.cpp is installed, as in a dry run on a fresh Mac: llama.cpp 0.4.1

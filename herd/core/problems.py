@@ -10,12 +10,13 @@ class Problem:
     """One thing that a person has to mend.
 
     `where` names the place ("mac1: proxy_port, from group_data/all.py"), `what` the problem,
-    `fix` what to do about it, as a sentence or a command.
+    `fix` what to do about it, as a sentence or a command; `kind` is the rule that it breaks.
     """
 
     where: str
     what: str
     fix: str
+    kind: str = "settings"
 
 
 class SettingsError(Exception):

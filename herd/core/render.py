@@ -18,9 +18,18 @@ from herd.core.text import shell_quote, xml_quote, yaml_quote
 _TEMPLATES = Path(__file__).parents[2] / "templates"
 
 
+# What each template is given, whichever of its branches it takes.
+VARIABLES = {
+    "config.yaml.j2": {"settings", "models", "preload", "groups"},
+    "launchd.plist.j2": {"definition"},
+    "start.command.j2": {"domain", "labels", "layout", "python_path", "llama_swap", "proxy"},
+}
+
+
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Templates in which an unknown variable is an error, and values have filters."""
+    made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -28,13 +37,15 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters.update(sh=shell_quote, yaml=yaml_quote, xml=xml_quote)
-    return environment
+    made.filters.update(sh=shell_quote, yaml=yaml_quote, xml=xml_quote)
+    return made
 
 
 def render(template: str, **values: Any) -> str:
     """The text of a template in templates/; an unknown variable is an error."""
-    return _environment().get_template(template).render(values)
+    if unknown := values.keys() - VARIABLES[template]:
+        raise ValueError(f"VARIABLES has no {sorted(unknown)} of {template}")
+    return environment().get_template(template).render(values)
 
 
 def config(

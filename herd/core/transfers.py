@@ -123,7 +123,9 @@ class Resolved:
             path = self.path(file)
             is_other_version = there.verified(path) is not None
             if there.size(path) != file.size or is_other_version or path not in there.files:
-                have = there.begun.get(f"{self.directory}/{self.part(file)}", 0)
+                part = f"{self.directory}/{self.part(file)}"
+                # A verified one waits for the others of its version.
+                have = file.size if there.verified(part) else there.begun.get(part, 0)
                 left[path] = max(0, file.size - have)
         return left
 
@@ -148,12 +150,13 @@ class Resolved:
         return sorted(found)
 
 
-def voucher(path: str) -> str:
-    """The path of a file's receipt, or of an unfinished one's journal."""
+def vouchers(path: str) -> list[str]:
+    """Paths of a file's receipt, and of its journal while it is unfinished."""
     top, _, below = path.partition("/")
-    if _TRANSFER.match(below) and below.endswith(".part"):
-        return f"{top}/.herd/{below.removesuffix('.part')}.pieces"
-    return f"{top}/.herd/{below}.receipt"
+    found = [f"{top}/.herd/{below}.receipt"]
+    if below.endswith(".part"):
+        found.append(f"{top}/.herd/{below.removesuffix('.part')}.pieces")
+    return found
 
 
 @dataclass(frozen=True)

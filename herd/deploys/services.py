@@ -2,7 +2,7 @@
 
 from pyinfra.api import deploy
 
-from herd.core import render
+from herd.core import written
 from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.deploys.desired import desired
 from herd.operations import files, proxy, stack
@@ -14,11 +14,12 @@ def run() -> None:
     want = desired()
     layout, bundle, uid = want.layout, want.bundle, want.uid
     autostart = want.settings.launchd_autostart
+    foreground = written.start_command(layout, bundle, uid)
     files.text(
         name="Write the foreground start",
-        path=layout.start_command,
-        content=render.start_command(layout, bundle, uid),
-        mode="755",
+        path=foreground.path,
+        content=foreground.text,
+        mode=foreground.mode,
     )
     stack.without_old_jobs(
         name="Remove old jobs",
@@ -34,6 +35,8 @@ def run() -> None:
         stack.window(name="Open in Terminal at login", layout=layout, bundle=bundle, uid=uid)
         stack.window_opened(name="Open in Terminal now", layout=layout, uid=uid)
     else:
+        # launchd makes them by the user's umask, whatever the job's; they can hold what people ask.
+        files.private(name="Keep the logs private", paths=[layout.log(job) for job in JOBS])
         stack.job(name="Run llama-swap", layout=layout, bundle=bundle, job_name=LLAMA_SWAP, uid=uid)
         stack.job(name="Run the proxy", layout=layout, bundle=bundle, job_name=PROXY, uid=uid)
     proxy.only(name="Remove old releases of the proxy", layout=layout, bundle=bundle)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyinfra.api import FactBase, FactProcessError, StringCommand
+from pyinfra.api import FactBase, FactProcessError, QuoteString, StringCommand
 
 from herd.facts.script import script
 
@@ -26,6 +26,18 @@ def parse(lines: Iterable[str]) -> list[Entry]:
             raise FactProcessError(f"not the state of a path: {line!r}")
         entries.append(Entry(kind, mode, sha256))
     return entries
+
+
+class Modes(FactBase[list[str]]):
+    """Permissions of the paths in octal text ("600"), in their order; "" for what is not there."""
+
+    def command(self, paths: list[str]) -> StringCommand:
+        quoted = [QuoteString(path) for path in paths]
+        each = '; do stat -f %Lp "$path" 2>/dev/null || echo; done'
+        return StringCommand("for path in", *quoted, each)
+
+    def process(self, output: Iterable[str]) -> list[str]:
+        return list(output)
 
 
 class State(FactBase[list[Entry]]):

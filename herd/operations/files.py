@@ -2,13 +2,14 @@
 
 import hashlib
 import io
+from collections.abc import Sequence
 
 from pyinfra import host, logger
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 from pyinfra.facts.files import FileContents
 from pyinfra.operations.util.files import generate_color_diff
 
-from herd.facts.files import Entry, State
+from herd.facts.files import Entry, Modes, State
 from herd.operations.commands import Commands, operation
 
 
@@ -59,6 +60,21 @@ def text(path: str, content: str, *, mode: str = "644") -> Commands:
         return
     show_diff(path, content)
     yield from write(path, content, mode)
+
+
+@operation()
+def private(paths: Sequence[str]) -> Commands:
+    """
+    Have files, whatever is in them, that nobody but their owner reads.
+
+    + paths: absolute paths; their directories are there
+    """
+    modes = host.get_fact(Modes, paths=list(paths))
+    if wrong := [path for path, mode in zip(paths, modes, strict=True) if mode != "600"]:
+        quoted = [QuoteString(path) for path in wrong]
+        yield StringCommand("umask 077 && touch", *quoted, "&& chmod 600", *quoted)
+    else:
+        host.noop("they are there, and private")
 
 
 @operation()

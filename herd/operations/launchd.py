@@ -11,7 +11,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core import render
+from herd.core import written
 from herd.facts.files import State
 from herd.facts.launchd import Loaded
 from herd.facts.script import script
@@ -32,22 +32,22 @@ def converge(
     """
     label = definition["Label"]
     target = f"gui/{uid}/{label}"
-    text = render.plist(definition)
+    want = written.plist(definition, path)
     loaded = host.get_fact(Loaded, uid=uid, label=label)
     (entry,) = host.get_fact(State, paths=[path])
-    right_file = is_as_wanted(entry, text, "644")
+    right_file = is_as_wanted(entry, want.content, want.mode)
     right_job = loaded is not None and loaded.runs_definition(definition, path)
     alive = loaded is not None and loaded.pid is not None
     if right_file and (right_job or not console) and (alive or not running):
         host.noop(f"{label} is as wanted")
         return
     if not right_file:
-        show_diff(path, text)
+        show_diff(path, want.text)
     if loaded is not None and not right_job:
         wait = definition.get("ExitTimeOut", 5) + _GRACE
         yield script("job-unload", target, wait)
     if not right_file:
-        yield from write(path, text, "644")
+        yield from write(path, want.content, want.mode)
     if not right_job and console:
         yield script("job-load", f"gui/{uid}", label, path)
     # What runs at load needs no start, and a job that only opens a window has no process to await.

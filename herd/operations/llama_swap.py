@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pyinfra import host, logger
 
-from herd.core import llama_server, render
+from herd.core import llama_server, render, written
 from herd.core.layout import Layout
 from herd.core.llama_server import Flags
 from herd.facts.files import State
@@ -30,16 +30,16 @@ def config(layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]
     (entry,) = host.get_fact(State, paths=[layout.config])
     _say_what_is_dropped(layout, flags)
     flags = flags or llama_server.CURRENT
-    text = render.config(layout, files, flags, versions=versions, preload=layout.settings.preload)
-    if is_as_wanted(entry, text, "644"):
+    want = written.config(layout, files, versions, flags)
+    if is_as_wanted(entry, want.content, want.mode):
         host.noop("config.yaml is as wanted")
         return
-    show_diff(layout.config, text)
+    show_diff(want.path, want.text)
     trial = layout.under("config.trial.yaml")
     tried = render.config(layout, files, flags, versions=versions, preload=[])
-    yield from write(trial, tried, "644")
+    yield from write(trial, tried, want.mode)
     yield script("accept-config", layout.brew("llama-swap"), trial)
-    yield from write(layout.config, text, "644")
+    yield from write(want.path, want.content, want.mode)
     if layout.settings.llama_swap_watch_config:
         yield script("await-reload", layout.settings.llama_swap_port)
 

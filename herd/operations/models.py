@@ -7,10 +7,11 @@ from weakref import WeakKeyDictionary
 from pyinfra import host
 from pyinfra.api import Host, QuoteString, StringCommand
 
-from herd.core.bundle import Bundle, fetcher
+from herd.core import written
+from herd.core.bundle import Bundle
 from herd.core.fetching import Wanted, distinct, job
 from herd.core.layout import Layout
-from herd.core.transfers import Holdings, Resolved, undeclared, voucher
+from herd.core.transfers import Holdings, Resolved, undeclared, vouchers
 from herd.facts.models import Models
 from herd.hub import token
 from herd.operations.commands import Commands, Shown, operation
@@ -63,7 +64,8 @@ def fetched(
     there = look(models, directory)
     wanted = lacking(models, there)
     if wanted:
-        yield from write(layout.fetcher, fetcher(), "644")
+        program = written.fetcher(layout)
+        yield from write(program.path, program.content, program.mode)
         said = job(
             wanted,
             directory=directory,
@@ -89,8 +91,8 @@ def fetch_command(layout: Layout, bundle: Bundle) -> StringCommand:
 
 
 def _remove(directory: str, paths: Iterable[str]) -> StringCommand:
-    both = [f"{directory}/{each}" for path in paths for each in (path, voucher(path))]
-    return StringCommand("rm -f", *map(QuoteString, both))
+    found = [f"{directory}/{each}" for path in paths for each in (path, *vouchers(path))]
+    return StringCommand("rm -f", *map(QuoteString, found))
 
 
 @operation()

@@ -7,6 +7,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
+from herd.core import written
 from herd.core.bundle import Bundle
 from herd.core.jobs import PROXY
 from herd.core.layout import Layout
@@ -38,11 +39,11 @@ def installed(layout: Layout, bundle: Bundle) -> Commands:
         yield FileUploadCommand(io.BytesIO(bundle.archive), archive)
         yield script("proxy-release", archive, release)
     if environment not in state.whole:
-        requirements = f"{layout.proxy}/requirements.lock"
-        yield from write(requirements, bundle.requirements, "644")
+        requirements = written.requirements(layout, bundle)
+        yield from write(requirements.path, requirements.content, requirements.mode)
         python = layout.brew(layout.settings.proxy_python.replace("@", ""))
         prefix = layout.settings.homebrew_prefix
-        yield shown("proxy-environment", prefix, python, environment, requirements)
+        yield shown("proxy-environment", prefix, python, environment, requirements.path)
 
 
 @operation()
@@ -54,13 +55,14 @@ def keys(layout: Layout, shipped: Any) -> Commands:
     + shipped: a `herd.keys.Shipped` in a HiddenValue
     """
     want: Shipped = shipped.unmask()
-    (entry,) = host.get_fact(State, paths=[layout.keys])
-    if is_as_wanted(entry, want.text, "600"):
+    file = written.keys(layout, want.text)
+    (entry,) = host.get_fact(State, paths=[file.path])
+    if is_as_wanted(entry, file.content, file.mode):
         host.noop("the keys are as wanted")
         return
     if not (host.state.is_executing and host.state.should_check_for_changes()):  # once
-        _say_whose_keys_change(layout.keys, entry, want)
-    yield from write(layout.keys, want.text, "600")
+        _say_whose_keys_change(file.path, entry, want)
+    yield from write(file.path, file.content, file.mode)
 
 
 def _say_whose_keys_change(path: str, entry: Entry, want: Shipped) -> None:
@@ -81,7 +83,6 @@ def certificate(layout: Layout, pair: Any, *, uid: int) -> Commands:
     + uid: whose job the proxy is
     """
     want: Pair | None = pair.unmask()
-    # The key first: until both are there, the proxy goes on with what it has.
     paths = [layout.tls_key, layout.tls_certificate]
     entries = host.get_fact(State, paths=paths)
     present = dict(zip(paths, entries, strict=True))
@@ -91,13 +92,13 @@ def certificate(layout: Layout, pair: Any, *, uid: int) -> Commands:
         else:
             host.noop("there is no certificate, as wanted")
         return
-    wanted = {paths[0]: (want.key, "600"), paths[1]: (want.certificate, "644")}
-    old = [path for path in paths if not is_as_wanted(present[path], *wanted[path])]
+    files = written.certificate(layout, key=want.key, certificate=want.certificate)
+    old = [f for f in files if not is_as_wanted(present[f.path], f.content, f.mode)]
     if not old:
         host.noop("the certificate is as wanted")
         return
-    for path in old:
-        yield from write(path, *wanted[path])
+    for file in old:
+        yield from write(file.path, file.content, file.mode)
     # Without the signal it would look within a minute; it need not run.
     target = QuoteString(f"gui/{uid}/{layout.label(PROXY)}")
     yield StringCommand("launchctl kill SIGHUP", target, ">/dev/null 2>&1 || :")

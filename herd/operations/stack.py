@@ -6,7 +6,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core import jobs, render
+from herd.core import jobs, written
 from herd.core.bundle import Bundle
 from herd.core.endpoints import completion, llama_swap, local_proxy
 from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
@@ -15,6 +15,7 @@ from herd.core.layout import Layout
 from herd.core.secrets import key_options
 from herd.core.settings import Settings
 from herd.core.text import xml_quote
+from herd.core.written import Start
 from herd.facts.answers import Answers
 from herd.facts.files import State
 from herd.facts.launchd import Installed, Loaded
@@ -100,9 +101,7 @@ def job(layout: Layout, bundle: Bundle, job_name: str, *, uid: int) -> Commands:
 def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Commands:
     """The same, for use in another operation."""
     autostart = layout.settings.launchd_autostart
-    definition = jobs.definition(
-        layout, job_name, bundle=bundle, depends_on=_depends_on(layout, bundle, job_name)
-    )
+    definition = written.job(layout, bundle, job_name, **_start(layout, job_name))
     yield from launchd.converge(
         definition,
         uid=uid,
@@ -137,30 +136,22 @@ def _is_window(main: Job | None, layout: Layout, bundle: Bundle, uid: int) -> bo
 
 
 def _window(layout: Layout, bundle: Bundle, uid: int) -> dict[str, Any]:
-    everything = {
-        f"{name}: {key}": value
-        for name in JOBS
-        for key, value in _depends_on(layout, bundle, name).items()
-    }
-    # What the window runs has its arguments from there.
-    everything["start.command"] = render.start_command(layout, bundle, uid)
-    return jobs.window(layout, depends_on=everything)
+    starts = {name: _start(layout, name) for name in JOBS}
+    return written.window(layout, bundle, uid, starts)
 
 
-def _depends_on(layout: Layout, bundle: Bundle, name: str) -> dict[str, str]:
-    """What a job runs and reads at its start, beyond its definition."""
+def _start(layout: Layout, name: str) -> Start:
+    """What a job finds at its start on this Mac."""
     settings = layout.settings
     linked = host.get_fact(
         Linked,
-        homebrew_prefix=settings.homebrew_prefix,
+        homebrew_prefix=layout.settings.homebrew_prefix,
         programs=jobs.programs(layout)[name],
     )
-    if name == PROXY:
-        return {**linked, "release": bundle.release, "lock": bundle.lock}
-    if settings.llama_swap_watch_config:
-        return dict(linked)
+    if name == PROXY or settings.llama_swap_watch_config:
+        return {"linked": linked, "config": ""}
     (config,) = host.get_fact(State, paths=[layout.config])
-    return {**linked, "config.yaml": config.sha256}
+    return {"linked": linked, "config": config.sha256}
 
 
 def _console(layout: Layout) -> bool:

@@ -37,7 +37,7 @@ def definition(job: str, place: Layout | None = None, **depends_on: str) -> dict
 def every_definition(**own: Any) -> Iterator[dict[str, Any]]:
     for job in JOBS:
         yield definition(job, layout(**own))
-    yield jobs.window(layout(**own), depends_on={})
+    yield jobs.window(layout(**own), depends_on={}, start_command="")
 
 
 @pytest.mark.parametrize("found", [*every_definition()], ids=["llama-swap", "proxy", "window"])
@@ -125,12 +125,38 @@ def test_jobs_start_by_themselves_only_in_the_background(autostart: str, always:
 
 
 def test_the_window_opens_at_login_once_and_is_not_kept_open() -> None:
-    found = jobs.window(layout(), depends_on={})
+    found = jobs.window(layout(), depends_on={}, start_command="")
 
     assert found["Label"] == "com.moonspirit.llama-swap"
     assert found["ProgramArguments"][-1] == "/Users/me/llama-swap/start.command"
     assert found["RunAtLoad"] is True
     assert "KeepAlive" not in found
+
+
+def test_a_job_depends_on_what_it_reads_at_its_start_only() -> None:
+    linked = {"llama-swap": "1"}
+
+    def found(job: str, config: str, **own: Any) -> dict[str, str]:
+        return jobs.depends_on(layout(**own), job, bundle=BUNDLE, linked=linked, config=config)
+
+    assert found(LLAMA_SWAP, "one") == found(LLAMA_SWAP, "two") == linked
+    unwatched = {"llama_swap_watch_config": False}
+    assert found(LLAMA_SWAP, "one", **unwatched) != found(LLAMA_SWAP, "two", **unwatched)
+    assert found(PROXY, "one", **unwatched) == {
+        **linked,
+        "release": BUNDLE.release,
+        "lock": BUNDLE.lock,
+    }
+
+
+def test_the_window_depends_on_what_both_jobs_do_and_on_its_script() -> None:
+    def digest(start_command: str, **versions: str) -> str:
+        parts = {job: {"version": versions.get(job[:5], "1")} for job in JOBS}
+        found = jobs.window(layout(), depends_on=parts, start_command=start_command)
+        return str(found["EnvironmentVariables"][DIGEST])
+
+    assert digest("a") == digest("a")
+    assert len({digest("a"), digest("b"), digest("a", llama="2"), digest("a", proxy="2")}) == 4
 
 
 def test_homebrew_comes_first_in_the_path_and_replaces_nothing() -> None:

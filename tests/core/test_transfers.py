@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from herd.core.transfers import File, Holdings, Receipt, Stat, Undeclared, undeclared, voucher
+from herd.core.transfers import File, Holdings, Receipt, Stat, Undeclared, undeclared, vouchers
 from tests.core.samples import resolved
 
 SUMS = ("a" * 64, "b" * 64)
@@ -83,6 +83,17 @@ def test_bytes_of_an_unfinished_transfer_are_not_fetched_again() -> None:
     assert MODEL.remaining(held)[f"{AT}{SECOND.path}"] == 11
 
 
+def test_a_verified_file_that_waits_for_its_version_needs_no_room() -> None:
+    part = f"{AT}{MODEL.part(SECOND)}"
+    held = there({part: 20})
+    vouched = {part: Receipt(SUMS[1], held.files[part], "fetched")}
+
+    assert MODEL.remaining(dataclasses.replace(held, receipts=vouched)) == {
+        f"{AT}{FIRST.path}": 10,
+        f"{AT}{SECOND.path}": 0,
+    }
+
+
 def test_bytes_without_a_journal_do_not_count() -> None:
     held = there({f"{AT}{MODEL.part(SECOND)}": 20})
 
@@ -136,8 +147,11 @@ def test_once_a_file_is_verified_its_part_is_a_leftover() -> None:
 
 def test_what_vouches_for_a_file_is_beside_it() -> None:
     """As the fetcher names it."""
-    assert voucher("m-GGUF/q/m 1.gguf") == "m-GGUF/.herd/q/m 1.gguf.receipt"
-    assert voucher("m-GGUF/m.gguf.0123456789ab.part") == "m-GGUF/.herd/m.gguf.0123456789ab.pieces"
+    assert vouchers("m-GGUF/q/m 1.gguf") == ["m-GGUF/.herd/q/m 1.gguf.receipt"]
+    assert vouchers("m-GGUF/m.gguf.0123456789ab.part") == [
+        "m-GGUF/.herd/m.gguf.0123456789ab.part.receipt",
+        "m-GGUF/.herd/m.gguf.0123456789ab.pieces",
+    ]
 
 
 def test_what_hf_left_unfinished_is_a_leftover_and_what_it_remembers_is_not() -> None:

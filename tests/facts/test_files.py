@@ -1,9 +1,12 @@
 """What is at paths."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from pyinfra.api import FactProcessError
 
-from herd.facts.files import Entry, State, parse
+from herd.facts.files import Entry, Modes, State, parse
 
 SHA = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -32,3 +35,20 @@ def test_the_question_quotes_each_path() -> None:
     command = State().command(["/a b", "/it's"]).get_raw_value()
 
     assert command.endswith("""state '/a b' '/it'"'"'s'""")
+
+
+def test_modes_are_those_of_each_path_and_empty_for_what_is_absent(tmp_path: Path) -> None:
+    """By BSD's stat, of which a sketch stands in."""
+    stat = tmp_path / "stat"
+    stat.write_text('#!/bin/sh\n[ "$1 $2" = "-f %Lp" ] && exec /usr/bin/stat -c %a "$3"\n')
+    stat.chmod(0o755)
+    own = tmp_path / "it's mine"
+    own.touch()
+    own.chmod(0o640)
+    asked = Modes()
+
+    command = asked.command([str(tmp_path / "absent"), str(own)]).get_raw_value()
+    path = f"{tmp_path}:/usr/bin:/bin"
+    done = subprocess.run(["sh", "-c", command], env={"PATH": path}, capture_output=True, text=True)
+
+    assert asked.process(done.stdout.splitlines()) == ["", "640"]

@@ -82,3 +82,23 @@ def test_the_harness_would_see_a_secret() -> None:
 def test_a_file_is_kept_away() -> None:
     assert run(files.absent, path=PATH, answers={"state": "absent"}).untouched
     assert run(files.absent, path=PATH, answers={"state": "link"}).sent == [f"rm -f {QUOTED}"]
+
+
+# -- Files that others write
+
+
+def private(*modes: str, **options: Any) -> Run:
+    paths = [PATH, "/Users/me/b"]
+    return run(files.private, paths=paths, answers={"for path": list(modes)}, **options)
+
+
+def test_files_that_only_their_owner_reads_are_left_alone() -> None:
+    assert private("600", "600").untouched
+
+
+@pytest.mark.parametrize("mode", ["644", "660", "", "4600"])
+def test_what_is_open_to_others_or_not_there_yet_is_made_private(mode: str) -> None:
+    """What is in it stays."""
+    found = private(mode, "600")
+
+    assert found.sent == [f"umask 077 && touch {QUOTED} && chmod 600 {QUOTED}"]

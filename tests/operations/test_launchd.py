@@ -171,7 +171,7 @@ def test_with_nobody_at_the_console_a_job_that_is_off_is_only_written(
 
 def test_the_window_that_replaces_a_running_job_opens_by_itself() -> None:
     """It runs at load; and what opens a window ends at once, so nobody can wait for its process."""
-    window = jobs.window(PLACE, depends_on={})
+    window = jobs.window(PLACE, depends_on={}, start_command="")
     found = run(
         keep,
         definition=window,
@@ -197,7 +197,7 @@ def test_a_step_that_fails_is_the_last_one(step: str) -> None:
 
 
 def test_a_job_without_an_exit_timeout_of_its_own_gets_launchds() -> None:
-    window = jobs.window(PLACE, depends_on={})
+    window = jobs.window(PLACE, depends_on={}, start_command="")
     found = run(
         keep,
         definition=window,

@@ -142,7 +142,8 @@ def test_leftovers_go_after_everything_is_fetched_with_what_vouched_for_them() -
     assert found.sent == [
         *(*PROGRAM, FETCH),
         f"rm -f '{at}/{cache}' '{at}/tiny-GGUF/.herd/{cache.partition('/')[2]}.receipt' "
-        f"'{at}/{part}' '{at}/tiny-GGUF/.herd/m 1.gguf.0123456789ab.pieces'",
+        f"'{at}/{part}' '{at}/tiny-GGUF/.herd/m 1.gguf.0123456789ab.part.receipt' "
+        f"'{at}/tiny-GGUF/.herd/m 1.gguf.0123456789ab.pieces'",
     ]
 
 

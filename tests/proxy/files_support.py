@@ -36,7 +36,7 @@ def mtime_of(path: Path) -> str:
 
 
 def vouch(top: Path, path: str, sha256: str) -> Path:
-    """A receipt for what is there now, as fetch.sh writes it."""
+    """A receipt for what is there now, as the fetcher writes it."""
     file, receipt = top / path, top / ".herd" / f"{path}.receipt"
     receipt.parent.mkdir(parents=True, exist_ok=True)
     found = file.stat()

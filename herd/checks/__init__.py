@@ -1,0 +1,43 @@
+"""Checks of what a deploy would write, for a change that nobody has deployed yet.
+
+Each module has the `RULES` that it claims, and a `check` of a project that yields findings; none
+connects anywhere. `project` is what they are given, `reports` what becomes of their findings.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from herd.checks import (
+    command_lines,
+    config_yaml,
+    fit,
+    plists,
+    ports,
+    real_llama_swap,
+    scripts,
+    secrets,
+    settings,
+    sources,
+    templates,
+)
+from herd.checks.project import ERROR, NOTE, Finding, Project
+
+__all__ = ["CHECKS", "ERROR", "NOTE", "RULES", "Finding", "Project", "run", "unreadable"]
+
+CHECKS: Sequence[ModuleType] = (
+    *(settings, templates, config_yaml, command_lines, plists, ports),
+    *(fit, secrets, scripts, real_llama_swap),
+)
+RULES: dict[str, str] = {rule: text for check in CHECKS for rule, text in check.RULES.items()}
+
+
+def unreadable(root: Path, inventory: str, error: BaseException) -> Finding:
+    """What to say of an inventory, or group_data, that cannot be read."""
+    place = sources.of_error(root, error) or sources.Place(inventory)
+    return Finding("settings", place, f"{error}.", "mend it, as pyinfra cannot read it either.")
+
+
+def run(project: Project) -> list[Finding]:
+    """All findings, in the order of the checks."""
+    return [finding for check in CHECKS for finding in check.check(project)]

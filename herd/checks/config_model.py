@@ -1,0 +1,54 @@
+"""What our config.yaml may say: narrower than llama-swap, which ignores unknown keys."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Entry(_Strict):
+    """One model."""
+
+    proxy: Literal["http://127.0.0.1:${PORT}"]  # "localhost" may be ::1 first
+    cmd: Name
+    ttl: Annotated[int, Field(ge=0)]
+    aliases: Annotated[list[Name], Field(min_length=1)] | None = None
+
+
+class Group(_Strict):
+    """Models that share a rule of swapping."""
+
+    members: Annotated[list[Name], Field(min_length=1)]
+    swap: bool
+    exclusive: bool
+    persistent: bool
+
+
+class OnStartup(_Strict):
+    """What is loaded at the start."""
+
+    preload: Annotated[list[Name], Field(min_length=1)]
+
+
+class Hooks(_Strict):
+    """Of llama-swap's events there is one."""
+
+    on_startup: OnStartup
+
+
+class Config(_Strict):
+    """The whole file."""
+
+    healthCheckTimeout: Annotated[int, Field(ge=15)]
+    startPort: Annotated[int, Field(ge=1024, le=65535)]
+    logLevel: Literal["debug", "info", "warn", "error"]
+    logToStdout: Literal["proxy", "upstream", "both", "none"]
+    captureBuffer: Literal[0]  # prompts and answers are not kept
+    models: Annotated[dict[Name, Entry], Field(min_length=1)]
+    groups: dict[Name, Group] = {}
+    hooks: Hooks | None = None

@@ -1,0 +1,78 @@
+"""Shell scripts, rendered and our own: sh reads them, and shellcheck, where it is, agrees."""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from herd.checks.project import Finding, Project, Subject
+from herd.checks.sources import Place
+from herd.core.written import Written
+
+RULES = {
+    "script-syntax": "sh reads every shell script",
+    "shellcheck": "shellcheck has no warning",
+}
+Report = Callable[[str, int, str, str], Finding]
+
+
+def check(project: Project) -> Iterator[Finding]:
+    """Each distinct text once, whichever hosts have it."""
+    texts: dict[str, Report] = {}
+    for subject in project.hosts:
+        file = subject.files.get(subject.host.layout.start_command)
+        if file:
+            texts.setdefault(file.content.decode(errors="replace"), _of_host(subject, file))
+    for path in sorted((project.root / "herd/scripts").glob("*.sh")):
+        shown = str(path.relative_to(project.root))
+        texts.setdefault(path.read_text(encoding="utf-8"), _of_ours(shown))
+    with tempfile.TemporaryDirectory() as folder:
+        named = {}
+        for number, text in enumerate(texts):
+            path = Path(folder, f"{number}.sh")
+            path.write_text(text, encoding="utf-8")
+            named[str(path)] = texts[text]
+        yield from _syntax(named)
+        yield from _shellcheck(named)
+
+
+def _of_host(subject: Subject, file: Written) -> Report:
+    return lambda rule, line, what, fix: subject.finding(rule, file, line, what, fix)
+
+
+def _of_ours(shown: str) -> Report:
+    return lambda rule, line, what, fix: Finding(rule, Place(shown, line), what, fix)
+
+
+def _syntax(named: Mapping[str, Report]) -> Iterator[Finding]:
+    command = ["sh", "-c", 'for file; do sh -n "$file"; done', "sh", *named]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    said: dict[str, str] = {}
+    for row in done.stderr.splitlines():
+        path, _, words = row.partition(": ")
+        said.setdefault(path, words)  # the first is what is wrong
+    for path, words in said.items():
+        if report := named.get(path):
+            end = Path(path).read_text(encoding="utf-8").count("\n")
+            line = min(int((re.findall(r"\d+", words) or ["1"])[0]), end)
+            yield report("script-syntax", line, f"sh does not read it: {words}.", "mend it.")
+
+
+def _shellcheck(named: Mapping[str, Report]) -> Iterator[Finding]:
+    program = shutil.which("shellcheck")
+    if not program or not named:
+        return
+    command = [program, "--shell=sh", "--severity=warning", "--format=json", *named]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        found = json.loads(done.stdout)
+    except ValueError:
+        return
+    for each in found:
+        code = f"SC{each['code']}"
+        fix = f"https://www.shellcheck.net/wiki/{code} tells how."
+        what = f"{each['message']} ({code})"
+        yield named[each["file"]]("shellcheck", each["line"], what, fix)

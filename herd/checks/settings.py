@@ -1,0 +1,99 @@
+"""Settings, models.lock and facts.lock, by the rules of a deploy."""
+
+import re
+import time
+from collections.abc import Iterator
+
+from herd import keys, locks, rendering
+from herd.checks import sources
+from herd.checks.project import ERROR, NOTE, Finding, Project, Subject
+from herd.checks.sources import Place
+from herd.core import known, lock
+from herd.core.splits import first_file
+
+RULES = {
+    "settings": "Settings validate, and go together",
+    "ports": "No port is wanted twice on one machine",
+    "api-keys": "API keys are strong, named once, whole and not expired",
+    "models-lock": "Every model is in models.lock, with all of its files",
+    "facts": "facts.lock tells of each Mac as it is declared",
+}
+
+
+def check(project: Project) -> Iterator[Finding]:
+    """Everything that ends a deploy before its first connection, and a look into the locks."""
+    for problem in project.rendering.problems:
+        source = sources.of_problem(project.root, project.inventory, problem.where, problem.what)
+        place = _file(project, problem.where, problem.what) or source or Place(project.inventory)
+        host = problem.where.partition(":")[0]
+        yield Finding(problem.kind, place, f"{host}: {problem.what}", problem.fix, host=host)
+    for subject in project.hosts:
+        yield from _expired(subject)
+        yield from _asked(subject)
+    yield from _splits(project)
+
+
+def _file(project: Project, where: str, what: str) -> Place | None:
+    """The lock or the facts file, when the problem is with the file itself."""
+    if where not in (
+        str(locks.beside(project.inventory)),
+        str(rendering.beside(project.inventory)),
+    ):
+        return None
+    line = re.search(r"line (\d+)", what)
+    return Place(where, int(line[1]) if line else 1)
+
+
+def _expired(subject: Subject) -> Iterator[Finding]:
+    settings = subject.host.settings
+    try:
+        entries = keys.shipped(settings).keys.entries if settings.api_keys else ()
+    except ValueError:
+        return  # it is among the problems of the settings
+    for number, key in enumerate(entries, start=1):
+        if key.expired(time.time()):
+            place = subject.setting(f"api_keys.{number}") or Place(subject.project.inventory)
+            message = f"{subject.host.name}: The key of {key.name} has expired."
+            fix = "remove its entry, or make another with `make key`."
+            yield Finding("api-keys", place, message, fix, host=subject.host.name)
+
+
+def _asked(subject: Subject) -> Iterator[Finding]:
+    host, file = subject.host, str(rendering.beside(subject.project.inventory))
+    prefix = host.settings.homebrew_prefix
+    mend = "run `make facts`, and commit facts.lock."
+
+    def finding(message: str, level: str) -> Finding:
+        return Finding(
+            "facts", Place(file), f"{host.name}: {message}", mend, None, host.name, level
+        )
+
+    if host.known.source != known.ASKED:
+        yield finding("Nobody asked this Mac yet: home and flags are defaults.", NOTE)
+    elif host.known.homebrew_prefix not in (None, prefix):
+        was = host.known.homebrew_prefix
+        yield finding(f"It was asked with Homebrew in {was}, which now is {prefix}.", ERROR)
+    if host.known.flags is None:
+        yield finding("Its llama-server's flags are not known, and are not checked.", NOTE)
+    if host.known.memory is None:
+        yield finding("Its memory is not known: whether models fit is not checked.", NOTE)
+
+
+def _splits(project: Project) -> Iterator[Finding]:
+    """A lock that was edited, or merged, may lack a file of a model."""
+    path = locks.beside(project.inventory)
+    try:
+        held = locks.read(path)
+    except ValueError:
+        return  # it is among the problems of the settings
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for model in held.models:
+        try:
+            right = first_file(file.path for file in model.files)
+            wrong = "" if right == model.first else f"is served by {model.first!r}, not {right!r}"
+        except ValueError as error:
+            wrong = str(error)
+        if wrong:
+            line = next((n for n, text in enumerate(lines, 1) if f'"{model.name}"' in text), 1)
+            fix = f"run `{locks.command(project.inventory, model.name)}`, and commit {lock.FILE}."
+            yield Finding("models-lock", Place(str(path), line), f"{model.name} {wrong}.", fix)

@@ -1,0 +1,143 @@
+"""One Mac: testinfra's `host`, and what was declared of it."""
+
+import ipaddress
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from pyinfra.api import FactBase, State
+from pyinfra.api import Host as PyinfraHost
+from testinfra.host import Host
+
+from herd import plan, tls
+from herd.core.bundle import Bundle, bundle
+from herd.core.endpoints import public_proxy
+from herd.core.jobs import JOBS
+from herd.core.launchd import Job
+from herd.core.layout import Layout
+from herd.core.mac import Identity
+from herd.core.settings import Settings
+from herd.core.transfers import Resolved
+from herd.facts.launchd import Loaded
+from herd.facts.listeners import Listeners
+from herd.keys import Held, Shipped
+from herd.plan import Plan
+from herd.remote import Remote, hosts, reached
+from herd.tls import Pair
+from tests.infra.backend import PyinfraBackend
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Mac:
+    """A connected Mac. `host` is testinfra's; the rest is the plan that a deploy would follow."""
+
+    remote: Remote
+    plan: Plan
+
+    @property
+    def name(self) -> str:
+        return self.remote.host.name
+
+    @cached_property
+    def host(self) -> Host:
+        return Host(PyinfraBackend(self.remote.host))
+
+    @property
+    def settings(self) -> Settings:
+        return self.remote.settings
+
+    @property
+    def layout(self) -> Layout:
+        return self.remote.layout
+
+    @property
+    def identity(self) -> Identity:
+        return self.remote.mac
+
+    @property
+    def models(self) -> list[Resolved]:
+        return self.plan.models[self.name]
+
+    @property
+    def keys(self) -> Shipped:
+        return self.plan.keys[self.name]
+
+    @property
+    def certificate(self) -> Pair | None:
+        return self.plan.certificates[self.name]
+
+    @property
+    def shown_certificate(self) -> bytes | None:
+        """What its proxy must show over TLS."""
+        return tls.shown(self.settings)
+
+    @cached_property
+    def held(self) -> Held:
+        """The key of whoever asks."""
+        return self.keys.held()
+
+    @property
+    def bundle(self) -> Bundle:
+        return bundle()
+
+    @property
+    def url(self) -> str:
+        """Its endpoint, as clients reach it."""
+        return public_proxy(self.settings, self.remote.address)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the inventory reaches it by loopback, so that nothing is outside of it."""
+        found = socket.getaddrinfo(self.remote.address, None, type=socket.SOCK_STREAM)
+        return any(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
+
+    def ask(self, fact: type[FactBase[T]], **arguments: Any) -> T:
+        """A fact of ours, its command run by testinfra."""
+        asked = fact()
+        done = self.host.run(str(asked.command(**arguments).get_raw_value()))
+        if done.failed:
+            raise RuntimeError(f"{self.name} does not answer {fact.__name__}: {done.stderr}")
+        lines = done.stdout.removesuffix("\n").split("\n") if done.stdout else []
+        return asked.process(lines) if lines else asked.default()
+
+    def loaded(self, job: str) -> Job | None:
+        """A job as launchd has it."""
+        return self.ask(Loaded, uid=self.identity.uid, label=self.layout.label(job))
+
+    @cached_property
+    def is_stopped(self) -> bool:
+        """Whether nothing need run, by the settings, and nothing does."""
+        if self.settings.launchd_autostart != "off" or any(map(self._runs, JOBS)):
+            return False
+        ports = [self.settings.proxy_port, self.settings.llama_swap_port]
+        return not self.ask(Listeners, ports=ports)
+
+    def _runs(self, job: str) -> bool:
+        found = self.loaded(job)
+        return found is not None and found.pid is not None
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The chosen hosts of an inventory, and the plan of all its hosts; not connected yet."""
+
+    state: State
+    chosen: list[PyinfraHost]
+    plan: Plan
+
+    @classmethod
+    def read(cls, inventory: str, limits: Sequence[str]) -> "Fleet":
+        """Raises RemoteError or SettingsError, with what is wrong and how to mend it."""
+        state, chosen = hosts(inventory, limits)
+        return cls(state, chosen, plan.make(state.inventory, inventory))
+
+    @contextmanager
+    def reached(self) -> Iterator[dict[str, Mac]]:
+        """Those that answer, by name."""
+        with reached(self.state, self.chosen) as remotes:
+            yield {remote.host.name: Mac(remote, self.plan) for remote in remotes}

@@ -1,0 +1,16 @@
+"""The Mac answers, and is the one that a deploy could serve from."""
+
+from collections.abc import Callable
+
+from herd.core.problems import Problem
+from tests.infra.mac import Mac
+from tests.infra.report import refuse
+
+
+def test_reached_by_ssh(name: str, reached: dict[str, Mac], found: Callable[[str], None]) -> None:
+    if name not in reached:
+        fix = f"`ssh` to it must work without a password; `make status LIMIT={name}` says more."
+        refuse([Problem(name, "It cannot be reached by SSH.", fix)])
+    mac = reached[name]
+    system = mac.host.system_info
+    found(f"{mac.identity.chip}, {system.distribution} {system.release}, serving {mac.url}/v1")

@@ -1,0 +1,38 @@
+"""Homebrew's packages."""
+
+from collections.abc import Callable
+
+from herd.core import jobs
+from herd.core.problems import Problem
+from herd.deploys.desired import FORMULAE
+from herd.facts.brew import Brew
+from herd.facts.programs import Linked
+from tests.infra.mac import Mac
+from tests.infra.report import refuse
+
+
+def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None]) -> None:
+    prefix = mac.settings.homebrew_prefix
+    packages = mac.ask(Brew, homebrew_prefix=prefix)
+    deploy = "deploy again: it installs what is missing."
+    if packages is None:
+        refuse([Problem(f"{mac.name}: {prefix}", "There is no Homebrew.", deploy)])
+    wanted = [*FORMULAE, mac.settings.proxy_python]
+    problems = []
+    for formula in wanted:
+        where, short = f"{mac.name}: package {formula}", formula.rpartition("/")[2]
+        if short not in packages.formulae:
+            problems.append(Problem(where, "It is not installed.", deploy))
+        elif "/" in formula and not packages.trusts(formula):
+            fix = f"deploy again, or `brew trust --formula {formula}` there."
+            problems.append(Problem(where, "Its formula is not trusted.", fix))
+    for programs in jobs.programs(mac.layout).values():
+        for program in programs:
+            path = mac.layout.brew(program)
+            if not mac.host.file(path).is_executable:
+                where = f"{mac.name}: {path}"
+                fix = "deploy again; if it is installed, `brew link` it there."
+                problems.append(Problem(where, "There is no such program.", fix))
+    refuse(problems)
+    linked = mac.ask(Linked, homebrew_prefix=prefix, programs=["llama-server", "llama-swap"])
+    found(", ".join(f"{name} {version}" for name, version in linked.items()))

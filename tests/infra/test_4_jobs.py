@@ -1,0 +1,74 @@
+"""launchd's jobs, by what launchd has loaded."""
+
+from collections.abc import Callable, Iterator
+
+from herd.core.launchd import DIGEST
+from herd.core.launchd import Job as Loaded
+from herd.core.problems import Problem
+from herd.core.text import xml_quote
+from herd.facts.launchd import Installed
+from tests.infra.declared import Job
+from tests.infra.mac import Mac
+from tests.infra.report import refuse
+
+DEPLOY = "deploy again: it loads the declared one."
+
+
+def test_jobs_are_loaded_and_run(mac: Mac, jobs: list[Job], found: Callable[[str], None]) -> None:
+    problems, told = [], []
+    for job in jobs:
+        where, loaded = f"{mac.name}: job {job.label}", mac.loaded(job.name)
+        if loaded is None:
+            if mac.identity.console or mac.settings.launchd_autostart != "off":
+                fix = f"`make start LIMIT={mac.name}`; somebody must be logged in at its screen."
+                problems.append(Problem(where, "It is not loaded.", fix))
+        elif job.running and loaded.pid is None:
+            what = f"It does not run: {loaded.state}, last exit {loaded.last_exit}."
+            fix = f"`make logs LIMIT={mac.name}` says why; `make restart LIMIT={mac.name}`."
+            problems.append(Problem(where, what, fix))
+        else:
+            told.append(f"{job.name} {f'pid {loaded.pid}' if loaded.pid else loaded.state}")
+    refuse(problems)
+    found(", ".join(told))
+
+
+def test_jobs_have_the_declared_definition(mac: Mac, jobs: list[Job]) -> None:
+    problems = []
+    for job in jobs:
+        loaded = mac.loaded(job.name)
+        if loaded and not loaded.runs_definition(job.definition, job.path):
+            what = "\n".join(["launchd has loaded another one.", *_differences(job, loaded)])
+            problems.append(Problem(f"{mac.name}: job {job.label}", what, DEPLOY))
+    refuse(problems)
+
+
+def _differences(job: Job, loaded: Loaded) -> Iterator[str]:
+    """Each thing that differs, as launchd has it and as it was declared."""
+    if loaded.path != job.path:
+        yield f"from {loaded.path}, not {job.path}"
+    if (wanted := tuple(job.definition["ProgramArguments"])) != loaded.arguments:
+        yield f"it runs  {' '.join(loaded.arguments)}"
+        yield f"not      {' '.join(wanted)}"
+    environment = job.definition["EnvironmentVariables"]
+    differing = [name for name in environment if loaded.environment.get(name) != environment[name]]
+    for name in differing:
+        if name != DIGEST:
+            yield f"{name} is {loaded.environment.get(name)}, not {environment[name]}"
+    if differing == [DIGEST]:
+        yield "what it depends on has changed since, as a package's version"
+
+
+def test_there_is_no_other_job_of_this_stack(mac: Mac, jobs: list[Job]) -> None:
+    wanted = {job.label for job in jobs}
+    texts = [f"<string>{xml_quote(mac.layout.root)}/"]
+    refuse(
+        [
+            Problem(
+                f"{mac.name}: job {label}",
+                f"{mac.layout.agent(label)} is of an earlier deploy, and starts at login.",
+                "deploy again: it removes old jobs.",
+            )
+            for label in mac.ask(Installed, texts=texts)
+            if label not in wanted
+        ]
+    )
