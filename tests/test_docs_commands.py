@@ -1,5 +1,7 @@
 """What the documents tell people to type is right: run on a lab where marked so, else parsed."""
 
+import ast
+import json
 import re
 import shutil
 import subprocess
@@ -48,6 +50,15 @@ def no_shell(block: Block) -> str:
     return subprocess.run(["sh", "-n"], input=block.text, capture_output=True, text=True).stderr
 
 
+def malformed(block: Block) -> bool:
+    """Whether what is shown as Python or JSON is none."""
+    reader = {"python": ast.parse, "json": json.loads}.get(block.mark)
+    try:
+        return reader is not None and reader(block.text) is None
+    except (ValueError, SyntaxError):
+        return True
+
+
 def dead_links(document: Document) -> list[str]:
     found = []
     for target, file, heading in links(document):
@@ -62,6 +73,7 @@ def dead_links(document: Document) -> list[str]:
 def test_every_block_is_marked_and_every_link_leads_somewhere(document: Document) -> None:
     assert unmarked(document) == []
     assert [b.place for b in document.blocks if b.is_command and no_shell(b)] == []
+    assert [b.place for b in document.blocks if malformed(b)] == []
     assert dead_links(document) == []
 
 
@@ -84,6 +96,14 @@ make status
 make lock "gpt
 ```
 
+```json
+{"a": }
+```
+
+```python
+macs = [
+```
+
 [Nowhere](nowhere.md), [not there](wrong.md#here), `make statsu`.
 
 ```sh
@@ -101,20 +121,32 @@ make status
 def test_what_is_wrong_in_a_document_is_found(tmp_path: Path) -> None:
     document = Document("wrong.md", WRONG)
     (tmp_path / "tried").mkdir()
-    *_, broken, right = document.blocks
+    (broken, json_block, python_block, right) = document.blocks[1:]
 
     assert [place.partition(": ")[0] for place in unmarked(document)] == [
-        *("wrong.md:3", "wrong.md:7", "wrong.md:22")
+        *("wrong.md:3", "wrong.md:7", "wrong.md:30")
     ]
     assert [bool(no_shell(broken)), bool(no_shell(right))] == [True, False]
+    assert malformed(json_block)
+    assert malformed(python_block)
     assert dead_links(document) == ["nowhere.md", "wrong.md#here"]
     found = complaints(
         (command for command in document.commands() if command[1] != 'make lock "gpt'),
         tmp_path / "tried",
     )
     assert [complaint.split(": ")[0] for complaint in found] == [
-        *("wrong.md:13", "wrong.md:16", "wrong.md:17", "wrong.md:18", "wrong.md:19")
+        *("wrong.md:21", "wrong.md:24", "wrong.md:25", "wrong.md:26", "wrong.md:27")
     ]
+
+
+def test_output_is_compared_but_for_what_differs_from_run_to_run() -> None:
+    here = "[mac1] 12.5 s at http://127.0.0.1:2616"
+    there = "[studio.local]  3 s at http://studio.local:3000"
+
+    assert shape(here) == shape(there)
+    assert shape("id=f922029200000b key=#1") == shape("id=0022029200000c key=#1")
+    assert shape("  serves      yes") != shape("  serves      no")
+    assert shape("key=me") != shape("key=#1")
 
 
 def test_what_is_quoted_of_the_source_is_what_it_says() -> None:
