@@ -114,6 +114,9 @@ soak: .venv/.dev  ## the long matrices
 check: .venv/.dev  ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
+docs: .venv/.deploy  ## docs/settings.md, out of the settings
+	@$(BIN)/python -m docs.settings
+
 bench: .venv/.dev  ## the figures: a run that changes nothing, the proxy beside nginx and Node, renderings
 	@$(BIN)/python bench/noop.py
 	@$(BIN)/python bench/proxy.py
@@ -126,4 +129,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) --extra dev --extra verify pyproject.toml -o requirements-dev.lock
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
 
-.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade verify status start stop restart dashboard unload logs usage chat run fetch verify-models fit render render-diff check-configs facts test soak check bench locks
+.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade verify status start stop restart dashboard unload logs usage chat run fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks

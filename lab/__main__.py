@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from lab.lab import Lab
 
 
 def main() -> int:
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     directory = Path(arguments.dir)
     if arguments.verb == "up":
         return up(directory, arguments.macs, arguments.homebrew)
@@ -27,7 +28,7 @@ def main() -> int:
     return on_mac(lab, arguments.verb, arguments.name, getattr(arguments, "command", []))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     parser.add_argument("--dir", default=".lab", help="the lab's folder (default: .lab)")
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -67,16 +68,12 @@ def up(directory: Path, macs: int, homebrew: str) -> int:
         lab.lock()
     except RuntimeError as error:  # as of models that only a real Hub has
         print(f"\nIts models are not locked:\n{error}")
-    print("\nDeploy to them:\n")
-    inventory = os.path.relpath(lab.inventory)
-    key = api_key(lab.directory)
-    # The product's own rule: a config.json in the working directory wins over API_KEYS.
-    own = Path("config.json").exists()
-    # A key that is exported for other Macs would be tried here, in vain.
-    names = [f"API_KEYS={key}", *(["HERD_API_KEY="] if "HERD_API_KEY" in os.environ else [])]
-    print(f"  {' '.join([*([] if own else names), f'HF_ENDPOINT={lab.hub_url}'])} \\")
-    print(f"    .venv/bin/pyinfra {inventory} deploy.py\n")
-    print(f"with the keys of {'your config.json' if own else 'API_KEYS'}.\n")
+    environment = os.path.relpath(write_environment(lab))
+    print("\nHave make act on them in this shell, and deploy to them:\n")
+    print(f"  . {shlex.quote(environment)}")
+    print("  make deploy\n")
+    if Path("config.json").exists():
+        print("Their keys are those of your config.json, which wins over API_KEYS.\n")
     for mac in lab.macs.values():
         print(f"{mac.name} then answers on http://127.0.0.1:{mac.ports['proxy']}")
     stop = "make lab-down" if str(directory) == ".lab" else f"{_command(directory)} down"
@@ -89,6 +86,23 @@ def _command(directory: Path) -> str:
     if python.startswith(".."):
         python = sys.executable
     return f"{python} -m lab" + ("" if str(directory) == ".lab" else f" --dir {directory}")
+
+
+def write_environment(lab: Lab) -> Path:
+    """A file that a shell reads to have make act on this lab, with its key; for its owner only."""
+    path = lab.directory / "environment"
+    words = {
+        "INVENTORY": os.path.relpath(lab.inventory),
+        "HF_ENDPOINT": lab.hub_url,
+        "API_KEYS": api_key(lab.directory),
+    }
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in words.items()]
+    # A key that is exported for other Macs would be tried here, in vain.
+    lines += ["unset HERD_API_KEY HF_TOKEN\n"]
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines(lines)
+    return path
 
 
 def api_key(directory: Path) -> str:

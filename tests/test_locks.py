@@ -226,7 +226,7 @@ def test_a_gated_repository_wants_a_token_which_goes_nowhere_else(
     for wrong in ("", "hf_another"):
         monkeypatch.setenv("HF_TOKEN", wrong)
         with pytest.raises(
-            SettingsError, match="me/three-GGUF is gated: accept its terms at http.*HF_TOKEN, which"
+            SettingsError, match=r"me/three-GGUF is gated: accept its terms at http.*HF_TOKEN, which"
         ):
             fleet.lock(mac1={"three": THREE})
     monkeypatch.setenv("HF_TOKEN", TOKEN)

@@ -1,4 +1,8 @@
-"""The settings of a host, typed. Their defaults and meanings stand in group_data/all.py."""
+"""The settings of a host, typed. Their defaults and meanings stand in group_data/all.py.
+
+A `description` says in words what values a type takes, where a range or a list does not.
+`make docs` writes both into docs/settings.md.
+"""
 
 import re
 from ipaddress import ip_address
@@ -51,8 +55,9 @@ def _unprotected(value: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_carried)]
-Path = Annotated[Text, AfterValidator(_absolute)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Path = Annotated[
+    Text, AfterValidator(_absolute), Field(description="an absolute path, or one below `~/`")
+]
 UserPort = Annotated[int, Field(ge=1024, le=65535)]
 Pattern = Annotated[Text, Field(description="a file pattern, as for `hf download --include`")]
 # llama-server --help, --cache-type-k.
@@ -73,7 +78,9 @@ class Model(_Strict):
     """One model: which files, and how llama-server serves them."""
 
     name: Text
-    repo: Annotated[Text, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")]
+    repo: Annotated[
+        Text, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[\w.-]+$", description="`OWNER/NAME`")
+    ]
     revision: Text
     include: Annotated[list[Pattern], Field(min_length=1)]
     ctx_size: Annotated[int, Field(ge=0)]
@@ -101,8 +108,8 @@ class Model(_Strict):
     @classmethod
     def _ours(cls, value: list[str]) -> list[str]:
         for argument in value:
-            if (flag := argument.partition("=")[0]) in _OWNED:
-                raise ValueError(f"holds {flag}, which {_OWNED[flag]} sets")
+            if (flag := argument.partition("=")[0]) in OWNED_FLAGS:
+                raise ValueError(f"holds {flag}, which {OWNED_FLAGS[flag]} sets")
         return value
 
     @model_validator(mode="after")
@@ -116,7 +123,7 @@ class Model(_Strict):
 
 
 # Flags of llama-server that a setting of ours writes.
-_OWNED = {
+OWNED_FLAGS = {
     **dict.fromkeys(("-m", "--model"), "include"),
     **dict.fromkeys(("-c", "--ctx-size"), "ctx_size"),
     **dict.fromkeys(("-np", "--parallel"), "parallel"),
@@ -144,7 +151,7 @@ class Settings(_Strict):
     stack_root: Annotated[Path, AfterValidator(_unprotected)]
 
     homebrew_prefix: Path
-    homebrew_installer: Annotated[Text, Field(pattern=r"^https?://")]
+    homebrew_installer: Annotated[Text, Field(pattern=r"^https?://", description="a URL")]
     homebrew_upgrade: bool
 
     models: dict[Text, Model]
@@ -161,9 +168,13 @@ class Settings(_Strict):
     llama_swap_health_timeout: Annotated[int, Field(ge=15)]
     llama_swap_groups: dict[Text, Group]
 
-    proxy_host: Annotated[Text, Field(pattern=r"^[^%]+$"), AfterValidator(_address)]
+    proxy_host: Annotated[
+        Text, Field(pattern=r"^[^%]+$", description="an IP address"), AfterValidator(_address)
+    ]
     proxy_port: UserPort
-    proxy_python: Annotated[Text, Field(pattern=r"^python@3\.\d+$")]
+    proxy_python: Annotated[
+        Text, Field(pattern=r"^python@3\.\d+$", description="`python@3.` and a number")
+    ]
     proxy_allow_origins: list[Text]
     proxy_tls_certificate: Text | None
     proxy_tls_key: Text | None
@@ -171,7 +182,13 @@ class Settings(_Strict):
     # What an entry may hold is the proxy's to say (herd/keys.py).
     api_keys: list[Any]
 
-    launchd_label_prefix: Annotated[Text, Field(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")]
+    launchd_label_prefix: Annotated[
+        Text,
+        Field(
+            pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$",
+            description="letters, digits and `-`, with a dot at least once between them",
+        ),
+    ]
     launchd_autostart: Literal["background", "terminal", "off"]
 
     preflight_memory_reserve_gb: Annotated[int, Field(ge=0)]

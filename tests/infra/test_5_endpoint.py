@@ -150,7 +150,7 @@ def _other_models(listed: set[str] | frozenset[str], declared: set[str]) -> str:
 
 
 def _silent(mac: Mac, where: str, error: Exception) -> Problem:
-    fix = f"`make status LIMIT={mac.name}`; else a firewall keeps clients out: see the README."
+    fix = f"`make status LIMIT={mac.name}`; else a firewall keeps clients out (docs/operations.md)."
     return Problem(where, f"It does not answer as the proxy does: {error}.", fix)
 
 

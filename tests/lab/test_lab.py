@@ -92,8 +92,14 @@ def test_the_command_line(tmp_path: Path) -> None:
     code, told = command(tmp_path, "up", "--macs", "1", "--homebrew", "absent")
     try:
         assert code == 0
-        assert re.search(r"API_KEYS=sk-lab-\S{32} HF_ENDPOINT=http://127.0.0.1:\d+ \\\n", told)
-        assert ".venv/bin/pyinfra .lab/inventory.py deploy.py\n" in told
+        assert "\n  . .lab/environment\n  make deploy\n" in told
+        assert re.fullmatch(
+            "export INVENTORY=.lab/inventory.py\n"
+            r"export HF_ENDPOINT=http://127.0.0.1:\d+\n"
+            r"export API_KEYS=sk-lab-\S{32}\n"
+            "unset HERD_API_KEY HF_TOKEN\n",
+            (tmp_path / ".lab/environment").read_text(),
+        )
         assert "Stop them:\n\n  make lab-down\n" in told
         assert command(tmp_path, "status")[1].splitlines()[1].startswith("mac1: SSH on port ")
         assert command(tmp_path, "shell", "mac1", "id -un; ls -d $LAB_MAC/opt/homebrew")[
@@ -103,7 +109,8 @@ def test_the_command_line(tmp_path: Path) -> None:
         assert command(tmp_path, "logout", "mac1") == (0, "")
         assert "nobody at the screen" in command(tmp_path, "status")[1]
         command(tmp_path, "shell", "mac1", "nohup sleep 1000 >/dev/null 2>&1 &")
-        assert (tmp_path / ".lab/api_key").stat().st_mode & 0o777 == 0o600
+        for secret in ("api_key", "environment"):
+            assert (tmp_path / ".lab" / secret).stat().st_mode & 0o777 == 0o600
     finally:
         code, told = command(tmp_path, "down")
     assert (code, told) == (0, "Stopped mac1 and the processes on them (1).\n")

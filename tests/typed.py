@@ -1,0 +1,105 @@
+"""Commands as people type them: whether they have a target and options that exist; none is run."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tests.core.samples import ROOT
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+PROGRAMS = ("python", "pyinfra", "ruff", "mypy", "uv")
+# In place of a program: writes down how it was called.
+RECORDER = """#!{python}
+import json, os, sys
+print(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]), file=open("calls", "a"))
+"""
+# Says which calls do not parse, in the program's own words. Not in the tests' process: pyinfra_cli
+# patches the sockets of whoever imports it.
+PARSE = """
+import pyinfra_cli.cli
+import contextlib, io, json, pathlib, sys
+import herd.__main__, lab.__main__, proxy.__main__
+modules = {"herd": herd.__main__, "lab": lab.__main__, "proxy": proxy.__main__}
+def parse(program, *words):
+    if program == "pyinfra":
+        pyinfra_cli.cli.cli.make_context("pyinfra", list(words))
+    elif program == "python" and words[0] == "-m" and words[1] in modules:
+        modules[words[1]].parser().parse_args(words[2:])
+    elif program == "python" and words[0] != "-m" and not pathlib.Path(words[0]).exists():
+        raise ValueError(f"there is no {words[0]}")
+for place, line, call in json.load(sys.stdin):
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            parse(*call)
+    except (SystemExit, Exception) as error:
+        if getattr(error, "code", 1):
+            print(f"{place}: {line}: {said.getvalue().strip() or error}".replace("\\n", " "))
+"""
+# What make and the verbs take from the environment.
+OURS = (
+    *("HERD_", "HF_", "PYINFRA_", "LAB_", "API_KEYS", "INVENTORY", "MAKE", "MFLAGS", "ARGS"),
+    *("LIMIT", "MODEL", "NAME", "PROMPT", "REPO", "INCLUDE", "MEMORY", "MACOS", "BASE", "MACS"),
+)
+
+
+def environment() -> dict[str, str]:
+    """Of whoever runs the tests, without what would lead a command to Macs of theirs."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
+
+
+def stamp(directory: Path) -> None:
+    """Have make think that the environment in a directory is made."""
+    for made in re.findall(r"^(\.venv/\.\w+):", MAKEFILE, re.MULTILINE):
+        (directory / made).touch()
+
+
+def complaints(commands: Iterable[tuple[str, str]], directory: Path) -> list[str]:
+    """Of commands with their places, tried in an empty directory: those that would not work."""
+    failed, found = [], []
+    for place, line, calls in _calls(commands, directory):
+        if isinstance(calls, str):
+            failed.append(f"{place}: {line}: {calls}")
+        else:
+            found += [(place, line, call) for call in calls]
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE],
+        cwd=ROOT,
+        env=environment(),
+        input=json.dumps(found),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return failed + done.stdout.splitlines()
+
+
+def _calls(
+    commands: Iterable[tuple[str, str]], directory: Path
+) -> Iterator[tuple[str, str, list[list[str]] | str]]:
+    """What each command would call, by our Makefile among recorders; or why it fails."""
+    shutil.copy(ROOT / "Makefile", directory)
+    for needed in re.findall(r"^\.venv/\.\w+: (\S+)", MAKEFILE, re.MULTILINE):
+        (directory / needed).touch()
+    (directory / ".venv/bin").mkdir(parents=True)
+    for program in PROGRAMS:
+        file = directory / ".venv/bin" / program
+        file.write_text(RECORDER.format(python=sys.executable))
+        file.chmod(0o755)
+    stamp(directory)
+    # What is only mentioned, as `make key`, lacks what it cannot do without.
+    known = environment() | {"NAME": "me", "REPO": "owner/name"}
+    for place, line in commands:
+        (directory / "calls").write_text("")
+        run = ["sh", "-c", line]
+        done = subprocess.run(run, cwd=directory, env=known, capture_output=True, text=True)
+        if done.returncode:
+            yield place, line, done.stderr.strip()
+        else:
+            recorded = (directory / "calls").read_text().splitlines()
+            yield place, line, [json.loads(call) for call in recorded]
