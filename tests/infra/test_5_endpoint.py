@@ -2,6 +2,7 @@
 come as they are made. A key comes from HERD_API_KEY."""
 
 import http.client
+import time
 from collections.abc import Callable
 
 import pytest
@@ -18,7 +19,7 @@ from tests.infra.report import refuse
 
 # What a request may fail with when nobody answers as they should.
 SILENCE = (ChatError, OSError, http.client.HTTPException, ValueError)
-TRIES = 3
+TRIES, PAUSE = 8, 0.25
 
 
 @pytest.fixture
@@ -114,6 +115,7 @@ def _best_stream(mac: Mac, key: str, model: str) -> Stream:
         stream = asking.stream(mac, key, model)
         if stream.came_as_made:
             break
+        time.sleep(PAUSE)
     return stream
 
 
