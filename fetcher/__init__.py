@@ -11,6 +11,7 @@ What is known, without I/O:
 - `spec`       the document on stdin, with all its faults
 - `ranges`     which bytes of a file are there
 - `turns`      who of several Macs fetches a file, from whom
+- `pace`       how fast bytes come of late
 
 On disk:
 

@@ -37,8 +37,8 @@ class Item:
         self.part = f"{file.path}.{file.sha256[:12]}.part"
         self.digest: Digest | None = None
         self.given: dict[str, int] = {}  # bytes, by who gave them
-        self.wrong = 0  # times that it arrived wrong
-        self.hub_only = False
+        self.wrong = 0  # times that it arrived wrong, and no other Mac may have been it
+        self.doubted: set[str] = set()  # other Macs that gave bytes of it when it was wrong
         self.no_ranges = False
 
     @cached_property

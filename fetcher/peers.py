@@ -24,6 +24,7 @@ from fetcher.wire import (
     Interrupted,
     Span,
     begins,
+    interrupted,
     read,
     seconds,
 )
@@ -44,6 +45,8 @@ class Peer:
         self.url = url
         self.busy = 0  # connections
         self.misses = 0
+        self.fault = ""  # why there was no answer
+        self.told = False  # whether that was told
         self.asked = 0.0  # when the question was sent that it answered last
         self.failed: dict[str, int] = {}  # tries in a row, by SHA-256
         self.rests: dict[str, float] = {}  # until when nothing is fetched, by SHA-256
@@ -65,9 +68,10 @@ class Peer:
             files[sha256] = Told(have, size, grown, proven)
         host.files, host.alive, self.misses = files, True, 0
 
-    def miss(self, *, gone: bool) -> None:
+    def miss(self, fault: str, *, gone: bool = False) -> None:
         """Notes that there was no answer, or one that will not change soon."""
         self.misses += 1
+        self.fault = fault
         if gone or self.misses >= MISSES:
             self.host.alive = False
 
@@ -126,6 +130,16 @@ class Peers:
             if peer.failed.get(file.sha256, 0) >= MISSES and peer.rests[file.sha256] > now
         )
 
+    def faults(self, *, last: bool) -> list[str]:
+        """Why others give nothing, each once in a run; who has missed but a few questions may
+        answer yet, but at the `last` call."""
+        found = []
+        for peer in self.all.values():
+            if peer.misses >= (1 if last else MISSES) and not peer.told:
+                peer.told = True
+                found.append(f"{peer.host.name} {peer.fault}: the Hub is asked instead")
+        return found
+
     async def fetch(self, peer: Peer, file: File, span: Span) -> None:
         """Fetches a span; what goes wrong makes this Mac rest, for this file."""
         peer.busy += 1
@@ -172,9 +186,11 @@ class Peers:
         try:
             url, limit = f"{peer.url}/files", ClientTimeout(total=ANSWER_SECONDS)
             async with self._session.get(url, allow_redirects=False, timeout=limit) as response:
-                if response.status != 200:
-                    peer.miss(gone=response.status in (401, 403, 404))
+                if (status := response.status) in (401, 403, 404):
+                    peer.miss(f"does not know this run's key (HTTP {status})", gone=True)
                     return
+                if status != 200:
+                    raise Interrupted(f"HTTP {status}")
                 text = b""
                 async for data in response.content.iter_any():
                     text += data
@@ -182,5 +198,8 @@ class Peers:
                         raise ValueError("no list of files is so long")
             peer.take(json.loads(text), time.monotonic())
             peer.asked = asked
-        except (*NETWORK, ValueError, TypeError, KeyError):
-            peer.miss(gone=False)
+        except NETWORK as error:
+            why = str(interrupted(error, ANSWER_SECONDS)).removeprefix("cannot connect: ")
+            peer.miss(f"does not answer at {peer.url} ({why[:1].lower()}{why[1:]})")
+        except (ValueError, TypeError, KeyError):
+            peer.miss(f"does not answer at {peer.url} with a list of files")

@@ -32,10 +32,11 @@ def look_at(item: Item, *, again: bool, say: Say) -> None:
     else:
         item.state = State.GET
         if item.at.exists():
-            size = item.at.stat().st_size if item.at.is_file() else 0
+            wrong = f"it has {item.at.stat().st_size} bytes, not {file.size}"
+            if not item.at.is_file():
+                wrong = "it is a directory" if item.at.is_dir() else "it is no file"
             aside = item.receipts.set_aside(file.path)
-            wrong = f"wrong, it has {size} bytes, not {file.size}"
-            say(f"{file.path}: {wrong}: set aside as {aside}, fetching it again")
+            say(f"{file.path}: wrong, {wrong}: set aside as {aside}, fetching it again")
     if item.state is State.GET:
         part = item.receipts.known(item.part)
         if part.valid and part.sha256 == file.sha256:
@@ -69,16 +70,24 @@ def arrived(item: Item, found: str, origin: str, hub: str, say: Say) -> None:
         else:
             _place(item, origin)
         return
-    item.wrong += 1
-    # Of several who gave bytes nobody can tell whose were wrong.
-    item.hub_only = item.hub_only or bool(set(item.given) - {hub})
+    givers = [name for name, size in sorted(item.given.items()) if size]
+    macs = [name for name in givers if name != hub]
+    # Of several who gave bytes nobody can tell whose were wrong. Each is doubted only once, so
+    # the Hub has all of its attempts, however many Macs were wrong before.
+    item.doubted.update(macs)
+    item.wrong += not macs
     item.given.clear()
     item.pieces.clear()
     if item.wrong >= ATTEMPTS:
         raise Failure(f"{file.path}: arrived wrong three times, last with SHA-256 {found}")
     item.state = State.GET
-    wrong = f"arrived wrong, its SHA-256 is {found}, not {file.sha256}"
-    say(f"{file.path}: {wrong}: fetching it again")
+    whose = f" from {' and '.join(givers)}" if macs else ""
+    wrong = f"arrived wrong{whose}, its SHA-256 is {found}, not {file.sha256}"
+    again = "fetching it again"
+    if macs:
+        mend = " and ".join(f"`make verify-models LIMIT={name}`" for name in macs)
+        again += f" from elsewhere; run {mend} to mend it there"
+    say(f"{file.path}: {wrong}: {again}")
 
 
 def switch(items: Sequence[Item], origin: str, say: Say) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-GIB, MIB = 1 << 30, 1 << 20
+GIB, MIB, KIB = 1 << 30, 1 << 20, 1 << 10
 
 
 class Gone(Exception):
@@ -25,25 +25,35 @@ def complain(name: str, text: str) -> None:
         print(f"{name}: {text}", file=sys.stderr, flush=True)
 
 
-def human(size: float) -> str:
-    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / MIB:.1f} MiB"
+def human(size: float, of: float | None = None) -> str:
+    """A size, in the unit of what it is a part of: `1.0 MiB`, `0.40 GiB` of 8.00, `12.5 GiB`."""
+    whole = size if of is None else of
+    if whole >= GIB:
+        return f"{size / GIB:.{2 if whole < 10 * GIB else 1}f} GiB"
+    return f"{size / MIB:.1f} MiB" if whole >= MIB / 10 else f"{size / KIB:.1f} KiB"
 
 
-def line(word: str, done: int, total: int, begun_at: int, seconds: float) -> str:
-    """How far it is; the rate is that since `begun_at` bytes were there, `seconds` ago."""
-    rate = (done - begun_at) / seconds if seconds > 0 else 0.0
-    left = f", {_clock(int((total - done) / rate))} left" if rate > 0 else ""
+def line(done: int, total: int, rate: float, waiting: str = "") -> str:
+    """How far it is; `rate` in bytes a second, or at 0 what is waited for."""
     percent = 100 * done // total if total else 100
-    return f"{word}{percent}%, {human(done)} of {human(total)}, {human(rate)}/s{left}"
+    text = f"{percent}%, {human(done, total)} of {human(total)}"
+    if rate > 0:
+        return f"{text}, {human(rate)}/s, {_clock(int((total - done) / rate))} left"
+    return f"{text}, {waiting}" if waiting else text
 
 
-def complete(total: int, given: Mapping[str, int], hub: str) -> str:
-    """The last line; who gave what, if it was not the Hub alone."""
+def complete(total: int, given: Mapping[str, int], hub: str, *, alone: bool) -> str:
+    """The last line; who gave what, where there are other Macs that might have."""
     text = f"complete, {human(total)}"
-    if set(given) <= {hub}:
+    if alone:
         return text
+    if not any(given.values()):
+        return f"{text} (all was there)"
+    if set(given) == {hub} and given[hub] >= total:
+        return f"{text} (all from {hub})"
     from_all = sorted(given.items(), key=lambda each: (each[0] == hub, each[0]))
-    return f"{text} ({', '.join(f'{human(size)} from {name}' for name, size in from_all)})"
+    told = [f"{human(size, total)} from {name}" for name, size in from_all if size]
+    return f"{text} ({', '.join(told)})"
 
 
 def _clock(seconds: int) -> str:

@@ -96,8 +96,9 @@ class Run:
         for work, failure in find_room(live):
             self._fail_work(work, failure)
         for work in live:
-            if work.has(State.GET) and work.got and not work.failed:
-                work.say(f"resuming at {human(work.got)} of {human(work.total)}")
+            begun = any(i.state is State.GET and i.pieces.have for i in work.items)
+            if begun and not work.failed:
+                work.say(f"resuming at {human(work.got, work.total)} of {human(work.total)}")
 
     # -- The way of the bytes
 
@@ -116,9 +117,11 @@ class Run:
                 while self._has(State.GET, State.CHECK):
                     transfer.look()
                     self._verify()
+                    self._tell_faults(peers, last=False)
                     self._settle()
                     self._tell_waiting(transfer)
                     await self._wait()
+                self._tell_faults(peers, last=True)
             finally:
                 await transfer.close()
 
@@ -162,9 +165,17 @@ class Run:
                 self._fail_work(work, failure)
                 continue
             work.done = True
-            work.say(complete(work.total, work.given, HUB))
+            alone = not (self._spec.fleet and self._spec.fleet.others)
+            work.say(complete(work.total, work.given, HUB, alone=alone))
 
     # -- Lines, and time
+
+    def _tell_faults(self, peers: Peers, *, last: bool) -> None:
+        """Of other Macs, where the Hub gave what they might have."""
+        if any(HUB in work.given for work in self.works):
+            work = next((w for w in self.works if not w.is_over), self.works[0])
+            for fault in peers.faults(last=last):
+                work.say(fault)
 
     def _tell_waiting(self, transfer: Transfer) -> None:
         """Of a model of which nothing moves here."""

@@ -79,19 +79,17 @@ class Transfer:
 
     def _decide(self, item: Item) -> None:
         before, now = self.sources.get(item), time.monotonic()
-        found: Source = FromHub()
-        if not item.hub_only:
-            found = source(
-                item.file,
-                self._peers.hosts,
-                self._peers.me,
-                have=item.pieces.have,
-                claimed=item in self._claims,
-                begun=item in self._begun,
-                out=self._peers.out(item.file),
-                now=now,
-                patience=self._patience,
-            )
+        found = source(
+            item.file,
+            self._peers.hosts,
+            self._peers.me,
+            have=item.pieces.have,
+            claimed=item in self._claims,
+            begun=item in self._begun,
+            out=self._peers.out(item.file) | item.doubted,
+            now=now,
+            patience=self._patience,
+        )
         self.sources[item] = found
         if isinstance(before, FromHub) and not isinstance(found, FromHub):
             self._leave(item)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from fetcher.errors import Failure
 from fetcher.item import Item, State
+from fetcher.pace import Pace
 from fetcher.progress import human, line, say
 
 FIRST_LOOK, NEXT_LOOK = 1.0, 5.0
@@ -20,9 +21,9 @@ class Work:
         self.name, self.items = name, items
         self.total = sum(item.file.size for item in items)
         self.failed = self.done = False
-        self.waiting = ""
-        self._began = time.monotonic()
-        self._began_at = self._shown = -1
+        self._waiting = self._told = ""
+        self._fetched, self._verified = Pace(), Pace()
+        self._shown = -1
 
     @property
     def is_over(self) -> bool:
@@ -48,25 +49,31 @@ class Work:
     def look(self, *, alone: bool) -> None:
         """Prints how far it is: if it has moved, or is the only one to show a sign of life."""
         now, got = time.monotonic(), self.got
-        hashes = [i for i in self.items if i.state in (State.ADOPT, State.CHECK)]
-        if hashes:
+        if hashes := self._hashes():
             total, done = sum(i.file.size for i in hashes), sum(i.hashed for i in hashes)
-            self.say(line("verifying ", done, total, 0, now - self._began))
+            self.say(f"verifying {line(done, total, self._verified.rate(now))}")
         if self.has(State.GET) and (alone or got != self._shown):
             self._shown = got
-            self.say(line("", got, self.total, self._began_at, now - self._began))
+            waiting = self._waiting or "waiting for the network"
+            self.say(line(got, self.total, self._fetched.rate(now), waiting))
 
     def note(self) -> None:
-        """Begins the clock with the first byte, which may have to wait for other models'."""
-        got = self.got
-        if self._began_at < 0 or got <= self._began_at:
-            self._began, self._began_at = time.monotonic(), got
+        """Counts the bytes, several times a second."""
+        now = time.monotonic()
+        self._fetched.note(now, self.got)
+        self._verified.note(now, sum(item.hashed for item in self._hashes()))
+        if self._shown < 0:
+            self._shown = self.got
 
     def tell_waiting(self, text: str) -> None:
-        """Once for each change."""
-        if text and text != self.waiting:
+        """Once for each change; also what progress says while nothing moves."""
+        self._waiting = text
+        if text and text != self._told:
             self.say(text)
-            self.waiting = text
+            self._told = text
+
+    def _hashes(self) -> list[Item]:
+        return [item for item in self.items if item.state in (State.ADOPT, State.CHECK)]
 
 
 def find_room(works: Iterable[Work]) -> list[tuple[Work, Failure]]:

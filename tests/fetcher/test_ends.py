@@ -189,6 +189,19 @@ def test_nothing_of_a_transfer_is_left_in_the_end(program: Program, hub: Hub, ta
     assert kept(target) == {f"{NAME}.receipt"}
 
 
+def test_a_network_that_gives_nothing_is_told_without_rate_or_time(
+    program: Program, hub: Hub, target: Path
+) -> None:
+    hub.hang(after=0)
+    process = program.start(spec(model(hub, target), patience={}))
+    assert process.stdout
+    told = process.stdout.readline()
+    hub.release.set()
+    process.communicate(timeout=20)
+
+    assert told == "tiny: 0%, 0.0 MiB of 2.9 MiB, waiting for the network\n"
+
+
 def test_progress_is_told_in_bytes_rate_and_time_left(
     program: Program, hub: Hub, target: Path
 ) -> None:

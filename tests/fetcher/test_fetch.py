@@ -66,7 +66,7 @@ def test_a_fresh_host_gets_every_file_and_nothing_else(
     assert (done.returncode, done.stderr) == (0, "")
     assert files(target) == hub.files
     assert kept(target) == {f"{name}.receipt" for name in hub.files}
-    assert done.stdout == "tiny: complete, 0.1 MiB\n"
+    assert done.stdout == "tiny: complete, 78.1 KiB\n"
     assert hub.ranges() == [ALL_FIRST, ALL_SECOND]
 
 
@@ -77,7 +77,7 @@ def test_a_part_is_resumed_where_it_ended(program: Program, hub: Hub, target: Pa
     assert done.returncode == 0, done.stderr
     assert files(target) == hub.files
     assert hub.ranges() == ["12345-29999", ALL_SECOND]
-    assert done.stdout.startswith("tiny: resuming at 0.0 MiB of 0.1 MiB\n")
+    assert done.stdout.startswith("tiny: resuming at 12.1 KiB of 78.1 KiB\n")
 
 
 def test_a_part_that_has_all_bytes_is_only_put_in_place(
@@ -116,7 +116,7 @@ def test_whole_files_are_adopted(program: Program, hub: Hub, target: Path) -> No
     assert done.returncode == 0
     assert hub.ranges() == []
     assert {receipt(target, name)[-1] for name in hub.files} == {"adopted"}
-    assert done.stdout.endswith("tiny: complete, 0.1 MiB\n")
+    assert done.stdout.endswith("tiny: complete, 78.1 KiB\n")
 
 
 def test_an_empty_file_arrives(program: Program, serve: Serve, target: Path) -> None:
@@ -131,13 +131,28 @@ def test_an_empty_file_arrives(program: Program, serve: Serve, target: Path) -> 
 def test_a_file_of_the_wrong_size_is_set_aside_and_replaced(
     program: Program, hub: Hub, target: Path
 ) -> None:
+    """It begins anew, whatever other files are there."""
+    put(target / TWO, SECOND)
     put(target / ONE, b"short")
     done = fetch(program, hub, target)
 
     assert done.returncode == 0
+    assert "resuming" not in done.stdout
     assert f"{ONE}: wrong, it has 5 bytes, not 30000: set aside as" in done.stdout
     assert aside(target) == {ONE: b"short"}
     assert files(target).items() >= hub.files.items()
+
+
+def test_a_directory_in_the_place_of_a_file_is_named_so(
+    program: Program, hub: Hub, target: Path
+) -> None:
+    put(target / ONE / "inner", b"mine")
+    done = fetch(program, hub, target)
+
+    assert done.returncode == 0, done.stderr
+    assert f"{ONE}: wrong, it is a directory: set aside as" in done.stdout
+    assert (target / ONE).read_bytes() == FIRST
+    assert [each.read_bytes() for each in target.glob("*set-aside*/inner")] == [b"mine"]
 
 
 # -- What a Hub may answer

@@ -30,6 +30,7 @@ BIG = {f"q/big-{n:05}-of-00006.gguf": os.urandom(700_000 + n * 50_000) for n in 
 TOTAL = sum(map(len, BIG.values()))
 ONE = {"one.gguf": os.urandom(2_500_000)}
 ((ONE_NAME, ONE_CONTENT),) = ONE.items()
+SMALL = {"small.gguf": os.urandom(500_000)}
 
 
 class Macs:
@@ -222,25 +223,117 @@ def test_a_holder_that_is_busy_for_a_moment_is_no_reason_for_the_hub(
     assert hub.sent == sent
 
 
+def rotten(proxy: Proxy) -> None:
+    """What it gives is all zeros, though its receipts say otherwise."""
+
+    def damage(request: Any, content: bytes, start: int) -> bool:
+        proxy.head(request, content, start)
+        request.wfile.write(bytes(len(content) - start))
+        return True
+
+    proxy.damage = damage
+
+
 def test_what_comes_wrong_from_others_comes_from_the_hub(
     serve: Callable[..., Hub], macs: Start
 ) -> None:
     hub, two = serve(ONE), macs("mac1", "mac2")
     ended(two.start("mac1", hub, peers=None))
-    (two.target("mac1") / ONE_NAME).chmod(0o644)
     sent = hub.sent
-
-    def damage(request: Any, content: bytes, start: int) -> bool:
-        two.proxies["mac1"].head(request, content, start)
-        request.wfile.write(bytes(len(content) - start))
-        return True
-
-    two.proxies["mac1"].damage = damage
+    rotten(two.proxies["mac1"])
     output = ended(two.start("mac2", hub))
 
-    assert f"{ONE_NAME}: arrived wrong, its SHA-256 is" in output
+    wrong = f"its SHA-256 is {sha256(bytes(len(ONE_CONTENT)))}, not {sha256(ONE_CONTENT)}"
+    mend = "run `make verify-models LIMIT=mac1` to mend it there"
+    again = f"fetching it again from elsewhere; {mend}"
+    assert f"{ONE_NAME}: arrived wrong from mac1, {wrong}: {again}\n" in output
     assert files(two.target("mac2")) == ONE
     assert hub.sent - sent == len(ONE_CONTENT)
+
+
+def test_what_comes_wrong_from_one_comes_from_another(
+    serve: Callable[..., Hub], macs: Start
+) -> None:
+    """Who gave nothing of it is no worse for that; it is there only when the first has given."""
+    hub, three = serve(SMALL), macs("mac1", "mac2", "mac3")
+    for name in ("mac1", "mac2"):
+        ended(three.start(name, hub, peers=None))
+    sent = hub.sent
+    rotten(three.proxies["mac1"])
+    wrong = three.proxies["mac1"].damage
+    three.proxies["mac2"].lists = False
+
+    def damage(*asked: Any) -> bool:
+        three.proxies["mac2"].lists = True
+        time.sleep(1)
+        return bool(wrong and wrong(*asked))
+
+    three.proxies["mac1"].damage = damage
+    output = ended(three.start("mac3", hub))
+
+    assert output.count("arrived wrong from mac1, ") == 1
+    assert files(three.target("mac3")) == SMALL
+    assert hub.sent == sent
+
+
+def test_of_two_that_got_the_same_wrong_bytes_one_asks_the_hub(
+    serve: Callable[..., Hub], macs: Start
+) -> None:
+    hub, three = serve(ONE), macs("mac1", "mac2", "mac3")
+    ended(three.start("mac1", hub, peers=None))
+    sent = hub.sent
+    rotten(three.proxies["mac1"])
+    outputs = [ended(run) for run in [three.start(name, hub) for name in ("mac2", "mac3")]]
+
+    assert any("arrived wrong from mac1" in output for output in outputs)
+    assert files(three.target("mac2")) == files(three.target("mac3")) == ONE
+    assert hub.sent - sent == len(ONE_CONTENT)
+
+
+def test_many_wrong_macs_leave_the_hub_its_attempts(serve: Callable[..., Hub], macs: Start) -> None:
+    """A file of one piece comes from one of them after the other."""
+    names = ["mac1", "mac2", "mac3"]
+    hub, four = serve(SMALL), macs(*names, "mac4")
+    for name in names:
+        ended(four.start(name, hub, peers=None))
+        rotten(four.proxies[name])
+    sent = hub.sent
+    output = ended(four.start("mac4", hub))
+
+    assert all(output.count(f"arrived wrong from {name}, ") == 1 for name in names)
+    assert files(four.target("mac4")) == SMALL
+    assert hub.sent - sent == len(SMALL["small.gguf"])
+
+
+def test_why_others_gave_nothing_is_told_once(serve: Callable[..., Hub], macs: Start) -> None:
+    """One refuses connections, one does not know the key, one answers only later."""
+    hub, some = serve(BIG), macs("mac1", "mac2", "mac3", "mac4")
+    hub.rate = 1_000_000
+    some.proxies["mac2"].close()
+    some.proxies["mac3"].key = "another"
+    some.proxies["mac4"].lists = False
+    process = some.start("mac1", hub)
+    wait_for(lambda: some.proxies["mac4"].asked)
+    some.proxies["mac4"].lists = True
+    output = ended(process)
+
+    refused = f"mac2 does not answer at {some.proxies['mac2'].url} (connection refused)"
+    unknown = "mac3 does not know this run's key (HTTP 401)"
+    for fault in (refused, unknown):
+        assert output.count(f"big: {fault}: the Hub is asked instead\n") == 1
+    assert "mac4" not in output
+    assert output.endswith("big: complete, 5.0 MiB (all from the Hub)\n")
+
+
+def test_a_quick_run_tells_why_in_the_end(serve: Callable[..., Hub], macs: Start) -> None:
+    hub, two = serve(ONE), macs("mac1", "mac2")
+    two.proxies["mac2"].close()
+    output = ended(two.start("mac1", hub, patience={}))
+
+    assert [each.partition(" at ")[0] for each in output.splitlines()] == [
+        "big: mac2 does not answer",
+        "big: complete, 2.4 MiB (all from the Hub)",
+    ]
 
 
 def test_who_has_nothing_to_do_helps(serve: Callable[..., Hub], macs: Start) -> None:

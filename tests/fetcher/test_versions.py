@@ -145,7 +145,7 @@ def test_one_run_fetches_all_models(program: Program, serve: Serve, tmp_path: Pa
 
     assert (done.returncode, done.stderr) == (0, "")
     assert (files(tmp_path / "one"), files(tmp_path / "two")) == (one.files, two.files)
-    assert sorted(done.stdout.splitlines()) == ["one: complete, 0.0 MiB", "two: complete, 0.0 MiB"]
+    assert sorted(done.stdout.splitlines()) == ["one: complete, 1.0 KiB", "two: complete, 2.0 KiB"]
 
 
 def test_one_models_failure_does_not_keep_others_from_finishing(
@@ -161,7 +161,7 @@ def test_one_models_failure_does_not_keep_others_from_finishing(
     assert done.returncode == 1
     assert done.stderr.startswith("one: a.gguf: the Hub answers 404")
     assert files(tmp_path / "two") == two.files
-    assert "two: complete, 0.0 MiB\n" in done.stdout
+    assert "two: complete, 2.0 KiB\n" in done.stdout
 
 
 def test_two_models_may_share_a_file(program: Program, hub: Hub, target: Path) -> None:
@@ -170,7 +170,10 @@ def test_two_models_may_share_a_file(program: Program, hub: Hub, target: Path) -
     assert (done.returncode, done.stderr) == (0, "")
     assert files(target) == hub.files
     assert len(hub.asked) == 2
-    assert sorted(done.stdout.splitlines()) == ["one: complete, 0.1 MiB", "two: complete, 0.0 MiB"]
+    assert sorted(done.stdout.splitlines()) == [
+        "one: complete, 78.1 KiB",
+        "two: complete, 48.8 KiB",
+    ]
 
 
 def test_a_file_that_is_shared_survives_the_failure_of_one_model(
