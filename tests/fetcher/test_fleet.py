@@ -281,13 +281,14 @@ def test_of_two_that_got_the_same_wrong_bytes_one_asks_the_hub(
 ) -> None:
     hub, three = serve(ONE), macs("mac1", "mac2", "mac3")
     ended(three.start("mac1", hub, peers=None))
-    sent = hub.sent
+    sent, hub.rate = hub.sent, 500_000
     rotten(three.proxies["mac1"])
     outputs = [ended(run) for run in [three.start(name, hub) for name in ("mac2", "mac3")]]
 
     assert any("arrived wrong from mac1" in output for output in outputs)
     assert files(three.target("mac2")) == files(three.target("mac3")) == ONE
-    assert hub.sent - sent == len(ONE_CONTENT)
+    # Two that begin at the same moment see it, and one stops.
+    assert hub.sent - sent <= 1.2 * len(ONE_CONTENT)
 
 
 def test_many_wrong_macs_leave_the_hub_its_attempts(serve: Callable[..., Hub], macs: Start) -> None:
