@@ -54,7 +54,7 @@ def job(
     again: bool = False,
     grace: float | None = None,
 ) -> SecretInput:
-    """The fetcher's standard input (fetcher/job.py): secrets must not be in a command line.
+    """The fetcher's standard input (fetcher/spec.py): secrets must not be in a command line.
 
     `directory` is that of all models; `again` hashes what has a receipt, too. `grace` are seconds
     in which a peer may begin a file whose turn it is; None is the fetcher's own.
