@@ -85,7 +85,8 @@ def test_the_server_gets_its_arguments_exactly(fleet: Fleet) -> None:
 def test_only_what_the_pattern_matches_is_there(fleet: Fleet) -> None:
     models = fleet["mac1"].home / ROOT[2:] / "models"
 
-    files = sorted(file.relative_to(models) for file in models.rglob("*") if file.is_file())
+    found = [file.relative_to(models) for file in models.rglob("*") if file.is_file()]
+    files = sorted(file for file in found if ".herd" not in file.parts)
 
     folder = Path("hostile-GGUF", FOLDER)
     assert files == [folder / f"it's $1 & 2-{n:05d}-of-00003.gguf" for n in (1, 2, 3)]

@@ -153,7 +153,8 @@ def test_commands_are_answered_at_once(client: paramiko.SSHClient) -> None:
 
 
 def test_a_reboot_drops_connections(mac: Mac, client: paramiko.SSHClient) -> None:
-    _, out, _ = client.exec_command("sleep 1000")
+    _, out, _ = client.exec_command("echo up; sleep 1000")
+    assert out.readline() == "up\n"
     mac.reboot()
 
     assert out.read() == b""
