@@ -24,7 +24,7 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-_CODE = ("herd", "proxy", "fetcher", "lab", ".venv")
+_CODE = ("herd", "proxy", "fetcher", ".venv")
 _TEMPLATES = (
     (re.compile(r"/config\.yaml$"), "config.yaml.j2"),
     (re.compile(r"\.plist$"), "launchd.plist.j2"),

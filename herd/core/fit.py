@@ -21,8 +21,8 @@ from herd.core.units import GIB, MIB, gib
 MARGIN = 1024 * MIB
 
 # What Metal lets a GPU wire since macOS 26, in thousandths, by memory in GiB: measured for these
-# sizes, so one in between is given the share of the next smaller one. The sources are in
-# lab/llama_server.
+# sizes, so one in between is given the share of the next smaller one (AlexsJones/llmfit #754,
+# llama.cpp #1870, antirez/ds4 #893).
 _SINCE_26 = {16: 740, 36: 780, 64: 810, 128: 840}
 # Memory that Macs with Apple Silicon are sold with, in GiB.
 _MACS = (8, 16, 18, 24, 32, 36, 48, 64, 96, 128, 192, 256, 512)
