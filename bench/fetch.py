@@ -74,7 +74,9 @@ class Hub:
             def log_message(self, *_: object) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # Its own backlog of 5 makes the sixth connection wait a second.
+        backlog = type("Server", (ThreadingHTTPServer,), {"request_queue_size": 128})
+        server = backlog(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
         self.url = f"http://127.0.0.1:{server.server_address[1]}"
         threading.Thread(target=server.serve_forever, daemon=True).start()
