@@ -3,8 +3,7 @@ checked together."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from secrets import token_urlsafe
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyinfra.api import Host, Inventory
@@ -12,13 +11,13 @@ from pyinfra.api import Host, Inventory
 from herd import hub, keys, locks, tls
 from herd.core import fit, fleet, lock
 from herd.core.endpoints import proxy_for_peers
-from herd.core.fetching import Peers
 from herd.core.gguf import Facts
 from herd.core.layers import Layer, Merged, merge
 from herd.core.lock import Lock, Terms
 from herd.core.memory import Served
 from herd.core.problems import Problem, SettingsError, count, report
 from herd.core.settings import Settings
+from herd.core.sharing import Sharing
 from herd.core.transfers import Resolved
 from herd.keys import Shipped
 from herd.tls import Pair
@@ -27,41 +26,14 @@ from herd.tls import Pair
 @dataclass(frozen=True)
 class Plan:
     """Of each host, by name: valid settings, locked models, what is shipped to its proxy, and
-    which models may be loaded together."""
+    which models may be loaded together; and how hosts share models."""
 
     settings: dict[str, Settings]
     models: dict[str, list[Resolved]]
     keys: dict[str, Shipped]
     certificates: dict[str, Pair | None]
     together: dict[str, list[tuple[Served, ...]]]
-    urls: dict[str, str]
-    """Of its proxy, for the other Macs of its site."""
-    peer_key: str = field(default_factory=lambda: token_urlsafe(32), repr=False)
-    """Opens verified files on the Macs of this run, for a day."""
-
-    def site(self, name: str, present: Iterable[str]) -> dict[str, list[Resolved]]:
-        """Of the hosts that are present, those that share models with this one, and it too.
-
-        Empty if there is no other, or it takes no part.
-        """
-        mine = self.settings[name]
-        sharing = {
-            other: self.models[other]
-            for other in sorted({*present, name} & self.settings.keys())
-            if self.settings[other].site == mine.site and self.settings[other].models_share
-        }
-        return sharing if name in sharing and len(sharing) > 1 else {}
-
-    def peers(self, name: str, present: Iterable[str]) -> Peers | None:
-        """Where this host may get files that it lacks, other than from the Hub."""
-        site = self.site(name, present)
-        mine = {file.sha256 for model in self.models[name] for file in model.files}
-        others = {
-            other: self.urls[other]
-            for other, models in site.items()
-            if other != name and any(f.sha256 in mine for model in models for f in model.files)
-        }
-        return Peers(name, others, self.peer_key) if others else None
+    sharing: Sharing
 
 
 def declared(host: Host) -> fleet.Declared:
@@ -154,7 +126,7 @@ def without_secrets(hosts: Iterable[Host], inventory: str) -> tuple[Plan, list[P
     for name, wanted in settings.items():
         with suppress(ValueError):  # which is among the problems
             shipped |= {name: keys.shipped(wanted)} if wanted.api_keys else {}
-    return Plan(settings, models, shipped, {}, together, urls={}), problems
+    return Plan(settings, models, shipped, {}, together, Sharing(settings, models, {})), problems
 
 
 _of_this_run: Plan | None = None
@@ -197,7 +169,8 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
     _refuse(problems)
     shipped = {name: keys.shipped(wanted) for name, wanted in settings.items()}
     urls = {h.name: proxy_for_peers(settings[h.name], address(h)) for h in hosts}
-    _of_this_run = Plan(settings, models, shipped, certificates, together, urls)
+    sharing = Sharing(settings, models, urls)
+    _of_this_run = Plan(settings, models, shipped, certificates, together, sharing)
     return _of_this_run
 
 

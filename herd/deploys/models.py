@@ -13,14 +13,14 @@ def fetch() -> None:
     """Whole files are adopted by their checksum, unfinished ones resumed; what another Mac of the
     site has or fetches comes from there. It runs in the proxy's environment."""
     want = desired()
-    run, present = plan.of_this_run(), [other.name for other in host.state.active_hosts]
-    if site := run.site(host.name, present):
+    shared, present = plan.of_this_run().sharing, [other.name for other in host.state.active_hosts]
+    if site := shared.site(host.name, present):
         sharing.opened(
             name="Let the Macs of this site fetch from here",
             layout=want.layout,
             bundle=want.bundle,
             uid=want.uid,
-            key=HiddenValue(run.peer_key),
+            key=HiddenValue(shared.key),
             site=site,
             directory_of=lambda name: desired(name).layout.models,
         )
@@ -29,7 +29,7 @@ def fetch() -> None:
         models=want.models,
         layout=want.layout,
         bundle=want.bundle,
-        peers=HiddenValue(run.peers(host.name, present)),
+        peers=HiddenValue(shared.peers(host.name, present)),
     )
 
 

@@ -16,6 +16,7 @@ from herd.core.fit import Limits, Sum, fixes
 from herd.core.lock import Lock
 from herd.core.problems import report
 from herd.core.settings import Model, Settings
+from herd.core.sharing import Sharing
 from herd.core.transfers import ASKED, Resolved
 from herd.core.units import GIB, gib
 from herd.facts.proxy import Releases
@@ -153,14 +154,14 @@ def _fetch(remotes: Sequence[Remote], models: Mapping[str, list[Resolved]], **op
     names = [remote.host.name for remote in remotes]
     settings = {remote.host.name: remote.settings for remote in remotes}
     urls = {r.host.name: proxy_for_peers(r.settings, r.address) for r in remotes}
-    run = plan.Plan(settings, dict(models), {}, {}, {}, urls)
+    shared = Sharing(settings, models, urls)
     for remote in remotes:
-        if run.peers(remote.host.name, names):
-            _open(remote, run.peer_key)
+        if shared.peers(remote.host.name, names):
+            _open(remote, shared.key)
     done = True
     for remote in remotes:
         name = remote.host.name
-        done &= _fetch_one(remote, models[name], peers=run.peers(name, names), **options)
+        done &= _fetch_one(remote, models[name], peers=shared.peers(name, names), **options)
     return done
 
 

@@ -4,8 +4,8 @@ import dataclasses
 from typing import Any
 
 from herd.core.fetching import Peers
+from herd.core.sharing import Sharing
 from herd.core.transfers import File
-from herd.plan import Plan
 from tests.core.samples import resolved, settings
 
 BIG, SMALL = (
@@ -15,24 +15,16 @@ BIG, SMALL = (
 EVERYBODY = ["a", "b", "c"]
 
 
-def plan(**hosts: dict[str, Any]) -> Plan:
+def sharing(**hosts: dict[str, Any]) -> Sharing:
     """Three hosts of one site with the same model, but for what is said of each."""
     named = {name: hosts.get(name, {}) for name in EVERYBODY}
     models = {name: data.pop("has", [BIG]) for name, data in named.items()}
     found = {name: settings(**data) for name, data in named.items()}
-    return Plan(
-        found,
-        models,
-        {},
-        dict.fromkeys(named),
-        {name: [] for name in named},
-        {name: f"http://{name}:3000" for name in named},
-        "the key",
-    )
+    return Sharing(found, models, {name: f"http://{name}:3000" for name in named}, "the key")
 
 
 def test_the_macs_of_one_site_share() -> None:
-    found = plan()
+    found = sharing()
 
     assert found.site("a", EVERYBODY) == {"a": [BIG], "b": [BIG], "c": [BIG]}
     assert found.peers("b", EVERYBODY) == Peers(
@@ -41,35 +33,35 @@ def test_the_macs_of_one_site_share() -> None:
 
 
 def test_a_mac_alone_shares_with_nobody() -> None:
-    found = plan()
+    found = sharing()
 
     assert found.site("a", ["a"]) == {}
     assert found.peers("a", ["a"]) is None
 
 
 def test_a_mac_that_is_not_in_this_run_is_not_waited_for() -> None:
-    found = plan().peers("a", ["a", "c"])
+    found = sharing().peers("a", ["a", "c"])
 
     assert found
     assert list(found.others) == ["c"]
 
 
 def test_another_site_is_too_far() -> None:
-    found = plan(b={"site": "london"})
+    found = sharing(b={"site": "london"})
 
     assert list(found.site("a", EVERYBODY)) == ["a", "c"]
     assert found.site("b", EVERYBODY) == {}
 
 
 def test_a_mac_that_takes_no_part_neither_gives_nor_asks() -> None:
-    found = plan(b={"models_share": False})
+    found = sharing(b={"models_share": False})
 
     assert list(found.site("a", EVERYBODY)) == ["a", "c"]
     assert found.peers("b", EVERYBODY) is None
 
 
 def test_only_who_wants_the_same_bytes_is_asked_for_them() -> None:
-    found = plan(a={"has": [BIG, SMALL]}, b={"has": [SMALL]}, c={"has": [BIG]})
+    found = sharing(a={"has": [BIG, SMALL]}, b={"has": [SMALL]}, c={"has": [BIG]})
 
     asked = {name: found.peers(name, EVERYBODY) for name in EVERYBODY}
 
@@ -81,17 +73,8 @@ def test_only_who_wants_the_same_bytes_is_asked_for_them() -> None:
 
 
 def test_each_run_has_a_key_of_its_own() -> None:
-    one, other = (
-        Plan(
-            **{
-                field.name: getattr(plan(), field.name)
-                for field in dataclasses.fields(Plan)
-                if field.name != "peer_key"
-            }
-        )
-        for _ in range(2)
-    )
+    one, other = (Sharing({}, {}, {}) for _ in range(2))
 
-    assert one.peer_key != other.peer_key
-    assert len(one.peer_key) >= 32
-    assert one.peer_key not in repr(one)
+    assert one.key != other.key
+    assert len(one.key) >= 32
+    assert one.key not in repr(one)
