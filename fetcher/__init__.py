@@ -10,7 +10,9 @@ What is known, without I/O:
 - `errors`     what ends a model's way
 - `spec`       the document on stdin, with all its faults
 - `ranges`     which bytes of a file are there
+- `listing`    what another Mac says that it has
 - `turns`      who of several Macs fetches a file, from whom
+- `watch`      whether a file comes slower than the Hub would give it
 - `pace`       how fast bytes come of late
 
 On disk:

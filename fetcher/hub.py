@@ -1,17 +1,33 @@
 """One range of a file of the Hub: redirects, the token, what its answers mean."""
 
+import asyncio
 import time
 
-from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from yarl import URL
 
 from fetcher.errors import Failure
 from fetcher.spec import File
-from fetcher.wire import CONNECT_SECONDS, READ_BUFFER, Interrupted, Span, begins, read, seconds
+from fetcher.watch import SAMPLE_SECONDS, sample_size
+from fetcher.wire import (
+    CONNECT_SECONDS,
+    NETWORK,
+    READ_BUFFER,
+    Interrupted,
+    Least,
+    Span,
+    answer,
+    holds,
+    read,
+    seconds,
+)
 
 REDIRECTS = 10
 LONGEST_PAUSE = 600.0
 """Seconds that a Retry-After may ask for: the Hub counts requests in windows of five minutes."""
+
+LEAST = 1 << 10
+"""Bytes a second of a connection, less than the worst line gives: below, another one is tried."""
 
 
 class NoRanges(Exception):
@@ -22,13 +38,14 @@ class Hub:
     """The Hub over connections of our own; HTTPS_PROXY and its like are followed."""
 
     def __init__(self, token: str | None, stall: float) -> None:
-        self._token = token
+        self._token, self._stall = token, stall
         self._cool_until = 0.0
         self._session = ClientSession(
             connector=TCPConnector(limit=0),
             timeout=ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=stall),
             headers={"Accept-Encoding": "identity", "User-Agent": "llama-herd"},
             auto_decompress=False,
+            cookie_jar=DummyCookieJar(),
             read_bufsize=READ_BUFFER,
             trust_env=True,
         )
@@ -52,10 +69,22 @@ class Hub:
         response = await self._answer(file, span)
         try:
             self._check(response, file, span)
-            await read(response, span)
+            await read(response, span, Least(LEAST, self._stall))
         finally:
             # After the last byte the connection is free already; else nobody wants the rest.
             response.close() if span.start < span.end else response.release()
+
+    async def sample(self, file: File) -> float | None:
+        """How fast it would give this file, in bytes a second; None if it gives nothing now. What
+        comes is thrown away."""
+        span = Span(0, sample_size(file.size), lambda *_: None)
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(SAMPLE_SECONDS):
+                await self.fetch(file, span)
+        except (*NETWORK, NoRanges, Failure):
+            pass  # what has come until then tells as much
+        return span.start / (time.monotonic() - began) if span.start else None
 
     async def _answer(self, file: File, span: Span) -> ClientResponse:
         """Follows redirects by hand: the token is for the Hub alone, not where it leads to."""
@@ -64,7 +93,7 @@ class Hub:
             headers = {"Range": span.header}
             if self._token and url.origin() == home.origin():
                 headers["Authorization"] = f"Bearer {self._token}"
-            response = await self._session.get(url, headers=headers, allow_redirects=False)
+            response = await answer(self._session, url, headers, self._stall)
             location = response.headers.get("Location")
             if response.status not in (301, 302, 303, 307, 308) or not location:
                 return response
@@ -76,7 +105,7 @@ class Hub:
 
     def _check(self, response: ClientResponse, file: File, span: Span) -> None:
         status = response.status
-        if status == 206 and begins(response, span):
+        if status == 206 and holds(response, span, file.size):
             return
         if status == 200:
             if (span.start, span.end) == (0, file.size):
@@ -90,5 +119,7 @@ class Hub:
                 raise Failure(f"{file.path}: the Hub answers 404 for {file.url}")
             case 416:
                 raise Failure(f"{file.path}: the Hub has less than {file.size} bytes at {file.url}")
+            case 206:
+                raise Interrupted("another part came than was asked for")
         after = seconds(response, LONGEST_PAUSE)
         raise Interrupted(f"HTTP {status}", status=status, after=after)

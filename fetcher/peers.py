@@ -3,18 +3,19 @@
 A Mac's proxy answers `GET /files` with {"data": [{"sha256", "size", "have"}]}, where all of a
 file says that it is verified, and serves it at /files/SHA256. The proxies' certificates are
 self-signed, so they are not verified: what comes is gated by its SHA-256, and the key that they
-see lives for a day and opens nothing but files.
+see lives for a day and opens nothing but files. Whatever a Mac answers, and however it does, costs
+no more than what it might have given.
 """
 
 import asyncio
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
-from aiohttp import ClientSession, ClientTimeout, TCPConnector
+from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
+from fetcher import listing
+from fetcher.errors import Failure
 from fetcher.spec import File, Fleet, Patience
 from fetcher.turns import Host, Told
 from fetcher.wire import (
@@ -22,8 +23,11 @@ from fetcher.wire import (
     NETWORK,
     READ_BUFFER,
     Interrupted,
+    Least,
     Span,
-    begins,
+    TooSlow,
+    answer,
+    holds,
     interrupted,
     read,
     seconds,
@@ -32,7 +36,10 @@ from fetcher.wire import (
 ANSWER_SECONDS = 3.0
 """For a list of files, which comes from the same network."""
 
-LARGEST_LIST = 4 << 20
+LEAST = 64 << 10
+"""Bytes a second of a connection to another Mac: what is slower is not there. What is not quite so
+slow, but slower than the Hub, is found by watch.py."""
+
 MISSES = 3
 """Polls without an answer after which a Mac is gone; tries without a byte, for one of its files."""
 
@@ -50,11 +57,11 @@ class Peer:
         self.asked = 0.0  # when the question was sent that it answered last
         self.failed: dict[str, int] = {}  # tries in a row, by SHA-256
         self.rests: dict[str, float] = {}  # until when nothing is fetched, by SHA-256
+        self.rested: dict[str, int] = {}  # how often that was for long, by SHA-256
 
-    def take(self, data: Any, now: float) -> None:
-        """Keeps a new list. Raises ValueError, TypeError or KeyError when it is none."""
+    def take(self, told: Mapping[str, tuple[int, int]], now: float) -> None:
+        """Keeps a new list: bytes that are there and in all, by SHA-256."""
         host, new = self.host, not self.host.alive
-        told = {str(e["sha256"]): (int(e["have"]), int(e["size"])) for e in data["data"]}
         if new:
             host.since = host.sign = now
         files = {}
@@ -97,6 +104,7 @@ class Peers:
                 **({"Authorization": f"Bearer {fleet.key}"} if fleet else {}),
             },
             auto_decompress=False,
+            cookie_jar=DummyCookieJar(),
             read_bufsize=READ_BUFFER,
         )
 
@@ -118,8 +126,10 @@ class Peers:
         self._poke = asyncio.Event()
 
     def asked_since(self, moment: float) -> bool:
-        """Whether all that are there answered a question of after this moment."""
-        return all(p.asked > moment for p in self.all.values() if p.host.alive)
+        """Whether all that are there answered a question of after this moment, or had their time
+        to answer it."""
+        late = time.monotonic() - moment > ANSWER_SECONDS + self._patience.poll
+        return late or all(p.asked > moment for p in self.all.values() if p.host.alive)
 
     def out(self, file: File) -> frozenset[str]:
         """Those that failed to give a file, for now."""
@@ -143,19 +153,18 @@ class Peers:
     async def fetch(self, peer: Peer, file: File, span: Span) -> None:
         """Fetches a span; what goes wrong makes this Mac rest, for this file."""
         peer.busy += 1
-        before = span.start
+        before, stall = span.start, self._patience.stall
+        url, headers = f"{peer.url}/files/{file.sha256}", {"Range": span.header}
         try:
-            async with self._session.get(
-                f"{peer.url}/files/{file.sha256}",
-                headers={"Range": span.header},
-                allow_redirects=False,
-            ) as response:
-                if response.status != 206 or not begins(response, span):
-                    after = seconds(response, self._patience.stall)
+            async with await answer(self._session, url, headers, stall) as response:
+                if response.status != 206 or not holds(response, span, file.size):
+                    after = seconds(response, stall)
                     raise Interrupted("", status=response.status, after=after)
-                await read(response, span)
+                await read(response, span, Least(LEAST, stall / 4))
             peer.failed.pop(file.sha256, None)
-        except NETWORK as error:
+        except Failure:
+            raise  # of our own disk
+        except Exception as error:
             self._failed(peer, file, error, progress=span.start > before)
         finally:
             peer.busy -= 1
@@ -163,10 +172,16 @@ class Peers:
     def _failed(self, peer: Peer, file: File, error: Exception, *, progress: bool) -> None:
         status, after = (error.status, error.after) if isinstance(error, Interrupted) else (0, 0.0)
         tries = 1 if progress else peer.failed.get(file.sha256, 0) + 1
-        if 400 <= status < 500 and status != 429:
+        # What it says will not change soon.
+        if isinstance(error, TooSlow) or 200 <= status < 429 or 429 < status < 500:
             tries = MISSES
         peer.failed[file.sha256] = tries
-        pause = self._patience.stall if tries >= MISSES else max(after, self._patience.pause)
+        pause = max(after, self._patience.pause)
+        if tries >= MISSES:
+            # Longer each time: it may be so for the whole run.
+            times = peer.rested.get(file.sha256, 0)
+            peer.rested[file.sha256] = times + 1
+            pause = self._patience.stall * 2 ** min(times, 10)
         peer.rests[file.sha256] = time.monotonic() + pause
 
     async def _ask_often(self, peer: Peer) -> None:
@@ -191,15 +206,15 @@ class Peers:
                     return
                 if status != 200:
                     raise Interrupted(f"HTTP {status}")
-                text = b""
+                text = bytearray()
                 async for data in response.content.iter_any():
                     text += data
-                    if len(text) > LARGEST_LIST:
-                        raise ValueError("no list of files is so long")
-            peer.take(json.loads(text), time.monotonic())
+                    if len(text) > listing.LARGEST:
+                        break  # which parse() says
+            peer.take(listing.parse(bytes(text)), time.monotonic())
             peer.asked = asked
         except NETWORK as error:
             why = str(interrupted(error, ANSWER_SECONDS)).removeprefix("cannot connect: ")
             peer.miss(f"does not answer at {peer.url} ({why[:1].lower()}{why[1:]})")
-        except (ValueError, TypeError, KeyError):
+        except Exception:  # of what it says, or of how; it is that Mac's, whatever it is
             peer.miss(f"does not answer at {peer.url} with a list of files")

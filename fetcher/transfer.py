@@ -12,6 +12,7 @@ from fetcher.item import Item, State
 from fetcher.peers import Peer, Peers
 from fetcher.spec import Patience
 from fetcher.turns import FromHub, FromPeers, Source, Waiting, order, source
+from fetcher.watch import Watch
 from fetcher.wire import NETWORK, Span, interrupted
 
 HUB = "the Hub"
@@ -53,6 +54,9 @@ class Transfer:
         self._unbegun: dict[Item, float] = {}  # since when we wait for somebody to begin
         self._connections: list[Connection] = []
         self._idle_since = time.monotonic()
+        self._watches: dict[Item, Watch] = {}  # of files that do not come from the Hub
+        self._samples: dict[Item, asyncio.Task[float | None]] = {}
+        self._slow: dict[Item, frozenset[str]] = {}  # who is slower than the Hub
 
     def look(self) -> None:
         """Decides and begins what there is to be begun; called whenever something has changed."""
@@ -60,6 +64,7 @@ class Transfer:
         for item in self._items:
             if item.state is State.GET:
                 self._decide(item)
+                self._watch(item)
         self._peers.needed = any(
             item.state is State.GET and not isinstance(self.sources[item], FromPeers)
             for item in self._items
@@ -70,7 +75,7 @@ class Transfer:
 
     async def close(self) -> None:
         """Ends all connections; what has come is in the parts."""
-        tasks = [connection.task for connection in self._connections]
+        tasks = [*(each.task for each in self._connections), *self._samples.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -79,9 +84,10 @@ class Transfer:
 
     def _decide(self, item: Item) -> None:
         before, now = self.sources.get(item), time.monotonic()
+        slow = self._slow.get(item, frozenset())
         found = source(
             item.file,
-            self._peers.hosts,
+            {name: host for name, host in self._peers.hosts.items() if name not in slow},
             self._peers.me,
             have=item.pieces.have,
             claimed=item in self._claims,
@@ -101,6 +107,46 @@ class Transfer:
             self._unbegun.setdefault(item, now)
         else:
             self._unbegun.pop(item, None)
+
+    def _watch(self, item: Item) -> None:
+        """Compares another source than the Hub with the Hub, now and then."""
+        found, now, stall = self.sources[item], time.monotonic(), self._patience.stall
+        if isinstance(found, FromHub):
+            self._watches.pop(item, None)
+            return
+        watch = self._watches.setdefault(item, Watch(now, stall))
+        level = item.pieces.have
+        if isinstance(found, Waiting):
+            told = self._peers.hosts[found.name].files.get(item.file.sha256)
+            level = min(told.have, item.file.size) if told else 0
+            if found.begun and level == item.file.size - 1:
+                return  # it is verified there, which has an end of its own
+            watch.note(found.name, level)
+        else:
+            watch.note("", level)
+        if item not in self._samples:
+            if watch.is_due(now) and not self._hub.cool:
+                self._samples[item] = task = asyncio.create_task(self._hub.sample(item.file))
+                task.add_done_callback(lambda _: self._wake())
+        elif self._samples[item].done():
+            hub, missing = self._samples.pop(item).result(), item.file.size - item.pieces.have
+            if not hub:
+                watch.wait(now, stall)
+            elif watch.is_slower(now, item.file.size - level, missing, hub):
+                self._give_up(item, found)
+
+    def _give_up(self, item: Item, found: Waiting | FromPeers) -> None:
+        """Those from whom a file comes slower than from the Hub: for this run, and this file."""
+        if isinstance(found, Waiting):
+            slow = [found.name]
+        else:
+            giving = {c.peer.host.name for c in self._connections if c.item is item and c.peer}
+            slow = sorted(giving) or list(found.names)
+        self._slow[item] = self._slow.get(item, frozenset()) | {*slow}
+        told = f"slower from {' and '.join(slow)} than from the Hub: fetching it elsewhere"
+        self._say(item, f"{item.file.path}: {told}")
+        self._end(item)
+        self._decide(item)
 
     def _take_over(self) -> None:
         """With nothing to fetch from the Hub, a file whose owner is busy with others, the last."""

@@ -1,8 +1,12 @@
 """Bytes of an answer on their way to a file, and how that goes wrong."""
 
+import asyncio
 import os
+import re
 import socket
+import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from aiohttp import (
     ClientConnectorCertificateError,
@@ -10,7 +14,9 @@ from aiohttp import (
     ClientError,
     ClientPayloadError,
     ClientResponse,
+    ClientSession,
 )
+from yarl import URL
 
 READ_BUFFER = 256 << 10
 """Bytes of an answer that wait in memory before a connection pauses; more is slower."""
@@ -44,9 +50,30 @@ class Span:
         self.start += len(data)
 
 
-async def read(response: ClientResponse, span: Span) -> None:
-    """Reads an answer's body to the end of the span. Raises Interrupted when there is no more."""
+class Least(NamedTuple):
+    """What a connection is to give at least: bytes a second, over so many seconds."""
+
+    rate: float
+    window: float
+
+
+class TooSlow(Interrupted):
+    """Bytes come, but hardly."""
+
+
+async def answer(
+    session: ClientSession, url: URL | str, headers: dict[str, str], patience: float
+) -> ClientResponse:
+    """The head of an answer, which is there in time or not at all; a redirect is an answer, too."""
+    async with asyncio.timeout(patience):
+        return await session.get(url, headers=headers, allow_redirects=False)
+
+
+async def read(response: ClientResponse, span: Span, least: Least) -> None:
+    """Reads an answer's body to the end of the span. Raises Interrupted when there is no more, or
+    too little; silence is what the session's own patience is for."""
     content = response.content
+    since, had = time.monotonic(), span.start
     while span.start < span.end:
         # As it came, where read() would join what has come.
         data, _ = await content.readchunk()
@@ -54,12 +81,18 @@ async def read(response: ClientResponse, span: Span) -> None:
             span.take(data)
         elif content.at_eof():
             raise Interrupted("the connection ended early")
+        if (now := time.monotonic()) - since >= least.window:
+            if span.start - had < least.rate * (now - since):
+                raise TooSlow(f"less than {least.rate / 1024:g} KiB/s")
+            since, had = now, span.start
 
 
-def begins(response: ClientResponse, span: Span) -> bool:
-    """Whether a 206 has what was asked for; what else a server sends would be written as that."""
-    told = response.headers.get("Content-Range", "")
-    return told.startswith(f"bytes {span.start}-")
+def holds(response: ClientResponse, span: Span, size: int) -> bool:
+    """Whether a 206 has what was asked for of a file; what else a server sends would be written
+    as that."""
+    told = response.headers.getall("Content-Range", [])
+    wanted = rf"bytes {span.start}-{span.end - 1}/({size}|\*)"
+    return len(told) == 1 and re.fullmatch(wanted, told[0]) is not None
 
 
 def seconds(response: ClientResponse, most: float) -> float:

@@ -2,8 +2,10 @@
 
 import json
 import re
+import socketserver
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -237,3 +239,32 @@ class Proxy(Server):
                 continue
             found[told["sha256"]] = (told["have"], told["size"])
         return found
+
+
+Say = Callable[[bytes], None]
+
+
+class Wild:
+    """Whatever listens where another Mac's proxy is said to be: each connection is answered by
+    `talk`, which gets the request's head and a way to send bytes."""
+
+    def __init__(self, talk: Callable[[bytes, Say, threading.Event], None]) -> None:
+        self.release = release = threading.Event()
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                with suppress(OSError):
+                    head = b""
+                    while b"\r\n\r\n" not in head and (more := self.request.recv(4096)):
+                        head += more
+                    talk(head, self.request.sendall, release)
+
+        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self.release.set()
+        self.server.shutdown()
+        self.server.server_close()
