@@ -18,6 +18,8 @@ The policy:
 - `endings`    how whole event streams end; pure
 - `routes`     what is reachable, and for which scope; pure
 - `dialect`    errors as OpenAI's and Anthropic's clients read them; pure
+- `nearby`     what is said where nothing is: mostly a base URL is wrong; pure
+- `listing`    the models that a key may use, as both kinds of clients read them; pure
 - `cors`       what pages of other web origins may do; pure
 - `limits`     how much each name may ask for; pure
 - `tokens`     tokens of an answer, read in passing; pure
@@ -30,12 +32,13 @@ The policy:
 - `shelf`      which model files are whole on this Mac, and which are under way
 - `files`      those, for the other Macs of a site
 - `handlers`   what is answered here and not by llama-swap
+- `credential` the key that a request shows; pure
 - `identity`   who a request is from: its key, or the session of a browser
 - `policy`     the order in which a request meets the above
 
 The engine:
 
-- `headers`    which headers of a request pass, and what its credential is; pure
+- `headers`    which headers of a request pass, and which requests are none; pure
 - `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
 - `wire`       the flow of a connection, and how it ends

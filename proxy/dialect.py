@@ -13,9 +13,7 @@ class Dialect(Enum):
     ANTHROPIC = "anthropic"
 
 
-_ANTHROPIC_PATHS = frozenset(
-    {"/v1/messages", "/v1/messages/count_tokens", "/v/messages", "/v/messages/count_tokens"}
-)
+_ANTHROPIC_ENDS = ("/messages", "/messages/count_tokens")  # with a wrong base URL before it, too
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -34,7 +32,7 @@ _OPENAI_TYPES = {
 
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
     """By the route, or by the header that every Anthropic client sends."""
-    if path in _ANTHROPIC_PATHS or "anthropic-version" in headers:
+    if "anthropic-version" in headers or path.rstrip("/").endswith(_ANTHROPIC_ENDS):
         return Dialect.ANTHROPIC
     return Dialect.OPENAI
 

@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from urllib.parse import parse_qs
 
-from proxy import cors, login
+from proxy import cors, listing, login
+from proxy.dialect import Dialect, dialect_of
 from proxy.exchange import Error, Fetch, Local, LocalHandler, Reply, Request
 from proxy.files import Files
 from proxy.keyring import Key, Scope
 from proxy.keystore import KeyStore
 from proxy.metrics import CONTENT_TYPE, Metrics
-from proxy.routes import Own
+from proxy.routes import Own, model_in
 from proxy.shelf import Shelf
 from proxy.usage import Usage, first_day
 
@@ -43,8 +44,8 @@ class Handlers:
                 return Reply(status=200, headers=headers, body=self._metrics.text())
             case Own.READY:
                 return Local(self._ready)
-            case Own.MODELS:
-                return Local(self._models_of(key, error))
+            case Own.MODELS | Own.MODEL:
+                return Local(self._models_of(key, error, one=own is Own.MODEL))
             case Own.USAGE:
                 return Local(self._used(error))
             case Own.LOGIN:
@@ -66,21 +67,32 @@ class Handlers:
             return Reply(status=200, headers=[_TEXT], body=b"ready\n")
         return Reply(status=503, headers=[_TEXT, ("Retry-After", "5")], body=b"no llama-swap\n")
 
-    def _models_of(self, key: Key | None, error: Error) -> LocalHandler:
+    def _models_of(self, key: Key | None, error: Error, *, one: bool) -> LocalHandler:
         async def models(request: Request, body: bytes, fetch: Fetch) -> Reply:
             answer = await fetch("/v1/models")
             try:
-                listed = json.loads(answer.body) if answer.status == 200 else {}
-                data = [
-                    model for model in listed["data"]
-                    if key is not None and key.may_use(model["id"])
-                ]  # fmt: skip
-            except (ValueError, KeyError, TypeError):
+                if answer.status != 200:
+                    raise ValueError
+                entries = listing.of_key(listing.read(answer.body), key)
+            except (ValueError, KeyError, TypeError, AttributeError):
                 code = "upstream_unavailable" if answer.status == 503 else "upstream_error"
                 status = 503 if answer.status == 503 else 502
                 return error(status, code, "llama-swap did not list its models.", request)
+            to_anthropic = dialect_of(request.path, request.headers) is Dialect.ANTHROPIC
+            try:
+                if one:
+                    told = listing.one(entries, model_in(request.path), to_anthropic=to_anthropic)
+                elif to_anthropic:
+                    told = listing.anthropic(entries, request.query)
+                else:
+                    told = listing.openai(entries)
+            except listing.BadPage as fault:
+                return error(400, "bad_request", str(fault), request)
+            except KeyError:
+                message = "There is no model of this name in this API key's list, /v1/models."
+                return error(404, "model_not_found", message, request)
             shared = cors.shared(request.path, request.headers, self._keys.current().origins)
-            body = json.dumps({**listed, "data": data}).encode()
+            body = json.dumps(told).encode()
             return Reply(status=200, headers=[_JSON, *shared], body=body)
 
         return models

@@ -1,4 +1,4 @@
-"""Which headers of a request pass, and what its credential is. Pure functions."""
+"""Which headers of a request pass, and which requests are no plain exchange. Pure functions."""
 
 from operator import itemgetter
 
@@ -23,7 +23,8 @@ HOP_BY_HOP = frozenset(
     }
 )
 
-CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+# A key of ours may be in any of these, whichever is read here (credential.HEADERS, and Google's).
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 
 # Set anew or answered by this proxy. A client's word on who it is would be a lie waiting to happen.
 OURS = frozenset(
@@ -42,22 +43,6 @@ _VALUE = itemgetter(1)
 _COMMON = frozenset({b"keep-alive", b"close"})  # values of Connection that name no header
 
 _DROPPED = HOP_BY_HOP | CREDENTIALS | OURS
-
-
-def credential(headers: MultiMapping[str]) -> str | None:
-    """The one secret of a request; None if there is none, more than one, or of another scheme.
-
-    Two credentials are refused although one of them may be right: which of them counts would
-    differ from program to program.
-    """
-    authorization = headers.getall("Authorization", [])
-    api_keys = headers.getall("x-api-key", [])
-    if len(authorization) + len(api_keys) != 1:
-        return None
-    if api_keys:
-        return api_keys[0].strip() or None
-    scheme, _, secret = authorization[0].partition(" ")
-    return secret.strip() or None if scheme.lower() == "bearer" else None
 
 
 def to_upstream(headers: RawHeaders, *, host: bytes, client: str, scheme: str) -> bytes:

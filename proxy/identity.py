@@ -4,15 +4,10 @@ import time
 from collections.abc import Callable
 
 from proxy import login
+from proxy.credential import NoKey, advice, credential, is_shown
 from proxy.exchange import Error, Reply, Request
-from proxy.headers import credential
 from proxy.keyring import Key, Keys, Scope
 from proxy.routes import Own
-
-_NO_KEY = (
-    "Exactly one API key is needed, in the header 'Authorization: Bearer <key>' "
-    "or 'x-api-key: <key>'."
-)
 
 
 class Identity:
@@ -24,27 +19,29 @@ class Identity:
 
     def key_of(self, request: Request, keys: Keys, error: Error) -> Key | Reply:
         """The key, or the refusal; a session is looked for only if no header names a key."""
-        headers = request.headers
-        if "Authorization" not in headers and "x-api-key" not in headers:
-            return self._of_session(request, keys, error)
-        secret = credential(headers)
-        if secret is None:
-            return error(401, "invalid_api_key", _NO_KEY, request)
+        secret = credential(request.headers)
+        if isinstance(secret, NoKey):
+            if not is_shown(request.headers):
+                return self._of_session(request, keys, error, secret.why)
+            return error(401, "invalid_api_key", secret.why, request)
         key = keys.find(secret)
         if key is None:
-            return error(401, "invalid_api_key", "This API key is not known here.", request)
+            message = "This API key is not known here." + advice(secret)
+            return error(401, "invalid_api_key", message, request)
         if key.expires is not None and key.expired(time.time()):
             return error(401, "expired_api_key", "This API key has expired.", request)
         return key
 
-    def _of_session(self, request: Request, keys: Keys, error: Error) -> Key | Reply:
+    def _of_session(
+        self, request: Request, keys: Keys, error: Error, why: str
+    ) -> Key | Reply:  # fmt: skip
         id_ = login.session_id(request.headers, request.scheme)
         shown = self._sessions.find(id_, self._clock())
         key = keys.current(shown) if shown else None
         if key is None or key.expired(time.time()) or Scope.ADMIN not in key.scopes:
             if login.wants_page(request.method, request.headers):
                 return Reply(status=303, headers=[("Location", Own.LOGIN.value)])
-            return error(401, "invalid_api_key", _NO_KEY, request)
+            return error(401, "invalid_api_key", why, request)
         if not login.may_use_cookie(request.method, request.path, request.headers, request.scheme):
             message = "This request was not caused by a page of the dashboard."
             return error(403, "cross_site_request", message, request)

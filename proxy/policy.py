@@ -6,7 +6,7 @@ Each decision is made in a module of its own; here they are put in order.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxy import cors, dialect, login
 from proxy.accesslog import AccessLog, Line
@@ -17,7 +17,8 @@ from proxy.keyring import Key, Keys, Scope
 from proxy.keystore import KeyStore
 from proxy.limits import Denied, Meter, Meters
 from proxy.metrics import Metrics, Models
-from proxy.routes import Own, Route, is_ambiguous, route_of
+from proxy.nearby import nowhere, opens
+from proxy.routes import Own, Route, route_of
 from proxy.shelf import Shelf
 from proxy.ticket import Books, Ticket
 from proxy.usage import Usage
@@ -112,10 +113,12 @@ class HerdPolicy:
         assert isinstance(caller, Visitor)
         route, key = caller.route, caller.key
         if route is None or (route.scope is Scope.FILES and self._state.files is None):
-            return self._nowhere(request)
-        if key is not None and route.scope not in key.scopes:
-            message = f"This API key does not have the scope '{route.scope}' that this needs."
-            return self.error(403, "insufficient_scope", message, request)
+            return self._nowhere(request, key, None)
+        if not opens(key, route):
+            return self._nowhere(request, key, route)
+        if route.forward.needs_model and request.method in ("GET", "HEAD") and not request.query:
+            message = f"Of which model? It belongs into the query: {request.path}?model=<name>"
+            return self.error(404, "not_found", message, request)
         if route.own is not None:
             if route.own is Own.FILE and key is not None:
                 self._sending[request] = key
@@ -156,6 +159,8 @@ class HerdPolicy:
         headers = [_JSON]
         if status == 401:
             headers.append(("WWW-Authenticate", "Bearer"))
+        elif status == 426:  # what must be spoken here: RFC 9110 15.5.22
+            headers += [("Upgrade", "HTTP/1.1"), ("Connection", "Upgrade")]
         if code in RETRY_AFTER:
             headers.append(("Retry-After", RETRY_AFTER[code]))
         spoken, request_id = dialect.Dialect.OPENAI, None
@@ -224,10 +229,12 @@ class HerdPolicy:
             return self.error(403, "origin_not_allowed", "This origin is not allowed.", request)
         return Reply(status=204, headers=allowed)
 
-    def _nowhere(self, request: Request) -> Reply:
-        if is_ambiguous(request.path):
-            return self.error(400, "bad_request", "This path has more than one meaning.", request)
-        return self.error(404, "not_found", "There is nothing here.", request)
+    def _nowhere(self, request: Request, key: Key | None, route: Route | None) -> Reply:
+        found = nowhere(request, key, route)
+        plain = self.error(found.status, found.code, found.message, request)
+        if not found.allow:
+            return plain
+        return replace(plain, headers=[*plain.headers, ("Allow", found.allow)])
 
     def _no_model(self, request: Request, model: str | None) -> Reply:
         if model is None:

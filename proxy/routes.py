@@ -1,4 +1,4 @@
-"""What is reachable, and for whom: a table of literal paths and five prefixes. Pure.
+"""What is reachable, and for whom: a table of literal paths and a few prefixes. Pure.
 
 Paths are compared as sent. llama-swap resolves `..`, `//` and `%2e` before it looks at a path, so
 one that has any of them is refused instead of being understood differently here and there.
@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
+from urllib.parse import unquote
 
 from proxy import endings
 from proxy.exchange import Ending, Forward
@@ -21,6 +22,7 @@ class Own(Enum):
     READY = "/readyz"
     METRICS = "/metrics"
     MODELS = "/v1/models"
+    MODEL = "/v1/models/"
     USAGE = "/admin/usage"
     LOGIN = "/login"
     LOGOUT = "/logout"
@@ -76,6 +78,7 @@ _POST: dict[str, tuple[Ending, ...]] = {
 _GET = ("/props", "/v1/audio/voices", "/sdapi/v1/loras")
 
 _MODELS = Route(Scope.INFERENCE, Own.MODELS, shared=True)
+_MODEL = Route(Scope.INFERENCE, Own.MODEL, shared=True)
 _ADMIN = Route(Scope.ADMIN)
 _READ = ("GET", "HEAD")
 
@@ -106,7 +109,10 @@ def _table() -> MappingProxyType[tuple[str, str], Route]:
 TABLE = _table()
 _SHARED = frozenset(path for (_, path), route in TABLE.items() if route.shared)
 _ADMIN_PREFIXES = ("/api/", "/logs/", "/ui/")
+_NOBODYS = "/api/v1/"  # of llama-swap's; what clients ask for here is behind a wrong base URL
 _ANY_METHOD = "/upstream/"
+_MODEL_PREFIXES = (Own.MODEL.value, "/models/")
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 FILES_PREFIX = Own.FILE.value
 _FILE = Route(Scope.FILES, Own.FILE)
 _FILE_PATH = re.compile(FILES_PREFIX + "[0-9a-f]{64}")
@@ -123,13 +129,19 @@ def is_ambiguous(path: str) -> bool:
 
 
 def route_of(method: str, path: str) -> Route | None:
-    """The route; None if there is none, as for an ambiguous path. What is in the table is plain."""
+    """The route; None if there is none, as for an ambiguous path. What is in the table is plain.
+
+    Behind `/v1/models/` is the name of a model, slashes and all: it is looked up here, and no path
+    for anybody.
+    """
     if route := TABLE.get((method, path)):
         return route
+    if method in _READ and path.startswith(_MODEL_PREFIXES):
+        return _MODEL
     if is_ambiguous(path):
         return None
     if path.startswith(_ANY_METHOD) or (
-        path.startswith(_ADMIN_PREFIXES) and method in ("GET", "HEAD", "POST", "PUT", "DELETE")
+        path.startswith(_ADMIN_PREFIXES) and not path.startswith(_NOBODYS) and method in METHODS
     ):
         return _ADMIN
     if method in _READ and _FILE_PATH.fullmatch(path):
@@ -139,4 +151,12 @@ def route_of(method: str, path: str) -> Route | None:
 
 def is_shared(path: str) -> bool:
     """Whether pages of other web origins may be allowed to call this."""
-    return path in _SHARED
+    return path in _SHARED or path.startswith(_MODEL_PREFIXES)
+
+
+def model_in(path: str) -> str | None:
+    """The model that a path of `Own.MODEL` names; None if it cannot be read."""
+    try:
+        return unquote(path.partition("/models/")[2], errors="strict")
+    except UnicodeDecodeError:
+        return None

@@ -36,6 +36,9 @@ CREDENTIALS: list[Callable[[str], str]] = [
     lambda key: f"authorization:bEARER   {key} \r\n",
     lambda key: f"X-Api-Key: {key}\r\n",
     lambda key: f"x-api-key:\t{key}\t\r\n",
+    lambda key: f"X-Api-Key: {key}\r\n" * 2,
+    lambda key: f"X-Api-Key: {key}\r\nAuthorization: Bearer {key}\r\n",
+    lambda key: f"Authorization: Bearer {key}, Bearer {key}\r\n",
 ]
 NO_CREDENTIALS: list[Callable[[str], str]] = [
     lambda _: "",
@@ -44,9 +47,10 @@ NO_CREDENTIALS: list[Callable[[str], str]] = [
     lambda key: f"Authorization: Bearer {key.upper()}\r\n",
     lambda key: f"Authorization: Bearer {key}x\r\n",
     lambda key: f"X-Api-Key: {key[:-1]}\r\n",
-    lambda key: f"X-Api-Key: {key}\r\n" * 2,
-    lambda key: f"X-Api-Key: {key}\r\nAuthorization: Bearer {key}\r\n",
-    lambda key: f"Authorization: Bearer {key}, Bearer {key}\r\n",
+    lambda key: f"X-Api-Key: {key}\r\nX-Api-Key: other\r\n",
+    lambda key: f"X-Api-Key: {key}\r\nAuthorization: Bearer {key}x\r\n",
+    lambda key: f"Authorization: Bearer {key}, Bearer other\r\n",
+    lambda key: f"Authorization: Basic {key}\r\nX-Api-Key: {key}\r\n",
     lambda key: f"Cookie: herd={key}; key={key}\r\n",
     lambda key: f"Proxy-Authorization: Bearer {key}\r\n",
 ]

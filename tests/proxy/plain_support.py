@@ -4,8 +4,8 @@ import json
 import logging
 from dataclasses import dataclass
 
+from proxy.credential import NoKey, credential
 from proxy.exchange import Caller, Forward, Local, Outcome, Reply, Request
-from proxy.headers import credential
 from proxy.keystore import KeyStore
 
 _log = logging.getLogger("proxy.access")
@@ -49,14 +49,8 @@ class PlainPolicy:
                 status=200, headers=[("Content-Type", "text/plain; charset=utf-8")], body=b"ok\n"
             )
         secret = credential(request.headers)
-        if secret is None:
-            return self.error(
-                401,
-                "invalid_api_key",
-                "Exactly one API key is needed, in the header 'Authorization: Bearer <key>' "
-                "or 'x-api-key: <key>'.",
-                request,
-            )
+        if isinstance(secret, NoKey):
+            return self.error(401, "invalid_api_key", secret.why, request)
         key = self._keys.current().find(secret)
         if key is None:
             return self.error(401, "invalid_api_key", "This API key is not known here.", request)

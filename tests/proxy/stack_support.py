@@ -9,7 +9,7 @@ from pathlib import Path
 import anthropic
 import openai
 from policy_support import ANNA, STANDARD
-from proxy_support import STREAM_HEAD, Script, Seen, Upstream, Wire, listening
+from proxy_support import STREAM_HEAD, Script, Seen, Upstream, Wire, answer, listening
 
 from proxy.app import Settings, create_engine
 from proxy.keystore import KeyStore
@@ -18,7 +18,7 @@ from proxy.usage import Usage
 
 
 class Stack:
-    """A proxy under its policy, in front of a script."""
+    """A proxy under its policy, in front of a script or of what listens on a port."""
 
     def __init__(self, directory: Path, upstream: Upstream) -> None:
         self.upstream = upstream
@@ -51,16 +51,28 @@ class Stack:
 
 @asynccontextmanager
 async def stack(directory: Path, script: Script) -> AsyncIterator[Stack]:
-    async with listening(Upstream(script)) as upstream:
-        made = Stack(directory, upstream)
-        _, port = await made.engine.listen("127.0.0.1", 0)
-        made.url = f"http://127.0.0.1:{port}"
-        try:
-            yield made
-        finally:
-            made.engine.close()
-            await made.engine.closed(1)
-            made.usage.close()
+    async with listening(Upstream(script)) as upstream, _stack(directory, upstream) as made:
+        yield made
+
+
+@asynccontextmanager
+async def listening_on(directory: Path, port: int) -> AsyncIterator[Stack]:
+    """In front of a real llama-swap, say."""
+    async with _stack(directory, Upstream(answer(), port=port)) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _stack(directory: Path, upstream: Upstream) -> AsyncIterator[Stack]:
+    made = Stack(directory, upstream)
+    _, port = await made.engine.listen("127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{port}"
+    try:
+        yield made
+    finally:
+        made.engine.close()
+        await made.engine.closed(1)
+        made.usage.close()
 
 
 def streamed(*events: bytes, hold: asyncio.Event | None = None) -> Script:

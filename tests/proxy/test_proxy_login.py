@@ -57,7 +57,7 @@ def test_admin_key_gives_a_session_that_opens_the_dashboard(desk: Desk) -> None:
     assert ROOT not in given
     assert status(desk, "GET /ui/", Cookie=cookie(reply), **PAGE, Sec_Fetch_Site="none") == 0
     assert status(desk, "POST /api/models/unload", Cookie=cookie(reply), **OWN) == 0
-    assert status(desk, "GET /metrics", Cookie=cookie(reply), **OWN) == 403
+    assert status(desk, "GET /metrics", Cookie=cookie(reply), **OWN) == 404
 
 
 def test_cookie_over_tls_is_for_this_host_only() -> None:
