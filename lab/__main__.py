@@ -9,6 +9,7 @@ import shlex
 import sys
 from pathlib import Path
 
+from lab import llama_swap
 from lab.lab import Lab
 
 
@@ -62,8 +63,13 @@ def up(directory: Path, macs: int, homebrew: str) -> int:
     if lab.running:
         print(f"The lab in {directory} is running already.")
     else:
-        lab.start(detached=True)
+        try:
+            lab.start(detached=True)
+        except llama_swap.NotThere as error:
+            print(error, file=sys.stderr)
+            return 1
         print(f"Running: {', '.join(lab.macs)}.")
+    print(f"Their llama-swap: {lab.llama_swap}.")
     try:
         lab.lock()
     except RuntimeError as error:  # as of models that only a real Hub has
@@ -130,6 +136,7 @@ def status(lab: Lab) -> int:
         print("The lab is not running.")
         return 3
     print(f"Hugging Face endpoint: {lab.hub_url}")
+    print(f"llama-swap: {lab.llama_swap}")
     for mac in lab.macs.values():
         console = "logged in" if mac.facts["console"] else "nobody at the screen"
         print(f"{mac.name}: SSH on port {mac.ssh_port}, macOS {mac.facts['macos']}, {console}")

@@ -22,7 +22,7 @@ from typing import Any
 
 from aiohttp import web
 
-from lab import control, processes
+from lab import control, llama_swap, processes
 from lab.launchcall import Caller
 from lab.launchctl import launchctl
 from lab.launchd import GUI, Launchd
@@ -144,6 +144,7 @@ class Daemon:
                 "port": server.sockets[0].getsockname()[1],
                 "token": self.token,
                 "hub_url": f"http://127.0.0.1:{self.hub_port}",
+                "llama_swap": llama_swap.describe(),
             },
         )
         await self.stopping.wait()

@@ -18,17 +18,20 @@ from lab.reciter import write_model
 
 def main() -> int:
     """Deploy, deploy again, chat, stop; the exit code of the first step that fails."""
+    try:
+        llama_swap.find()
+    except llama_swap.NotThere as error:
+        print(error, file=sys.stderr)
+        return 1
     # A short path: a Mac's control socket must have one.
     with tempfile.TemporaryDirectory(prefix="herd-", dir="/tmp") as directory:
         say("Booting a simulated Mac")
         lab = Lab(directory, ["mac1"])
         write_model(lab.hub_root / "lab" / "recite-GGUF")
         with lab:
-            for part, found in (
-                ("llama-server", llama_server.find()),
-                ("llama-swap", llama_swap.find()),
-            ):
-                print(f"    {part}: {'the real one' if found else 'a stand-in, as none is here'}")
+            found = llama_server.find()
+            print(f"    llama-server: {'the real one' if found else 'a stand-in, as none is here'}")
+            print(f"    llama-swap: {lab.llama_swap}")
             return _demo(lab)
 
 

@@ -23,7 +23,7 @@ import asyncssh
 
 from lab import control, processes, tools
 from lab.daemon import INSTALLER
-from lab.mac import USER, Machine
+from lab.mac import USER, Machine, workstation_programs
 
 # Below Linux's and macOS's ephemeral ports, in blocks: one Mac's models can grow into its own.
 FIRST_PORT, LAST_PORT, BLOCK = 20000, 32000, 40
@@ -225,10 +225,21 @@ class Lab:
             return False
         return True
 
+    @property
+    def llama_swap(self) -> str:
+        """Which llama-swap the Macs of the running lab get, as a person is told."""
+        return str(control.read_state(self.directory)["llama_swap"])
+
     def start(self, *, detached: bool = False) -> None:
-        """Start the daemon and wait until everything listens; detached, it outlives us."""
+        """Start the daemon and wait until everything listens; detached, it outlives us.
+
+        Raises lab.llama_swap.NotThere before anything runs.
+        """
         if self.running:
             raise RuntimeError(f"the lab in {self.directory} is running already")
+        programs = workstation_programs()  # by full path: the daemon works in another directory
+        for mac in self.macs.values():
+            tools.renew(mac)
         (self.directory / control.STATE).unlink(missing_ok=True)
         leash = [] if detached else ["--leash"]
         log = self.directory / "daemon.log"
@@ -236,6 +247,7 @@ class Lab:
             daemon = subprocess.Popen(
                 [sys.executable, "-m", "lab.daemon", str(self.directory), *leash],
                 cwd=PROJECT,
+                env=os.environ | programs,
                 stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
                 stdout=output,
                 stderr=output,

@@ -84,6 +84,17 @@ def network_environment() -> dict[str, str]:
     return kept
 
 
+def workstation_programs() -> dict[str, str]:
+    """What a Mac's Homebrew pours of the workstation's own; a Mac cannot look at our PATH.
+
+    Raises lab.llama_swap.NotThere.
+    """
+    from lab import llama_swap  # not for every stand-in command
+
+    real = llama_swap.find()
+    return {llama_swap.NAMED: str(real)} if real else {}
+
+
 class Machine:
     """The folder of one Mac, as its stand-ins, its daemon and its tests see it."""
 
@@ -139,16 +150,20 @@ class Machine:
 
     def environment(self, session: str = "Background") -> dict[str, str]:
         """What sshd and launchd give a program; `session` is its launchctl managername."""
-        return network_environment() | {
-            MARKER: str(self.root),
-            "LAB_SESSION": session,
-            "HOME": str(self.home),
-            "USER": USER,
-            "LOGNAME": USER,
-            "SHELL": "/bin/zsh",
-            "TMPDIR": f"{self.tmp}/",
-            "PATH": self.path,
-        }
+        return (
+            network_environment()
+            | workstation_programs()
+            | {
+                MARKER: str(self.root),
+                "LAB_SESSION": session,
+                "HOME": str(self.home),
+                "USER": USER,
+                "LOGNAME": USER,
+                "SHELL": "/bin/zsh",
+                "TMPDIR": f"{self.tmp}/",
+                "PATH": self.path,
+            }
+        )
 
     def own(self, program: str) -> str:
         """Where this Mac keeps a program that macOS has at an absolute path.

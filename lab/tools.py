@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from lab import llama_swap
 from lab.commands import BORROWED, STAND_INS
 from lab.commands.base import workstation
 from lab.mac import SYSTEM_DIRS, Machine
@@ -66,6 +67,13 @@ def install_homebrew(mac: Machine) -> None:
     for folder in ("bin", "sbin", "etc", "opt", "Cellar", "var/homebrew/pinned", "Library/Taps"):
         (mac.prefix / folder).mkdir(parents=True, exist_ok=True)
     write_stand_in(mac, mac.prefix / "bin/brew", "brew", "brew")
+
+
+def renew(mac: Machine) -> None:
+    """A llama-swap that was poured in an earlier life of the lab gives way to today's."""
+    poured = mac.prefix / "bin/llama-swap"
+    if poured.exists():
+        llama_swap.write_wrapper(poured.resolve())
 
 
 def write_stand_in(mac: Machine, path: Path, module: str, name: str) -> None:

@@ -9,22 +9,44 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 MARK = "# A simulated Homebrew llama-swap."
 
 
+NAMED = "LAB_LLAMA_SWAP"
+
+
+class NotThere(Exception):
+    """LAB_LLAMA_SWAP names what cannot be run: better told than replaced by the stand-in."""
+
+
 def find() -> Path | None:
     """The real llama-swap that LAB_LLAMA_SWAP names or that is on the workstation's PATH."""
-    named = os.environ.get("LAB_LLAMA_SWAP")
+    named = os.environ.get(NAMED)
     if named:
-        return Path(named).absolute()
+        path = Path(named).absolute()
+        if not path.is_file() or not os.access(path, os.X_OK):
+            raise NotThere(f"{NAMED} names {path}, and that is no program that can be run.")
+        return path
     for directory in os.get_exec_path():
         found = shutil.which("llama-swap", path=directory)
         if found and not _is_wrapper(Path(found)):
             return Path(found).absolute()
     return None
+
+
+def describe() -> str:
+    """Which llama-swap the Macs get, for a person: the real one with its version, or not."""
+    real = find()
+    if real is None:
+        return f"a stand-in for v250; {NAMED} can name a real one"
+    told = subprocess.run(
+        [real, "-version"], capture_output=True, text=True, check=False, timeout=10
+    ).stdout.partition(",")[0]  # "version: 250 (v250), built at ..."
+    return f"the real one, {told or 'of an unknown version'}, {real}"
 
 
 def write_wrapper(path: Path) -> None:

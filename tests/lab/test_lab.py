@@ -16,6 +16,7 @@ import pytest
 
 from lab import control, processes
 from lab.lab import PROJECT, Lab
+from lab.mac import USER
 
 Until = Callable[..., Any]
 
@@ -72,11 +73,15 @@ def test_the_token_is_secret_and_needed(lab: Lab) -> None:
         control.write_state(lab.directory, kept)
 
 
-def command(folder: Path, *words: str) -> tuple[int, str]:
+def command(folder: Path, *words: str, llama_swap: str = "") -> tuple[int, str]:
+    here = {
+        name: value for name, value in os.environ.items() if name not in ("PATH", "LAB_LLAMA_SWAP")
+    }
+    named = {"LAB_LLAMA_SWAP": llama_swap} if llama_swap else {}
     result = subprocess.run(
         [sys.executable, "-m", "lab", *words],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        env=here | named | {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=False,
@@ -101,7 +106,12 @@ def test_the_command_line(tmp_path: Path) -> None:
             (tmp_path / ".lab/environment").read_text(),
         )
         assert "Stop them:\n\n  make lab-down\n" in told
-        assert command(tmp_path, "status")[1].splitlines()[1].startswith("mac1: SSH on port ")
+        assert (
+            "Their llama-swap: a stand-in for v250; LAB_LLAMA_SWAP can name a real one.\n" in told
+        )
+        swap, mac = command(tmp_path, "status")[1].splitlines()[1:]
+        assert swap.startswith("llama-swap: a stand-in for v250")
+        assert mac.startswith("mac1: SSH on port ")
         assert command(tmp_path, "shell", "mac1", "id -un; ls -d $LAB_MAC/opt/homebrew")[
             1
         ].startswith("tester\n")
@@ -117,3 +127,50 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert processes.of_mac(str(tmp_path / ".lab/mac1")) == []
     assert command(tmp_path, "down") == (0, "Nothing was running.\n")
     assert command(tmp_path, "status")[0] == 3
+
+
+def test_the_llama_swap_that_is_named_is_the_one_that_is_poured_and_told(tmp_path: Path) -> None:
+    """Wherever brew is called from, and in a lab where the stand-in was poured before."""
+    poured = ("shell", "mac1", "$LAB_MAC/opt/homebrew/bin/llama-swap -version")
+    install = "$LAB_MAC/opt/homebrew/bin/brew install mostlygeek/llama-swap/llama-swap"
+    real = tmp_path / "a real one"
+    real.write_text("#!/bin/sh\necho 'version: 777 (v777), built at noon'\n")
+
+    assert command(tmp_path, "up", "--macs", "1", llama_swap=str(real)) == (
+        1,
+        f"LAB_LLAMA_SWAP names {real}, and that is no program that can be run.\n",
+    )
+    real.chmod(0o755)
+    try:
+        assert command(tmp_path, "up", "--macs", "1")[0] == 0
+        assert command(tmp_path, "shell", "mac1", install)[0] == 0
+        assert command(tmp_path, *poured)[1].startswith("version: 250 ")
+        command(tmp_path, "down")
+
+        _, told = command(tmp_path, "up", "--macs", "1", llama_swap="a real one")
+        assert f"Their llama-swap: the real one, version: 777 (v777), {real}.\n" in told
+        assert command(tmp_path, *poured)[1] == "version: 777 (v777), built at noon\n"
+        assert f"the real one, version: 777 (v777), {real}" in command(tmp_path, "up")[1]
+        over_ssh = brew_over_ssh(Lab(tmp_path / ".lab"), f"brew uninstall llama-swap; {install}")
+        assert "Pouring llama-swap--250" in over_ssh
+        assert command(tmp_path, *poured)[1] == "version: 777 (v777), built at noon\n"
+    finally:
+        command(tmp_path, "down")
+
+
+def brew_over_ssh(lab: Lab, script: str) -> str:
+    """As a deploy calls it: by the daemon's sshd, with its environment and not with ours."""
+    mac = lab["mac1"]
+    return subprocess.run(
+        [
+            *("ssh", "-F", "/dev/null", "-i", lab.directory / "client_key"),
+            *("-o", f"UserKnownHostsFile={lab.directory / 'known_hosts'}"),
+            *("-p", str(mac.ssh_port), f"{USER}@127.0.0.1"),
+            f"PATH=$LAB_MAC/opt/homebrew/bin:$PATH; {script}",
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
