@@ -40,6 +40,7 @@ The engine:
 
 - `headers`    which headers of a request pass, and which requests are none; pure
 - `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
+- `malformed`  what is said of a head that cannot be read; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
 - `wire`       the flow of a connection, and how it ends
 - `sendfile`   files on their way to clients

@@ -11,7 +11,8 @@ from typing import cast
 
 from proxy.answer import of_reply
 from proxy.exchange import Reply
-from proxy.parser import Head, Malformed, RequestParser
+from proxy.malformed import Malformed
+from proxy.parser import Head, RequestParser
 from proxy.parts import Server
 from proxy.transaction import Transaction
 from proxy.wire import LINGER_SECONDS, Wire
@@ -119,14 +120,16 @@ class ClientConnection(asyncio.Protocol):
 
     def _begin(self, head: Head) -> None:
         expects = head.headers.get("Expect", "").lower() == "100-continue"
+        data = self._parser.body()
         # Trailers behind a chunked body would be read as headers of the next request (aiohttp
-        # 3.14.5), and what follows an offer of h2c is lost: such requests are the last.
+        # 3.14.5), and what came behind an offer to upgrade is lost: such requests are the last.
         old = head.version < (1, 1)
-        self.last = old or head.should_close or head.chunked or head.upgrade or self.last
+        lost = head.upgrade and (self._parser.rest or not self._parser.complete)
+        self.last = old or head.should_close or head.chunked or lost or self.last
         transaction = self.transaction = Transaction(self, self.engine, head, expects=expects)
         self._deadline = self.engine.now + self.engine.limits.body_seconds
         try:
-            transaction.begin(self._parser.body(), self._parser.complete)
+            transaction.begin(data, self._parser.complete)
         except Exception as bug:
             transaction.failed(bug)
 
@@ -164,13 +167,8 @@ class ClientConnection(asyncio.Protocol):
         if self.transaction is not None:
             self.transaction.malformed()
             return
-        if error.large:
-            reply = self.engine.policy.error(
-                431, "head_too_large", "The head of the request is too large.", None
-            )
-        else:
-            reply = self.engine.policy.error(400, "bad_request", "This is not HTTP.", None)
-        self._refuse(reply)
+        reply = self.engine.policy.error(error.status, error.code, error.message, None)
+        self._refuse(reply, to_head=error.to_head)
 
     # -- Answers out
 
@@ -190,11 +188,11 @@ class ClientConnection(asyncio.Protocol):
     def _is_ready(self) -> bool:
         return self._parser.complete and not (self._reading or self._full)
 
-    def _refuse(self, reply: Reply) -> None:
+    def _refuse(self, reply: Reply, *, to_head: bool = False) -> None:
         """Answers what is no request, or came on a connection too many."""
         request_id = self.engine.new_id()
         _log.info("refused id=%s client=%s status=%d", request_id, self.address, reply.status)
-        self.wire.write(of_reply(reply, request_id, to_head=False, close=True))
+        self.wire.write(of_reply(reply, request_id, to_head=to_head, close=True))
         self._end(linger=True)
 
     def _end(self, *, linger: bool = False) -> None:

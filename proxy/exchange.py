@@ -198,7 +198,8 @@ class Policy(Protocol):
 
         Its headers are the policy's too: Retry-After for `upstream_unavailable`,
         `shutting_down`, `too_many_connections` and `too_many_files`. The engine's codes:
-        bad_request, upgrade_not_supported, head_too_large, request_timeout, body_too_large,
+        bad_request, upgrade_not_supported, head_too_large, target_too_long, method_not_known,
+        http_version_not_supported, request_timeout, body_too_large,
         upstream_unavailable, upstream_error, shutting_down, too_many_connections, too_many_files,
         internal_error."""
 

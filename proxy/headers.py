@@ -89,8 +89,6 @@ def fault(request: Request, *, chunked: bool) -> tuple[str, str] | None:
         return "bad_request", "The request target must be a path."
     if len(request.headers.getall("Host", ())) != 1 and request.version >= (1, 1):
         return "bad_request", "Exactly one Host is needed."
-    if "Upgrade" in request.headers and wants_upgrade(request.headers):
-        return "upgrade_not_supported", "Upgrades are not possible here."
     if chunked and not is_chunked_or_plain(request.headers):
         return "bad_request", "The only transfer coding possible here is chunked."
     if not all_utf8(request.target, request.raw_headers):
@@ -103,6 +101,8 @@ def wants_upgrade(headers: MultiMapping[str]) -> bool:
 
     h2c may be overlooked (RFC 9110 7.8), and must be: `curl --http2` asks for it in passing.
     """
+    if "Upgrade" not in headers:
+        return False
     protocols = {
         name.strip().lower() for line in headers.getall("Upgrade", ()) for name in line.split(",")
     }

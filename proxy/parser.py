@@ -14,24 +14,17 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import CIMultiDictProxy
 
-LONGEST_LINE = 8190
-MOST_HEADERS = 128
+from proxy import malformed
+from proxy.malformed import Malformed
+
 # Never reached: what a read brought is taken from the payload before the next read.
 _NO_LIMIT = 2**30
 _OLD, _NEW = (1, 0), (1, 1)
-
-
-class Malformed(Exception):
-    """What came is no HTTP that everyone reads in the same way; too large, if `large`."""
-
-    def __init__(self, *, large: bool) -> None:
-        super().__init__()
-        self.large = large
 
 
 class Head(Protocol):
@@ -69,22 +62,27 @@ _FLOW = _Flow()
 class RequestParser:
     """The requests of one connection, one at a time."""
 
-    __slots__ = ("_came", "_limit", "_parser", "_payload", "complete", "head_bytes", "rest")
+    __slots__ = (
+        "_came", "_limit", "_offers", "_parser", "_payload", "_start", "complete", "head_bytes",
+        "rest",
+    )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, head_bytes: int) -> None:
         self._parser: HttpRequestParser = HttpRequestParser(
             _FLOW,
             loop,
             _NO_LIMIT,
-            max_line_size=LONGEST_LINE,
-            max_field_size=LONGEST_LINE,
-            max_headers=MOST_HEADERS,
+            max_line_size=malformed.LONGEST_TARGET,
+            max_field_size=malformed.LONGEST_FIELD,
+            max_headers=malformed.MOST_HEADERS,
             auto_decompress=False,
             max_msg_queue_size=1,
         )
         self._payload: StreamReader = EMPTY_PAYLOAD
         self._limit = head_bytes
         self._came = b""
+        self._start = b""  # of a head
+        self._offers = False  # to speak another protocol, or asks for a tunnel
         self.head_bytes = 0
         """How much of a head has come that is not complete."""
         self.complete = True
@@ -98,23 +96,30 @@ class RequestParser:
         What came of its body is waiting in `body`. What came behind it waits in the parser, to be
         had by the next call, which may have no bytes of its own.
         """
-        messages = self._feed(data)
-        if not messages:
-            self.head_bytes += len(data)
-            if self.head_bytes > self._limit:
-                raise Malformed(large=True)
-            return None
-        self.head_bytes = 0
-        self.complete = False
-        self._came = data
-        self._parser.message_consumed()
-        head: Head
-        head, self._payload = messages[0]
-        # llhttp takes 0.9 and 2.0 too, an empty coding for none, and one in HTTP/1.0 for one.
-        if (head.version != _NEW and head.version != _OLD) or (
-            "Transfer-Encoding" in head.headers and not (head.chunked and head.version == _NEW)
-        ):
-            raise Malformed(large=False)
+        if not self.head_bytes:
+            self._start = data
+        try:
+            messages = self._feed(data)
+            if not messages:
+                self.head_bytes += len(data)
+                if self.head_bytes > self._limit:
+                    raise malformed.head_too_large()
+                return None
+            self.head_bytes = 0
+            self.complete = False
+            self._came = data
+            self._parser.message_consumed()
+            head: Head
+            head, self._payload = messages[0]
+            self._offers = head.upgrade
+            # llhttp takes 0.9 and 2.0 too, an empty coding for none, and one in HTTP/1.0 for one.
+            if head.version != _NEW and head.version != _OLD:
+                raise malformed.version_not_spoken()
+            if "Transfer-Encoding" in head.headers and not (head.chunked and head.version == _NEW):
+                raise Malformed(message="The only transfer coding is chunked, and in HTTP/1.1.")
+        except Malformed as error:
+            error.to_head = self._start.startswith(b"HEAD ")
+            raise
         return head
 
     def body(self, data: bytes = b"") -> bytes:
@@ -127,13 +132,17 @@ class RequestParser:
         # Mostly a request is all that came: not to be asked again for what is behind it.
         came, self._came = self._came, b""
         self.rest = bool(data) or came.find(b"\r\n\r\n") + 4 + len(content) != len(came)
+        if self._offers and self.complete:
+            # Nothing is switched to. The parser waits to be told; what came behind is lost.
+            self._offers = False
+            self._feed(b"")
+            self._parser.set_upgraded(False)
         return content
 
     def _feed(self, data: bytes) -> Sequence[tuple[Any, StreamReader]]:
         try:
-            messages: Sequence[tuple[Any, StreamReader]] = self._parser.feed_data(data)[0]
-        except LineTooLong:
-            raise Malformed(large=True) from None
-        except (HttpProcessingError, ValueError):  # ValueError: of yarl, about a target
-            raise Malformed(large=False) from None
+            messages: Sequence[tuple[Any, StreamReader]]
+            messages = self._parser.feed_data(data)[0]
+        except (HttpProcessingError, ValueError) as error:  # ValueError: of yarl, about a target
+            raise malformed.why(error, data) from None
         return messages

@@ -112,6 +112,7 @@ _ADMIN_PREFIXES = ("/api/", "/logs/", "/ui/")
 _NOBODYS = "/api/v1/"  # of llama-swap's; what clients ask for here is behind a wrong base URL
 _ANY_METHOD = "/upstream/"
 _MODEL_PREFIXES = (Own.MODEL.value, "/models/")
+_SLASH = re.compile("%2[fF]")
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 FILES_PREFIX = Own.FILE.value
 _FILE = Route(Scope.FILES, Own.FILE)
@@ -131,13 +132,13 @@ def is_ambiguous(path: str) -> bool:
 def route_of(method: str, path: str) -> Route | None:
     """The route; None if there is none, as for an ambiguous path. What is in the table is plain.
 
-    Behind `/v1/models/` is the name of a model, slashes and all: it is looked up here, and no path
-    for anybody.
+    Behind `/v1/models/` is the name of a model, whose slashes may be encoded: it is looked up here,
+    and is no path for anybody.
     """
     if route := TABLE.get((method, path)):
         return route
     if method in _READ and path.startswith(_MODEL_PREFIXES):
-        return _MODEL
+        return None if is_ambiguous(_SLASH.sub("/", path)) else _MODEL
     if is_ambiguous(path):
         return None
     if path.startswith(_ANY_METHOD) or (

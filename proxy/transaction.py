@@ -107,6 +107,12 @@ class Transaction:
         if fault := headers.fault(self.request, chunked=self.chunked):
             self.close = True  # what follows on the connection can no longer be told apart
             return self.policy.error(400, *fault, self.request)
+        if headers.wants_upgrade(self.request.headers) and not self.old:
+            message = (
+                "Only HTTP/1.1 is spoken here, no WebSocket or other protocol: ask without an "
+                "upgrade."
+            )
+            return self.policy.error(426, "upgrade_not_supported", message, self.request)
         if not self.body_complete:
             length = self.request.headers.get("Content-Length", "0")
             if int(length) > self.engine.limits.body_bytes:

@@ -68,6 +68,8 @@ class PlainPolicy:
         headers = [("Content-Type", "application/json; charset=utf-8")]
         if status == 401:
             headers.append(("WWW-Authenticate", "Bearer"))
+        if status == 426:
+            headers += [("Upgrade", "HTTP/1.1"), ("Connection", "Upgrade")]
         if code in RETRY_AFTER:
             headers.append(("Retry-After", RETRY_AFTER[code]))
         return Reply(status=status, headers=headers, body=json.dumps({"error": error}).encode())

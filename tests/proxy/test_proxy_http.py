@@ -231,24 +231,67 @@ def test_http_1_0_client_gets_a_plain_stream() -> None:
     run(situation())
 
 
+def offer(protocol: str, line: str = "GET /v1/responses HTTP/1.1", key: str = KEY) -> bytes:
+    return (
+        f"{line}\r\nHost: x\r\nAuthorization: Bearer {key}\r\nConnection: Upgrade\r\n"
+        f"Upgrade: {protocol}\r\nSec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.parametrize("protocol", ["websocket", "WebSocket", "TLS/1.0", "h2c, websocket"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/ws", "/healthzz", "/v1/realtime?model=x"])
+def test_upgrade_is_refused_at_once_and_the_connection_goes_on(protocol: str, path: str) -> None:
+    """RFC 9110 15.5.22: with what must be spoken here. Codex falls back to plain HTTP on it."""
+
+    async def situation() -> None:
+        async with proxied(answer(body=b"fine")) as (proxy, upstream):
+            reader, writer = await proxy.connect()
+            for _ in range(2):
+                writer.write(offer(protocol, f"GET {path} HTTP/1.1"))
+                head = await read_head(reader)
+                told = headers(head)
+                assert status(head) == 426
+                assert (told["upgrade"], told["connection"]) == ("HTTP/1.1", "Upgrade")
+                got = await reader.readexactly(int(told["content-length"]))
+                assert error(head + got)["code"] == "upgrade_not_supported"
+                assert upstream.connections == 0
+            writer.write(offer(protocol, key="sk-wrong"))
+            head = await read_head(reader)
+            assert status(head) == 401
+            await reader.readexactly(int(headers(head)["content-length"]))
+            common = f"POST /v1/responses HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+            writer.write(f"{common}Content-Length: 5\r\n\r\nhello".encode())
+            assert status(await read_head(reader)) == 200
+            assert await reader.readexactly(4) == b"fine"
+            assert [seen.body for seen in upstream.seen] == [b"hello"]
+            writer.close()
+
+    run(situation())
+
+
 @pytest.mark.parametrize("protocol", ["websocket", "TLS/1.0", "h2c, websocket"])
-def test_upgrade_is_refused_and_the_connection_ends(protocol: str) -> None:
-    """What the client sends next is no HTTP, and nobody takes it for a request."""
+def test_what_comes_behind_an_upgrade_is_no_request(protocol: str) -> None:
+    """It is no HTTP if the client takes itself for upgraded; the connection ends."""
 
     async def situation() -> None:
         async with proxied(answer()) as (proxy, upstream):
-            request = (
-                f"GET /ws HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
-                f"Connection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n"
-                f"GET /smuggled HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
-            )
-            got = await proxy.raw(request.encode())
+            smuggled = f"GET /s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n"
+            got = await proxy.raw(offer(protocol) + smuggled.encode())
 
-            assert status(got) == 400
-            assert got.count(b"HTTP/1.1") == 1
-            assert headers(got)["connection"] == "close"
-            assert b"upgrade_not_supported" in got
+            assert status(got) == 426
+            assert got.count(b"HTTP/1.1 4") == 1
+            assert b"\r\nConnection: close\r\n" in got
             assert upstream.connections == 0
+
+    run(situation())
+
+
+def test_upgrade_in_http_1_0_is_overlooked() -> None:
+    """RFC 9110 7.8 wants it so."""
+
+    async def situation() -> None:
+        async with proxied(answer(body=b"fine")) as (proxy, _):
+            assert body(await proxy.raw(offer("websocket", "GET / HTTP/1.0"))) == b"fine"
 
     run(situation())
 

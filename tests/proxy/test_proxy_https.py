@@ -328,7 +328,7 @@ def test_refusals_reach_a_client_that_goes_on_sending(tmp_path: Path) -> None:
             for head, code in (
                 ("Content-Length: 99999999999\r\n", 413),
                 ("X-Long: " + "a" * 70_000 + "\r\n", 431),
-                ("Expect: 100-continue\r\nContent-Length: 5\r\nUpgrade: websocket\r\n", 400),
+                ("Expect: 100-continue\r\nContent-Length: 5\r\nUpgrade: websocket\r\n", 426),
             ):
                 reader, writer = await proxy.begin(head=head)
                 for _ in range(20):

@@ -5,7 +5,8 @@ import asyncio
 import aiohttp
 import pytest
 
-from proxy.parser import Malformed, RequestParser
+from proxy.malformed import Malformed
+from proxy.parser import RequestParser
 
 
 def parser(head_bytes: int = 65536) -> RequestParser:
@@ -73,25 +74,91 @@ def test_trailers_become_headers_of_the_next_request() -> None:
     assert "X-Api-Key" in second.headers
 
 
+COMMON = b"GET / HTTP/1.1\r\nHost: x\r\n"
+
+
 @pytest.mark.parametrize(
-    ("head", "large"),
+    ("head", "status", "words"),
     [
-        (b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n", True),
-        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n", True),
-        (b"GET / HTTP/1.1\r\n" + b"X: a\r\n" * 200 + b"\r\n", False),
-        (b"GET / HTTP/1.1\r\n\r\n", False),
-        (b"GET / HTTP/1.1\nHost: x\n\n", False),
-        (b"NONSENSE / HTTP/1.1\r\n", False),
-        (b"\x16\x03\x01\x02\x00", False),
-        (b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", False),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n", 431, "A header has more than"),
+        (COMMON + b"Authorization: Bearer " + b"k" * 8200, 431, "A header has more than"),
+        (COMMON + b"y" * 9000 + b": x\r\n", 431, "A header has more than"),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n", 414, "target has more than 8190"),
+        (b"GET /?" + b"a" * 9000, 414, "target has more than 8190"),
+        (COMMON + b"X: a\r\n" * 130 + b"\r\n", 431, "more than 128 headers"),
+        (COMMON + b"".join(b"X-%d: a\r\n" % n for n in range(500)), 431, "128 headers"),
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "Exactly one Host"),
+        (b"GET / HTTP/1.1\nHost: x\n\n", 400, "CR LF"),
+        (b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", 501, "method"),
+        (b"get / HTTP/1.1\r\n", 501, "method"),
+        (b"NONSENSE", 400, "not HTTP"),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", 400, "not HTTP"),
+        (b"\x16\x03\x01\x02\x00", 400, "not HTTPS"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP/1.1"),
+        (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505, "HTTP/1.1"),
+        (b"GET / HTTP/1.2\r\nHost: x\r\n\r\n", 505, "HTTP/1.1"),
+        (b"GET / HTTP/3\r\n", 505, "HTTP/1.1"),
+        (b"GET /\r\n\r\n", 505, "HTTP/1.1"),
+        (b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n", 400, "target"),
+        (b"GET /\xe9 HTTP/1.1\r\n", 400, "percent-encoded"),
+        (COMMON + b"Host: y\r\n\r\n", 400, "Host came twice"),
+        (COMMON + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "came twice"),
+        (COMMON + b"Content-Length: -1\r\n\r\n", 400, "not a number"),
+        (COMMON + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", 400, "exclude each"),
+        (COMMON + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n", 400, "exclude each"),
+        (COMMON + b"Transfer-Encoding: gzip\r\n\r\n", 400, "chunked"),
+        (b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "chunked"),
+        (COMMON + b" folded: x\r\n", 400, "header line"),
+        (COMMON + b"Authorization : Bearer k\r\n", 400, "header line"),
+        (COMMON + b"X: a\x00b\r\n", 400, "header line"),
     ],
-)
-def test_malformed_head_is_said_to_be_so(head: bytes, large: bool) -> None:
-    """And whether it was only too large."""
+)  # fmt: skip
+def test_malformed_head_has_its_status_and_its_reason(head: bytes, status: int, words: str) -> None:
+    """Whole or byte for byte; nothing of it is quoted."""
     with pytest.raises(Malformed) as caught:
         parser().head(head)
 
-    assert caught.value.large is large
+    assert caught.value.status == status
+    assert words in caught.value.message
+    assert b"Bearer" not in caught.value.message.encode()
+    one = parser()
+    with pytest.raises(Malformed) as in_pieces:
+        list(map(one.head, [head[at : at + 100] for at in range(0, len(head), 100)]))
+    assert in_pieces.value.status == status
+
+
+def test_whether_only_a_head_was_asked_for_is_known_of_a_malformed_one() -> None:
+    """Its answer has no body."""
+    for method, to_head in ((b"HEAD", True), (b"GET", False)):
+        one = parser()
+        assert one.head(method + b" / HTTP/1.1\r\n") is None
+        with pytest.raises(Malformed) as caught:
+            one.head(b"\0")
+        assert caught.value.to_head is to_head
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"WebSocket", b"h2c", b"TLS/1.0", b"a, b"])
+def test_offer_to_upgrade_leaves_the_parser_usable(protocol: bytes) -> None:
+    """Behind the offer comes the next request, as nothing was switched to."""
+    one = parser()
+    for _ in range(3):
+        head = one.head(COMMON + b"Connection: Upgrade\r\nUpgrade: " + protocol + b"\r\n\r\n")
+        assert head
+        assert head.upgrade
+        assert (one.body(), one.complete, one.rest) == (b"", True, False)
+        plain = one.head(HEAD + b"Content-Length: 2\r\n\r\nhi")
+        assert plain
+        assert not plain.upgrade
+        assert (one.body(), one.complete) == (b"hi", True)
+
+
+def test_what_comes_behind_an_offer_to_upgrade_is_known_to_be_there() -> None:
+    """It is lost, so the connection has to end."""
+    one = parser()
+    offer = COMMON + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    assert one.head(offer + b"GET /lost")
+    one.body()
+    assert one.rest
 
 
 def test_head_that_never_ends_is_too_large() -> None:
@@ -103,4 +170,4 @@ def test_head_that_never_ends_is_too_large() -> None:
     with pytest.raises(Malformed) as caught:
         list(map(one.head, lines))
 
-    assert caught.value.large
+    assert (caught.value.status, caught.value.code) == (431, "head_too_large")
