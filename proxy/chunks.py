@@ -22,6 +22,16 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
+def is_whole(raw: bytes, content: bytes) -> bool:
+    """Whether this content came in whole chunks, and nothing else did."""
+    walker = ChunkWalker()
+    try:
+        walker.feed(raw)
+    except ChunkError:
+        return False
+    return walker.between and walker.content == content
+
+
 class ChunkWalker:
     """The framing of one answer.
 

@@ -1,6 +1,7 @@
 """Errors as the client's own library reads them: in OpenAI's shape or in Anthropic's. Pure."""
 
 import json
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -69,11 +70,90 @@ def translated(dialect: Dialect, status: int, body: bytes, request_id: str | Non
             return body
     except (ValueError, KeyError, TypeError, RecursionError):
         return body
-    if isinstance(error, dict):
-        in_dialect = found.get("type") == "error"
-        if in_dialect if dialect is Dialect.ANTHROPIC else {"type", "code"} <= error.keys():
+    if isinstance(error, str):
+        code = _CODES.get(status, "upstream_error")
+        return error_body(dialect, status, code, message, request_id)
+    overflow = overflow_of(error)
+    if dialect is Dialect.ANTHROPIC:
+        if found.get("type") == "error" and not overflow:
             return body
-    return error_body(dialect, status, _CODES.get(status, "upstream_error"), message, request_id)
+        return error_body(dialect, status, "", overflow or message, request_id)
+    told = _with_code(error, status, overflow=overflow is not None)
+    return body if told == error else json.dumps({**found, "error": told}).encode()
+
+
+def _with_code(error: dict[str, Any], status: int, *, overflow: bool) -> dict[str, Any]:
+    """OpenAI's four fields, and what else there was. llama-server's code is the status."""
+    code = error.get("code")
+    if overflow:
+        code = "context_length_exceeded"
+    elif code is not None and not isinstance(code, str):
+        code = _CODES.get(status)
+    elif "code" not in error:
+        code = _CODES.get(status, "upstream_error")
+    if "type" in error and error.get("code", 0) == code:
+        return error
+    kind = "api_error" if status >= 500 else "invalid_request_error"
+    return {"type": _OPENAI_TYPES.get(status, kind), "param": None, **error, "code": code}
+
+
+def overflow_of(error: dict[str, Any]) -> str | None:
+    """Anthropic's words for a context that does not hold what was asked, by which agents know that
+    they have to compact; None if it is another error.
+
+    OpenAI's clients look for a code, and at llama-server's own words.
+    """
+    message = str(error.get("message", ""))
+    if error.get("type") != "exceed_context_size_error" and not _OVERFLOW.search(message):
+        return None
+    numbers = error.get("n_prompt_tokens"), error.get("n_ctx")
+    if not all(type(number) is int for number in numbers):
+        if (told := _NUMBERS.search(message)) is None:
+            return f"prompt is too long: {message}"
+        numbers = told[1], told[2]
+    return f"prompt is too long: {numbers[0]} tokens > {numbers[1]} maximum"
+
+
+# Of llama.cpp's tools/server/server-context.cpp; the last may come within a stream.
+_OVERFLOW = re.compile(
+    "exceeds the available context size|larger than the max context size"
+    "|Context size has been exceeded"
+)
+_NUMBERS = re.compile(r"\((\d+) tokens\).*\((\d+) tokens\)")
+
+
+def translated_events(dialect: Dialect, events: bytes, request_id: str | None = None) -> bytes:
+    """The same for whole events of a stream, of which one is an error.
+
+    llama-server's are `data: {"error": {...}}`, and in Anthropic's streams `event: error` with
+    the bare error.
+    """
+    *whole, rest = events.split(b"\n\n")
+    told = [_event(dialect, event, request_id) for event in whole]
+    return b"\n\n".join([*told, rest])
+
+
+def _event(dialect: Dialect, event: bytes, request_id: str | None) -> bytes:
+    if b'"error":' not in event and b"event: error" not in event:
+        return event
+    head, mark, data = event.partition(b"data:")
+    try:
+        found = json.loads(data)
+        error = found.get("error", found)
+        status = error.get("code", 500)
+    except (ValueError, AttributeError, RecursionError):
+        return event
+    if not mark or not isinstance(error, dict) or "message" not in error:
+        return event
+    if type(status) is not int or not 400 <= status <= 599:
+        status = 500
+    body = data if "error" in found else json.dumps({"error": error}).encode()
+    told = translated(dialect, status, body, request_id)
+    if told == data:
+        return event
+    if dialect is Dialect.ANTHROPIC:
+        head = b"event: error\n"
+    return head + b"data: " + told
 
 
 def of_text(dialect: Dialect, status: int, body: bytes, request_id: str | None = None) -> bytes:

@@ -206,7 +206,7 @@ class Policy(Protocol):
     def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
         """A small error of llama-swap's (JSON or plain text, of up to 16 KiB), as JSON in the
         dialect of the request's client. Returned unchanged, it passes as it came. Comes before
-        the ticket's `head`."""
+        the ticket's `head`; or within an event stream, for events of which one is an error."""
 
     def done(self, request: Request, outcome: Outcome) -> None:
         """A request is over; after the ticket's `finish` if there was one."""

@@ -176,6 +176,8 @@ class HerdPolicy:
         if route is None or route.scope is not Scope.INFERENCE:
             return body
         spoken = dialect.dialect_of(request.path, request.headers)
+        if content_type.startswith(b"text/event-stream"):
+            return dialect.translated_events(spoken, body, request.id)
         if not content_type.startswith(b"text/plain"):
             return dialect.translated(spoken, status, body, request.id)
         if "text/plain" in request.headers.get("Accept", ""):

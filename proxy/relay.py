@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from proxy import answer
 from proxy.answer import AnswerHead, Framing
-from proxy.chunks import LAST, chunk
+from proxy.chunks import LAST, chunk, is_whole
 from proxy.endings import is_cut, is_told
 from proxy.errors import HeldError, held
 from proxy.exchange import Ending, Policy, Ticket
@@ -18,6 +18,8 @@ from proxy.wire import Wire
 
 RETRY = b"retry-after"
 LATER = b"Retry-After: 5\r\n"  # a model that is loading takes longer than clients wait otherwise
+# In an event that is an error, and in no other: within JSON's strings they are escaped.
+IN_STREAM = (b'"error":{', b"event: error")
 RECENT = 12  # pieces of a stream in which its ending is looked for
 
 
@@ -42,6 +44,7 @@ class Relay:
         "_recent",
         "_seldom",
         "_sender",
+        "_stream",
         "_ticket",
         "_transaction",
         "_unsent",
@@ -69,6 +72,7 @@ class Relay:
         self.sent = 0  # of the body, without framing
         self._passing = Passing.AS_IS
         self._seldom = False  # whether the next bytes are no usual ones
+        self._stream = False  # of events
         self._error: HeldError | None = None  # until it is whole
         self._judged = False  # whether an error was held back, or need not be
         self._chunked = False  # for the client
@@ -98,6 +102,7 @@ class Relay:
         added = self._ticket.head(head.status, head.content_type)
         if head.status == 503 and not head.says(RETRY):
             added += LATER
+        self._stream = head.event_stream
         if self._endings and head.event_stream and head.status == 200 and chunked:
             self._recent = deque(maxlen=RECENT)
         data = answer.for_client(
@@ -112,7 +117,11 @@ class Relay:
     def answer_data(self, raw: bytes, content: bytes, done: bool) -> None:
         """A token passes. Runs for each of them, so the usual case is short: tell the policy, and
         write what came as it came."""
-        if done or self._seldom:
+        if (
+            done
+            or self._seldom
+            or (self._stream and (IN_STREAM[0] in content or IN_STREAM[1] in content))
+        ):
             self._answer_more(raw, content, done)
             return
         if content:
@@ -129,6 +138,8 @@ class Relay:
             if self._error.take(raw, content, done):
                 self._answer_error(self._error, done)
             return
+        if self._stream and any(sign in content for sign in IN_STREAM):
+            raw, content = self._translated(raw, content)
         if content:
             self.sent += len(content)
             self._ticket.data(content)
@@ -151,6 +162,16 @@ class Relay:
             self._transaction.break_off("the event stream has no end")
         elif done:
             self._transaction.end("-", clean=self._transaction.body_complete)
+
+    def _translated(self, raw: bytes, content: bytes) -> tuple[bytes, bytes]:
+        """Events of which one is an error; as they came if not in whole chunks."""
+        if raw != content and not is_whole(raw, content):
+            return raw, content
+        request = self._transaction.request
+        told = self._policy.translate(request, 200, b"text/event-stream", content)
+        if told == content:
+            return raw, content
+        return told if raw == content else chunk(told), told
 
     def _answer_error(self, error: HeldError, done: bool) -> None:
         self._error = None

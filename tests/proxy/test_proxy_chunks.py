@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.chunks import LAST, ChunkError, ChunkWalker, chunk
+from proxy.chunks import LAST, ChunkError, ChunkWalker, chunk, is_whole
 
 
 def walk(data: bytes, sizes: list[int]) -> tuple[bytes, bytes, ChunkWalker]:
@@ -71,3 +71,20 @@ def test_what_is_no_chunk_is_refused(data: bytes, step: int) -> None:
     """Nothing is guessed: a length read in two ways is how answers are smuggled."""
     with pytest.raises(ChunkError):
         walk(data, [step] * len(data))
+
+
+@pytest.mark.parametrize(
+    ("raw", "content", "whole"),
+    [
+        (b"3\r\nabc\r\n", b"abc", True),
+        (b"3\r\nabc\r\n1\r\nd\r\n", b"abcd", True),
+        (b"4\r\nabc", b"abc", False),
+        (b"3\r\nabc\r\n1\r\n", b"abc", False),
+        (b"c\r\n3\r\nabc\r\n", b"c3abc", False),
+        (b"\r\n3\r\nabc\r\n", b"abc", False),
+        (b"0\r\n\r\n", b"", False),
+    ],
+)
+def test_content_that_came_in_whole_chunks(raw: bytes, content: bytes, whole: bool) -> None:
+    """Only that can be written anew in another one."""
+    assert is_whole(raw, content) is whole

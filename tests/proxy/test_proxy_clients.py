@@ -210,3 +210,37 @@ def test_usage_is_read_by_an_admin_only(tmp_path: Path) -> None:
                 await proxy.openai(ANNA).get("../admin/usage", cast_to=object)
 
     run(situation())
+
+
+FULL = {"code": 500, "message": "Context size has been exceeded.", "type": "server_error"}
+
+
+def test_openai_client_reads_an_error_within_a_stream(tmp_path: Path) -> None:
+    """Its code is a word."""
+    event = b"data: " + json.dumps({"error": FULL}, separators=(",", ":")).encode() + b"\n\n"
+    token = b'data: {"object":"chat.completion.chunk","choices":[{"delta":{"content":"x"}}]}\n\n'
+
+    async def situation() -> None:
+        async with stack(tmp_path, streamed(token, event)) as proxy:
+            stream: Any = await proxy.openai().chat.completions.create(stream=True, **CHAT)
+            with pytest.raises(openai.APIError) as raised:
+                async for _ in stream:
+                    pass
+            assert raised.value.message == FULL["message"]
+            assert raised.value.code == "context_length_exceeded"
+
+    run(situation())
+
+
+def test_anthropic_client_reads_an_error_within_a_stream(tmp_path: Path) -> None:
+    """llama-server sends it bare."""
+    events = [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in MESSAGE[:3]]
+    error = b"event: error\ndata: " + json.dumps(FULL).encode() + b"\n\n"
+
+    async def situation() -> None:
+        async with stack(tmp_path, streamed(*events, error)) as proxy:
+            with pytest.raises(anthropic.APIStatusError, match="prompt is too long: Context"):
+                async with proxy.anthropic().messages.stream(max_tokens=9, **CHAT) as stream:
+                    await stream.get_final_text()
+
+    run(situation())

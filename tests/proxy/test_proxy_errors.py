@@ -51,7 +51,8 @@ def test_anthropic_client_reads_each_error(tmp_path: Path, said: bytes) -> None:
 @pytest.mark.parametrize(
     ("path", "head", "said", "same"),
     [
-        ("/v1/chat/completions", JSON, LOADING, True),
+        ("/v1/chat/completions", JSON, LOADING.replace(b"503", b'"503"'), True),
+        ("/v1/chat/completions", JSON, LOADING, False),
         ("/v1/chat/completions", JSON, SWAP, False),
         ("/v1/chat/completions", PLAIN, b"llama-swap: busy\n", False),
         ("/v1/chat/completions", "Content-Type: text/html\r\n", b"<p>no", True),
