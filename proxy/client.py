@@ -1,7 +1,8 @@
 """A client's connection: one request after the other, none begun before the last is answered.
 
-What a client may take is bounded: its time for a head, between requests and for each progress of a
-body; what it sends ahead; what it leaves unread. No timer per request: the engine's clock calls
+What a client may take is bounded: its time for a head, between requests and for the progress of a
+body; what it sends ahead; what it leaves unread. Before a good key came it is a stranger, whose
+bounds are narrow and do not move with each byte. No timer per request: the engine's clock calls
 `tick` once a second.
 """
 
@@ -10,6 +11,7 @@ import logging
 from typing import cast
 
 from proxy.answer import of_reply
+from proxy.crowd import source_of
 from proxy.exchange import Reply
 from proxy.malformed import Malformed
 from proxy.parser import Head, RequestParser
@@ -21,6 +23,7 @@ _log = logging.getLogger("proxy.client")
 
 MOST_AHEAD = 65536  # bytes of requests sent before the current one is answered
 MOST_DISCARDED = 65536  # bytes of a refused body that are read to keep the connection
+LEAST_RATE = 240  # bytes a second of a body, beyond the time that it has without any (as Kestrel)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -31,17 +34,19 @@ class ClientConnection(asyncio.Protocol):
         self.transaction: Transaction | None = None
         self.last = False  # no request is read behind the current one
         self.scheme = "http"
-        self.address = "unknown"
+        self.address = self.source = "unknown"
+        self.known = False  # whether a good key came
         self.transport: asyncio.Transport
         self.wire: Wire
-        self._parser = RequestParser(engine.loop, engine.limits.head_bytes)
+        self._parser = RequestParser(engine.loop, engine.limits.stranger_head_bytes)
         self._ahead = b""
         self._surplus = False  # whether more than that came, and was not kept
         self._reading = False  # in the loop of `_requests`
         self._full = False
         self._lingers = False
         self._discarded = 0
-        self._deadline = engine.now + engine.limits.idle_seconds
+        self._deadline = 0.0
+        self._wait(engine.limits.idle_seconds)
 
     # -- What the event loop does
 
@@ -50,14 +55,14 @@ class ClientConnection(asyncio.Protocol):
         self.wire = Wire(transport)
         if peer := transport.get_extra_info("peername"):
             self.address = peer[0]
+            self.source = source_of(peer[0])
         if transport.get_extra_info("sslcontext"):
             self.scheme = "https"
         if not self.engine.enter(self):
             if self.engine.is_flooded():
                 self.wire.abort()
                 return
-            message = "Too many connections. Try again in a moment."
-            self._refuse(self.engine.policy.error(503, "too_many_connections", message, None))
+            self._refuse(self._too_many(), "too_many_connections")
 
     def data_received(self, data: bytes) -> None:
         if self._lingers:
@@ -107,7 +112,10 @@ class ClientConnection(asyncio.Protocol):
                 head = self._parser.head(data)
                 if head is None:
                     if self._parser.head_bytes and not began_before:
-                        self._deadline = self.engine.now + self.engine.limits.head_seconds
+                        before = self._deadline
+                        self._wait(self.engine.limits.head_seconds)
+                        if not self.known:  # its time runs since it came, or was answered
+                            self._deadline = min(before, self._deadline)
                     return
                 data = b""
                 self._begin(head)
@@ -127,7 +135,7 @@ class ClientConnection(asyncio.Protocol):
         lost = head.upgrade and (self._parser.rest or not self._parser.complete)
         self.last = old or head.should_close or head.chunked or lost or self.last
         transaction = self.transaction = Transaction(self, self.engine, head, expects=expects)
-        self._deadline = self.engine.now + self.engine.limits.body_seconds
+        self._wait(self.engine.limits.body_seconds)
         try:
             transaction.begin(data, self._parser.complete)
         except Exception as bug:
@@ -141,7 +149,9 @@ class ClientConnection(asyncio.Protocol):
             return
         if self.transaction is not None:
             transaction = self.transaction
-            self._deadline = self.engine.now + self.engine.limits.body_seconds
+            if self.known:
+                most = self.engine.now + self.engine.limits.body_seconds
+                self._deadline = min(most, self._deadline + len(data) / LEAST_RATE)
             try:
                 transaction.body(content, self._parser.complete)
             except Exception as bug:
@@ -168,7 +178,15 @@ class ClientConnection(asyncio.Protocol):
             self.transaction.malformed()
             return
         reply = self.engine.policy.error(error.status, error.code, error.message, None)
-        self._refuse(reply, to_head=error.to_head)
+        self._refuse(reply, error.code, to_head=error.to_head)
+
+    def know(self) -> None:
+        """A good key came with a request; the connection is a stranger's until then."""
+        if not self.known:
+            self.known = True
+            self._parser.limit = self.engine.limits.head_bytes
+            self._wait(self.engine.limits.body_seconds)
+            self.engine.know(self)
 
     # -- Answers out
 
@@ -178,7 +196,7 @@ class ClientConnection(asyncio.Protocol):
         self.engine.over()
         if self.transport.is_closing():
             return
-        self._deadline = self.engine.now + self.engine.limits.idle_seconds
+        self._wait(self.engine.limits.idle_seconds)
         self._discarded = 0
         if close or self.last:
             self._end()
@@ -188,10 +206,13 @@ class ClientConnection(asyncio.Protocol):
     def _is_ready(self) -> bool:
         return self._parser.complete and not (self._reading or self._full)
 
-    def _refuse(self, reply: Reply, *, to_head: bool = False) -> None:
+    def _refuse(self, reply: Reply, why: str, *, to_head: bool = False) -> None:
         """Answers what is no request, or came on a connection too many."""
         request_id = self.engine.new_id()
-        _log.info("refused id=%s client=%s status=%d", request_id, self.address, reply.status)
+        _log.info(
+            "refused id=%s client=%s status=%d note=%s",
+            request_id, self.address, reply.status, why,
+        )  # fmt: skip
         self.wire.write(of_reply(reply, request_id, to_head=to_head, close=True))
         self._end(linger=True)
 
@@ -214,19 +235,52 @@ class ClientConnection(asyncio.Protocol):
         self.last = True
         self.wire.break_off(reset=reset, flush=flush)
 
+    def _too_many(self) -> Reply:
+        message = "Too many connections. Try again in a moment."
+        return self.engine.policy.error(503, "too_many_connections", message, None)
+
+    @property
+    def spare(self) -> bool:
+        """Whether nothing is waited for on it but its client."""
+        transaction = self.transaction
+        return transaction is None or not (self.known or transaction.body_complete)
+
+    def make_room(self) -> None:
+        """Ends it at once: with a word if a request has begun, in silence if it is idle."""
+        if self.transaction is not None:
+            self.transaction.abort("broken off: too many connections")
+        elif self.scheme == "https" or self.transport.get_write_buffer_size():
+            self.wire.abort()  # there is no quick end to these
+        elif self._parser.head_bytes:
+            self._refuse(self._too_many(), "made_room")
+        else:
+            self.wire.close()
+
     # -- Time
+
+    def _wait(self, seconds: float) -> None:
+        """For so long from now on; for a stranger not for long."""
+        if not self.known:
+            seconds = min(seconds, self.engine.limits.stranger_seconds)
+        self._deadline = self.engine.now + seconds
 
     def tick(self, now: float) -> None:
         """Ends what takes too long."""
         wire, limits = self.wire, self.engine.limits
-        if wire.is_stuck(now, limits.send_seconds, limits.idle_seconds):
+        send, end = limits.send_seconds, limits.idle_seconds
+        if not self.known:
+            send, end = min(send, limits.stranger_seconds), min(end, limits.stranger_seconds)
+        if wire.is_stuck(now, send, end):
             wire.abort()
         elif wire.paused:
             self._deadline = now + limits.body_seconds
             if wire.has_left():
                 wire.abort()
-        elif now > self._deadline and not self.transport.is_closing():
-            self._expire()
+        elif now > self._deadline:
+            if not self.transport.is_closing():
+                self._expire()
+            elif not self.known and now > self._deadline + limits.stranger_seconds:
+                wire.abort()  # it takes the rest of its answer drop by drop
 
     def _expire(self) -> None:
         if self._lingers:
@@ -235,7 +289,8 @@ class ClientConnection(asyncio.Protocol):
             self.transaction.expire()
         elif self._parser.head_bytes:
             message = "The request took too long to arrive."
-            self._refuse(self.engine.policy.error(408, "request_timeout", message, None))
+            reply = self.engine.policy.error(408, "request_timeout", message, None)
+            self._refuse(reply, "request_timeout")
         else:
             self.wire.close()
 

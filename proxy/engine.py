@@ -6,6 +6,7 @@ from contextlib import suppress
 from ssl import SSLContext
 
 from proxy.client import ClientConnection
+from proxy.crowd import Crowd
 from proxy.exchange import Limits, Policy
 from proxy.handshake import SecureServer
 from proxy.parts import Counted
@@ -26,7 +27,7 @@ class Engine:
         self.ending = False
         self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds)
         self.transfers = Transfers(self.limits.files)
-        self.clients: set[Counted] = set()
+        self.crowd = Crowd(self.limits)
         self._server: asyncio.Server | SecureServer | None = None
         self._prefix = secrets.token_hex(4)
         self._count = 0
@@ -87,18 +88,26 @@ class Engine:
 
     # -- What connections report
 
+    @property
+    def clients(self) -> set[Counted]:
+        """All connections, also those on their way out."""
+        return self.crowd.members
+
     def enter(self, client: Counted) -> bool:
         """One connection more; False if it is one too many."""
-        self.clients.add(client)
-        return len(self.clients) <= self.limits.connections
+        return self.crowd.enter(client, self.now)
+
+    def know(self, client: Counted) -> None:
+        """A good key came on it."""
+        self.crowd.know(client, self.now)
 
     def is_flooded(self) -> bool:
         """Whether there are even too many connections that are only told so."""
-        return len(self.clients) > self.limits.connections + MOST_REFUSED
+        return self.crowd.leaving > MOST_REFUSED
 
     def leave(self, client: Counted) -> None:
         """One connection less."""
-        self.clients.discard(client)
+        self.crowd.leave(client, self.now)
         if not self.clients:
             self._gone.set()
 
@@ -112,4 +121,5 @@ class Engine:
         self._clock = self.loop.call_later(self.limits.clock_seconds, self._tick)
         for client in list(self.clients):
             client.tick(self.now)
+        self.crowd.tick(self.now)
         self.pool.tick(self.now)

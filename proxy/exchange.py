@@ -25,10 +25,15 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
 class Caller(Protocol):
-    """Who a request is from; a policy's own class, with at least the name that logs show."""
+    """Who a request is from; a policy's own class, with at least these."""
 
     @property
-    def label(self) -> str: ...
+    def label(self) -> str:
+        """The name that logs show."""
+
+    @property
+    def known(self) -> bool:
+        """Whether a good key says so; open routes have callers without one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -217,12 +222,22 @@ class Limits:
     """What one client, and all of them, may take."""
 
     connections: int = 4096
+    strangers: int = 1024
+    """Of these, on which no good key came so far, those before their TLS included."""
+    share: int = 256
+    """Of strangers, for an address from which no good key came lately."""
+    handshake_seconds: float = 5.0
+    """For all of TLS' handshake."""
+    stranger_seconds: float = 10.0
+    """For a head, a body, an answer of a stranger, and between two of its requests."""
+    stranger_head_bytes: int = 16384
+    """All of a stranger's head."""
     head_bytes: int = 65536
     """All of a head; a line of it may have 8190 bytes, and it may have 128 of them."""
     head_seconds: float = 10.0
     """From the first byte of a head to its last."""
     idle_seconds: float = 75.0
-    """Between requests, and before the first."""
+    """Between requests."""
     body_bytes: int = 2**30
     body_seconds: float = 60.0
     """Without any progress in a body that is waited for."""

@@ -8,8 +8,10 @@ import asyncio
 import logging
 import socket
 import ssl
+from contextlib import suppress
 
 from proxy.client import ClientConnection
+from proxy.crowd import source_of
 from proxy.parts import Server
 
 _log = logging.getLogger("proxy.handshake")
@@ -34,9 +36,14 @@ class Handshake:
     """One that has begun; counts as a client."""
 
     transaction = None
+    spare = True
 
-    def __init__(self, engine: Server, context: ssl.SSLContext, peer: socket.socket) -> None:
+    def __init__(
+        self, engine: Server, context: ssl.SSLContext, peer: socket.socket, address: str
+    ) -> None:
         self._engine = engine
+        self._peer = peer
+        self.source = source_of(address)
         if engine.enter(self):
             self._task = engine.loop.create_task(self._run(context, peer))
         else:
@@ -44,7 +51,7 @@ class Handshake:
             engine.leave(self)
 
     async def _run(self, context: ssl.SSLContext, peer: socket.socket) -> None:
-        engine = self._engine
+        engine, limits = self._engine, self._engine.limits
         try:
             # asyncio does this by itself only for sockets that it made.
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -52,7 +59,7 @@ class Handshake:
                 lambda: SecureConnection(engine, self),
                 peer,
                 ssl=context,
-                ssl_handshake_timeout=engine.limits.head_seconds,
+                ssl_handshake_timeout=limits.handshake_seconds,
                 # For all that is left to send when the connection is closed, and for the goodbye.
                 ssl_shutdown_timeout=engine.limits.send_seconds,
             )
@@ -63,6 +70,11 @@ class Handshake:
 
     def tick(self, now: float) -> None:
         """The event loop looks after the time."""
+
+    def make_room(self) -> None:
+        """Ends it at once; the event loop reads the end, as if the client had left."""
+        with suppress(OSError):  # it has left
+            self._peer.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Ends it."""
@@ -91,12 +103,12 @@ class SecureServer:
     async def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                peer, _ = await self._engine.loop.sock_accept(listener)
+                peer, address = await self._engine.loop.sock_accept(listener)
             except OSError as error:  # no more file descriptors, or the client is gone already
                 _log.warning("cannot take a connection: %s", error.strerror)
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
-                Handshake(self._engine, self._context, peer)
+                Handshake(self._engine, self._context, peer, address[0])
 
     def close(self) -> None:
         """Takes no more connections."""

@@ -63,8 +63,8 @@ class RequestParser:
     """The requests of one connection, one at a time."""
 
     __slots__ = (
-        "_came", "_limit", "_offers", "_parser", "_payload", "_start", "complete", "head_bytes",
-        "rest",
+        "_came", "_offers", "_parser", "_payload", "_start", "complete", "head_bytes",
+        "limit", "rest",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, head_bytes: int) -> None:
@@ -79,7 +79,8 @@ class RequestParser:
             max_msg_queue_size=1,
         )
         self._payload: StreamReader = EMPTY_PAYLOAD
-        self._limit = head_bytes
+        self.limit = head_bytes
+        """How much of a head may come before it is complete."""
         self._came = b""
         self._start = b""  # of a head
         self._offers = False  # to speak another protocol, or asks for a tunnel
@@ -102,7 +103,7 @@ class RequestParser:
             messages = self._feed(data)
             if not messages:
                 self.head_bytes += len(data)
-                if self.head_bytes > self._limit:
+                if self.head_bytes > self.limit:
                     raise malformed.head_too_large()
                 return None
             self.head_bytes = 0

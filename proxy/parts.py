@@ -33,9 +33,19 @@ class Service(Protocol):
 class Counted(Protocol):
     """A connection while there is one, with TLS on it or not yet."""
 
+    source: str
+    """Where it comes from, as `crowd.source_of` has it."""
+
     @property
     def transaction(self) -> object | None:
         """What is open on it."""
+
+    @property
+    def spare(self) -> bool:
+        """Whether nothing is waited for on it but its client."""
+
+    def make_room(self) -> None:
+        """Ends it at once, and cheaply: there are too many."""
 
     def tick(self, now: float) -> None:
         """Ends what takes too long."""
@@ -53,6 +63,9 @@ class Server(Service, Protocol):
 
     def enter(self, client: Counted) -> bool:
         """One connection more; False if it is one too many."""
+
+    def know(self, client: Counted) -> None:
+        """A good key came on it."""
 
     def is_flooded(self) -> bool:
         """Whether there are even too many connections that are only told so."""
@@ -75,6 +88,9 @@ class Client(Protocol):
     wire: Wire
     last: bool
     """Whether no request is read behind the current one."""
+
+    def know(self) -> None:
+        """A good key came with a request; the connection is a stranger's until then."""
 
     def over(self, *, close: bool) -> None:
         """The answer is written, or there will be none; `close` if the connection ends with it."""

@@ -51,6 +51,11 @@ class Visitor:
         """The key's name."""
         return self.key.name if self.key else "-"
 
+    @property
+    def known(self) -> bool:
+        """Whether there is a key."""
+        return self.key is not None
+
 
 @dataclass(slots=True)
 class PolicyState:

@@ -82,6 +82,8 @@ class Transaction:
             self.reply(caller)
             return
         request.caller = caller
+        if caller.known:
+            self.client.know()
         if refusal := self._refusal():
             self.reply(refusal)
             return

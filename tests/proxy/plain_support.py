@@ -19,6 +19,7 @@ class KeyHolder:
     """A caller."""
 
     label: str
+    known: bool = True
 
 
 class NoBooks:

@@ -23,7 +23,6 @@ from proxy_support import (
     until,
 )
 
-from proxy.engine import MOST_REFUSED
 from proxy.exchange import Limits
 from proxy.wire import RESET_ON_CLOSE
 
@@ -149,46 +148,6 @@ def test_large_body_is_refused(chunked: bool) -> None:
             assert error(got)["code"] == "body_too_large"
             assert headers(got)["connection"] == "close"
             assert not upstream.seen or not upstream.seen[0].body
-
-    run(situation())
-
-
-def test_one_connection_too_many_is_told_so() -> None:
-    """The others go on."""
-
-    async def situation() -> None:
-        limits = Limits(connections=2)
-        async with listening(Upstream(answer())) as upstream, quick(upstream, limits) as proxy:
-            first = await proxy.connect()
-            second = await proxy.connect()
-            await until(lambda: len(proxy.engine.clients) == 2)
-            third, third_writer = await proxy.connect()
-            got = await third.read()
-            third_writer.close()
-            assert status(got) == 503
-            assert error(got)["code"] == "too_many_connections"
-            assert headers(got)["retry-after"]
-            first[1].close()
-            await until(lambda: len(proxy.engine.clients) == 1)
-            assert status(await proxy.ask()) == 200
-            second[1].close()
-
-    run(situation())
-
-
-def test_more_connections_than_can_be_told_so_are_just_ended() -> None:
-    """Those that are told stay for a while, to read it."""
-
-    async def situation() -> None:
-        limits = Limits(connections=1)
-        async with listening(Upstream(answer())) as upstream, quick(upstream, limits) as proxy:
-            open_ = [await proxy.connect() for _ in range(1 + MOST_REFUSED + 5)]
-            await until(lambda: len(proxy.engine.clients) == 1 + MOST_REFUSED)
-            got = [await reader.read() for reader, _ in open_[1:]]
-            for _, writer in open_:
-                writer.close()
-
-            assert [status(said) if said else 0 for said in got] == [503] * MOST_REFUSED + [0] * 5
 
     run(situation())
 

@@ -99,29 +99,6 @@ def test_curl_streams(tmp_path: Path, options: tuple[str, ...]) -> None:
     run(situation())
 
 
-def test_handshake_that_is_never_finished_is_counted_and_not_waited_for(tmp_path: Path) -> None:
-    """Whether nothing comes, or half of a hello."""
-
-    async def situation() -> None:
-        limits = Limits(connections=2, head_seconds=0.4, clock_seconds=0.05)
-        async with secured(tmp_path, answer(), limits) as (proxy, _):
-            silent = [await proxy.connect_in_plain() for _ in range(2)]
-            silent[1][1].write(b"\x16\x03\x01\x02\x00\x01\x00")
-            await until(lambda: len(proxy.engine.clients) == 2)
-            reader, writer = await proxy.connect_in_plain()
-            assert await reader.read() == b"", "one too many"
-            writer.close()
-            async with asyncio.timeout(2):
-                for reader, writer in silent:
-                    with_alert = await reader.read()
-                    assert len(with_alert) < 10
-                    writer.close()
-            await until(lambda: not proxy.engine.clients)
-            assert status(await proxy.ask()) == 200
-
-    run(situation())
-
-
 def test_failed_handshakes_leave_nothing_behind(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -145,20 +122,6 @@ def test_failed_handshakes_leave_nothing_behind(
     with caplog.at_level(logging.WARNING):
         run(situation())
     assert not caplog.records
-
-
-def test_one_connection_too_many_is_told_so(tmp_path: Path) -> None:
-    """As long as the handshake could be made."""
-
-    async def situation() -> None:
-        async with secured(tmp_path, answer(), Limits(connections=1)) as (proxy, _):
-            reader, writer = await proxy.connect()
-            proxy.engine.limits = Limits(connections=2)
-            assert status(await proxy.ask()) == 200
-            writer.close()
-            del reader
-
-    run(situation())
 
 
 @pytest.mark.parametrize("how", ["goodbye", "reset"])
