@@ -9,6 +9,7 @@ from proxy.client import ClientConnection
 from proxy.crowd import Crowd
 from proxy.exchange import Limits, Policy
 from proxy.handshake import SecureServer
+from proxy.looks import Looks
 from proxy.parts import Counted
 from proxy.pool import Pool
 from proxy.sendfile import Transfers
@@ -26,6 +27,7 @@ class Engine:
         self.now = self.loop.time()  # to the second: what deadlines are set from
         self.ending = False
         self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds)
+        self.looks = Looks(self.pool)
         self.transfers = Transfers(self.limits.files)
         self.crowd = Crowd(self.limits)
         self._server: asyncio.Server | SecureServer | None = None

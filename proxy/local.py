@@ -5,17 +5,11 @@ import asyncio
 import logging
 import traceback
 
-from proxy.answer import AnswerHead
 from proxy.exchange import File, LocalHandler, Policy, Reply, Request
 from proxy.parts import Answered, Service
-from proxy.pool import Pool
 from proxy.sendfile import Sending
-from proxy.upstream import Connection
 
 _log = logging.getLogger("proxy.errors")
-
-LONGEST_FETCHED = 8 * 2**20
-FETCH_SECONDS = 10.0  # llama-swap answers these by itself, without waiting for a model
 
 
 class LocalAnswer:
@@ -94,7 +88,7 @@ class LocalAnswer:
                 transaction.abort(how)
 
     async def _fetch(self, target: str) -> Reply:
-        return await Fetched(self._engine.pool, target).run()
+        return await self._engine.looks.at(target)
 
 
 def internal_error(policy: Policy, request: Request, bug: Exception) -> Reply:
@@ -107,63 +101,3 @@ def log_bug(bug: Exception) -> None:
     """A line that holds the type and the place only: a message may quote the client."""
     place = traceback.extract_tb(bug.__traceback__)[-1]
     _log.error("bug: %s at %s:%s", type(bug).__name__, place.filename, place.lineno)
-
-
-class Fetched:
-    """A GET of our own: an `upstream.Owner` that keeps the answer."""
-
-    def __init__(self, pool: Pool, target: str) -> None:
-        self._pool = pool
-        self._target = target
-        self._up: Connection | None = None
-        self._head: AnswerHead | None = None
-        self._body = bytearray()
-        self._reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-
-    async def run(self) -> Reply:
-        """The answer; a reply with status 502 or 503 if there is none."""
-        if up := self._pool.acquire(self):
-            self.connected(up)
-        try:
-            async with asyncio.timeout(FETCH_SECONDS):
-                return await self._reply
-        except TimeoutError:
-            return Reply(status=502, note="no answer")
-        finally:
-            self._pool.forget(self)
-            if self._up is not None:
-                self._up.release(clean=False)
-
-    def connected(self, connection: Connection) -> None:
-        self._up = connection
-        data = b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (self._target.encode(), self._pool.host)
-        connection.send(self, data, to_head=False)
-
-    def not_connected(self, why: str) -> None:
-        self._done(Reply(status=503, note=why))
-
-    def answer_head(self, head: AnswerHead, *, more: bool) -> None:
-        self._head = head
-
-    def answer_data(self, raw: bytes, content: bytes, done: bool) -> None:
-        self._body += content
-        if len(self._body) > LONGEST_FETCHED:
-            self._done(Reply(status=502, note="too long"))
-        elif done and self._head is not None and self._up is not None:
-            up, self._up = self._up, None
-            up.release(clean=True)
-            self._done(Reply(status=self._head.status, body=bytes(self._body)))
-
-    def answer_failed(self, why: str, *, begun: bool) -> None:
-        self._up = None
-        self._done(Reply(status=502, note=why))
-
-    def pause_body(self) -> None:
-        pass
-
-    def resume_body(self) -> None:
-        pass
-
-    def _done(self, reply: Reply) -> None:
-        if not self._reply.done():
-            self._reply.set_result(reply)

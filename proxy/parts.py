@@ -9,6 +9,7 @@ import asyncio
 from typing import Protocol
 
 from proxy.exchange import File, Limits, Policy, Reply, Request
+from proxy.looks import Looks
 from proxy.pool import Pool
 from proxy.sendfile import Transfers
 from proxy.wire import Wire
@@ -22,6 +23,7 @@ class Service(Protocol):
     policy: Policy
     limits: Limits
     pool: Pool
+    looks: Looks
     transfers: Transfers
     ending: bool
     """Whether no more requests are begun."""
