@@ -9,8 +9,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from lab import llama_swap
 from lab.lab import Lab
+from lab.real import NotThere
 
 
 def main() -> int:
@@ -65,10 +65,11 @@ def up(directory: Path, macs: int, homebrew: str) -> int:
     else:
         try:
             lab.start(detached=True)
-        except llama_swap.NotThere as error:
+        except NotThere as error:
             print(error, file=sys.stderr)
             return 1
         print(f"Running: {', '.join(lab.macs)}.")
+    print(f"Their llama-server: {lab.llama_server}.")
     print(f"Their llama-swap: {lab.llama_swap}.")
     try:
         lab.lock()
@@ -136,6 +137,7 @@ def status(lab: Lab) -> int:
         print("The lab is not running.")
         return 3
     print(f"Hugging Face endpoint: {lab.hub_url}")
+    print(f"llama-server: {lab.llama_server}")
     print(f"llama-swap: {lab.llama_swap}")
     for mac in lab.macs.values():
         console = "logged in" if mac.facts["console"] else "nobody at the screen"

@@ -13,14 +13,16 @@ from pathlib import Path
 
 from lab import llama_server, llama_swap
 from lab.lab import PROJECT, Lab
+from lab.real import NotThere
 from lab.reciter import write_model
 
 
 def main() -> int:
     """Deploy, deploy again, chat, stop; the exit code of the first step that fails."""
     try:
+        llama_server.find()
         llama_swap.find()
-    except llama_swap.NotThere as error:
+    except NotThere as error:
         print(error, file=sys.stderr)
         return 1
     # A short path: a Mac's control socket must have one.
@@ -29,8 +31,7 @@ def main() -> int:
         lab = Lab(directory, ["mac1"])
         write_model(lab.hub_root / "lab" / "recite-GGUF")
         with lab:
-            found = llama_server.find()
-            print(f"    llama-server: {'the real one' if found else 'a stand-in, as none is here'}")
+            print(f"    llama-server: {lab.llama_server}")
             print(f"    llama-swap: {lab.llama_swap}")
             return _demo(lab)
 

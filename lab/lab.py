@@ -21,7 +21,7 @@ from typing import Any
 
 import asyncssh
 
-from lab import control, processes, tools
+from lab import control, llama_server, processes, tools
 from lab.daemon import INSTALLER
 from lab.mac import USER, Machine, workstation_programs
 
@@ -230,14 +230,20 @@ class Lab:
         """Which llama-swap the Macs of the running lab get, as a person is told."""
         return str(control.read_state(self.directory)["llama_swap"])
 
+    @property
+    def llama_server(self) -> str:
+        """Which llama-server they get; told at the start, where it was tried."""
+        return (self.directory / "llama-server").read_text()
+
     def start(self, *, detached: bool = False) -> None:
         """Start the daemon and wait until everything listens; detached, it outlives us.
 
-        Raises lab.llama_swap.NotThere before anything runs.
+        Raises lab.real.NotThere before anything runs.
         """
         if self.running:
             raise RuntimeError(f"the lab in {self.directory} is running already")
         programs = workstation_programs()  # by full path: the daemon works in another directory
+        (self.directory / "llama-server").write_text(llama_server.describe())
         for mac in self.macs.values():
             tools.renew(mac)
         (self.directory / control.STATE).unlink(missing_ok=True)

@@ -87,12 +87,13 @@ def network_environment() -> dict[str, str]:
 def workstation_programs() -> dict[str, str]:
     """What a Mac's Homebrew pours of the workstation's own; a Mac cannot look at our PATH.
 
-    Raises lab.llama_swap.NotThere.
+    Raises lab.real.NotThere.
     """
-    from lab import llama_swap  # not for every stand-in command
+    from lab import llama_server, llama_swap  # not for every stand-in command
 
-    real = llama_swap.find()
-    return {llama_swap.NAMED: str(real)} if real else {}
+    swap, server = llama_swap.find(), llama_server.find()
+    named = {llama_server.NAMED: str(server or llama_server.STAND_IN)}
+    return named | ({llama_swap.NAMED: str(swap)} if swap else {})
 
 
 class Machine:

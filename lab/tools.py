@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lab import llama_swap
+from lab import llama_server, llama_swap
 from lab.commands import BORROWED, STAND_INS
 from lab.commands.base import workstation
 from lab.mac import SYSTEM_DIRS, Machine
@@ -70,10 +70,12 @@ def install_homebrew(mac: Machine) -> None:
 
 
 def renew(mac: Machine) -> None:
-    """A llama-swap that was poured in an earlier life of the lab gives way to today's."""
-    poured = mac.prefix / "bin/llama-swap"
-    if poured.exists():
-        llama_swap.write_wrapper(poured.resolve())
+    """What was poured of the workstation in an earlier life of the lab gives way to today's."""
+    swap, server = mac.prefix / "bin/llama-swap", mac.prefix / "bin/llama-server"
+    if swap.exists():
+        llama_swap.write_wrapper(swap.resolve())
+    if server.exists():
+        llama_server.write_wrapper(server.resolve(), mac.facts["llama_server"])
 
 
 def write_stand_in(mac: Machine, path: Path, module: str, name: str) -> None:

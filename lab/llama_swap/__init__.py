@@ -6,12 +6,12 @@ tests/lab/test_llama_swap.py runs against the real one as well where there is on
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from lab.real import named, on_path
 
 MARK = "# A simulated Homebrew llama-swap."
 
@@ -19,23 +19,9 @@ MARK = "# A simulated Homebrew llama-swap."
 NAMED = "LAB_LLAMA_SWAP"
 
 
-class NotThere(Exception):
-    """LAB_LLAMA_SWAP names what cannot be run: better told than replaced by the stand-in."""
-
-
 def find() -> Path | None:
     """The real llama-swap that LAB_LLAMA_SWAP names or that is on the workstation's PATH."""
-    named = os.environ.get(NAMED)
-    if named:
-        path = Path(named).absolute()
-        if not path.is_file() or not os.access(path, os.X_OK):
-            raise NotThere(f"{NAMED} names {path}, and that is no program that can be run.")
-        return path
-    for directory in os.get_exec_path():
-        found = shutil.which("llama-swap", path=directory)
-        if found and not _is_wrapper(Path(found)):
-            return Path(found).absolute()
-    return None
+    return named(NAMED) or next(on_path("llama-swap", MARK), None)
 
 
 def describe() -> str:
@@ -64,8 +50,3 @@ def write_wrapper(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(["#!/bin/sh", MARK, *lines, ""]))
     path.chmod(0o755)
-
-
-def _is_wrapper(path: Path) -> bool:
-    with path.open("rb") as file:
-        return MARK.encode() in file.read(200)

