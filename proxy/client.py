@@ -11,11 +11,11 @@ import logging
 from typing import cast
 
 from proxy.answer import of_reply
-from proxy.crowd import source_of
 from proxy.exchange import Reply
 from proxy.malformed import Malformed
 from proxy.parser import Head, RequestParser
 from proxy.parts import Server
+from proxy.source import source_of
 from proxy.transaction import Transaction
 from proxy.wire import LINGER_SECONDS, Wire
 

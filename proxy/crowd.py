@@ -6,9 +6,7 @@ nobody works leaves, of the address with the most of them; so whoever takes many
 from himself. With all places taken, idle connections that had a key leave in the same way.
 """
 
-import ipaddress
 from collections.abc import Iterable
-from functools import lru_cache
 from itertools import chain
 
 from proxy.exchange import Limits
@@ -119,20 +117,3 @@ class Crowd:
 
 def _largest_first(groups: dict[str, Group]) -> list[Group]:
     return sorted(groups.values(), key=len, reverse=True)
-
-
-@lru_cache(maxsize=4096)
-def source_of(address: str) -> str:
-    """Whose address it is: the 64 bits of IPv6 that one line or machine is given, or all of IPv4.
-
-    What is no address, as of a test's own transport, is its own source.
-    """
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return str(found)
-    if found.ipv4_mapped:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.IPv6Address(int(found) >> 64 << 64))

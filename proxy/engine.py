@@ -12,7 +12,7 @@ from proxy.handshake import SecureServer
 from proxy.looks import Looks
 from proxy.parts import Counted
 from proxy.pool import Pool
-from proxy.sendfile import Transfers
+from proxy.transfers import Transfers
 
 MOST_REFUSED = 64  # connections beyond the limit, on their way out
 
@@ -28,7 +28,7 @@ class Engine:
         self.ending = False
         self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds)
         self.looks = Looks(self.pool)
-        self.transfers = Transfers(self.limits.files)
+        self.transfers = Transfers(self.limits)
         self.crowd = Crowd(self.limits)
         self._server: asyncio.Server | SecureServer | None = None
         self._prefix = secrets.token_hex(4)
@@ -124,4 +124,5 @@ class Engine:
         for client in list(self.clients):
             client.tick(self.now)
         self.crowd.tick(self.now)
+        self.transfers.tick()
         self.pool.tick(self.now)

@@ -248,6 +248,10 @@ class Limits:
     local_body_bytes: int = 65536
     files: int = 8
     """On their way at once; each takes a thread, and a disk serves no more of them well."""
+    file_rate: int = 65536
+    """Bytes a second; a slower one gives up its place when another client waits for one."""
+    file_window_seconds: float = 10.0
+    """Over which that is measured, at least."""
     connect_seconds: float = 5.0
     clock_seconds: float = 1.0
     """How often the times above are looked at."""

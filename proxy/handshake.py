@@ -11,8 +11,8 @@ import ssl
 from contextlib import suppress
 
 from proxy.client import ClientConnection
-from proxy.crowd import source_of
 from proxy.parts import Server
+from proxy.source import source_of
 
 _log = logging.getLogger("proxy.handshake")
 

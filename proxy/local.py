@@ -73,11 +73,13 @@ class LocalAnswer:
         if request.method == "HEAD":
             transaction.begin_file(file)
             transaction.end("-", clean=False)
-        elif not transfers.enter(request):
+            return
+        sending = Sending(file, self._engine.limits.send_seconds)
+        if not transfers.enter(request, sending):
             message = "Too many files are on their way. Try again in a moment."
             transaction.reply(policy.error(503, "too_many_files", message, request))
         else:
-            self._sending = sending = Sending(file, self._engine.limits.send_seconds)
+            self._sending = sending
             try:
                 how = await sending.run(transaction.begin_file(file))
             finally:

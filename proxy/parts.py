@@ -11,7 +11,7 @@ from typing import Protocol
 from proxy.exchange import File, Limits, Policy, Reply, Request
 from proxy.looks import Looks
 from proxy.pool import Pool
-from proxy.sendfile import Transfers
+from proxy.transfers import Transfers
 from proxy.wire import Wire
 
 # -- The engine
@@ -36,7 +36,7 @@ class Counted(Protocol):
     """A connection while there is one, with TLS on it or not yet."""
 
     source: str
-    """Where it comes from, as `crowd.source_of` has it."""
+    """Where it comes from, as `source_of` has it."""
 
     @property
     def transaction(self) -> object | None:

@@ -14,7 +14,7 @@ import threading
 import time
 from contextlib import suppress
 
-from proxy.exchange import File, Request
+from proxy.exchange import File
 from proxy.wire import Wire
 
 # Of one sendfile, after which the thread looks whether to stop. What the last one sends of a file
@@ -30,34 +30,6 @@ DISK = frozenset({errno.EIO, errno.EINVAL, errno.ENXIO, errno.ESTALE})
 GONE = "cancelled"
 SHORTER = "broken off: the file became shorter"
 UNREADABLE = "broken off: the file cannot be read"
-
-
-class Transfers:
-    """Those that are open: so many at once, and none is waited for at the end."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._open: set[Request] = set()
-        self._closed = False
-
-    def enter(self, request: Request) -> bool:
-        """One more; False if it is one too many."""
-        if self._closed or len(self._open) >= self._most:
-            return False
-        self._open.add(request)
-        return True
-
-    def leave(self, request: Request) -> None:
-        """One less."""
-        self._open.discard(request)
-
-    def close(self) -> int:
-        """Breaks off all of them; how many."""
-        self._closed = True
-        broken = list(self._open)
-        for request in broken:
-            request.abort("broken off: the proxy ends")
-        return len(broken)
 
 
 class Sending:

@@ -28,10 +28,10 @@ from proxy_support import (
 )
 from tls_support import secured
 
-from proxy import crowd
-from proxy.crowd import KNOWN_SECONDS, Crowd, source_of
+from proxy.crowd import KNOWN_SECONDS, Crowd
 from proxy.engine import MOST_REFUSED
 from proxy.exchange import Limits
+from proxy.source import source_of
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Test = Callable[[Proxy], Awaitable[None]]
@@ -512,7 +512,7 @@ def test_address_has_its_share_again_when_no_key_came_for_long() -> None:
 )
 def test_source_is_an_address_or_a_network_of_ipv6(first: str, second: str, same: bool) -> None:
     """Of which everybody has 2**64 addresses."""
-    assert (crowd.source_of(first) == source_of(second)) is same
+    assert (source_of(first) == source_of(second)) is same
 
 
 def working(proxy: Proxy) -> list[object]:
