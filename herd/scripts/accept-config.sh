@@ -12,21 +12,22 @@ while [ $attempt -lt 5 ]; do
   free $port || continue
   "$1" --config "$2" --listen "127.0.0.1:$port" >"$said" 2>&1 &
   child=$!
-  polls=0
-  while kill -0 $child 2>/dev/null && [ $polls -lt 150 ]; do
-    if curl -s -f -o /dev/null --max-time 2 "http://127.0.0.1:$port/health"; then
-      kill $child
+  # By the clock: on a busy Mac a number of polls is over before llama-swap has started.
+  limit=$(($(date +%s) + 15))
+  while kill -0 $child 2>/dev/null && [ "$(date +%s)" -lt $limit ]; do
+    # Whoever took the port first may answer, too; then ours ends, without the port.
+    if curl -s -f -o /dev/null --max-time 2 "http://127.0.0.1:$port/health" &&
+      sleep 0.1 && kill $child 2>/dev/null; then
       wait $child 2>/dev/null
       child=
       exit 0
     fi
-    polls=$((polls + 1))
     sleep 0.1
   done
   kill $child 2>/dev/null
   wait $child 2>/dev/null
   child=
-  grep -q 'address already in use' "$said" || break
+  grep -qi 'address already in use' "$said" || break
 done
 echo "llama-swap does not accept the new config.yaml; the old one stays. It says:" >&2
 cat "$said" >&2

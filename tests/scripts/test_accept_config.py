@@ -1,5 +1,8 @@
 """accept-config.sh: llama-swap itself is asked, on a free port, and the trial leaves nothing."""
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,16 +22,27 @@ case $(cat "$config") in
     echo "listen tcp 127.0.0.1:$port: bind: address already in use" >&2
     exit 1
   } ;;
+  taken) [ -e HERE/tried ] || {
+    : >HERE/tried
+    PYTHON -c "$listen" "$port" &
+    until curl -s -o /dev/null "http://127.0.0.1:$port/health"; do SLEEP 0.01; done
+    SLEEP 0.1  # in which it is asked, and the other one answers
+    echo $! >HERE/other
+    echo "listen tcp 127.0.0.1:$port: bind: address already in use" >&2
+    exit 1
+  } ;;
   slow) exec SLEEP 60 ;;
 esac
-exec PYTHON -c '
+exec PYTHON -c "$listen" "$port"
+"""
+LISTEN = """listen='
 import http.server, sys
 class H(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == "/health" else 404)
         self.end_headers()
     def log_message(self, *a): pass
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), H).serve_forever()' "$port"
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), H).serve_forever()'
 """
 
 
@@ -40,7 +54,8 @@ def machine(one_machine: Machine) -> Machine:
 
 @pytest.fixture
 def llama_swap(machine: Machine) -> Path:
-    text = LLAMA_SWAP.replace("HERE", quoted(machine.home)).replace("PYTHON", sys.executable)
+    text = LISTEN + LLAMA_SWAP.replace("HERE", quoted(machine.home))
+    text = text.replace("PYTHON", quoted(sys.executable))
     real = subprocess.run(["which", "sleep"], capture_output=True, text=True).stdout.strip()
     return machine.program("my llama-swap", text.replace("SLEEP", real))
 
@@ -96,9 +111,24 @@ def test_a_port_that_somebody_took_first_is_no_rejection(
     assert len(set(ports)) == 2
 
 
+def test_the_answer_of_whoever_took_the_port_is_no_acceptance(
+    machine: Machine, llama_swap: Path
+) -> None:
+    machine.program("sleep", 'exec SLEEP "$1"'.replace("SLEEP", str(shutil.which("sleep"))))
+    try:
+        done = accept(machine, llama_swap, "taken")
+    finally:
+        os.kill(int((machine.home / "other").read_text()), signal.SIGKILL)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(calls(machine)) == 2
+
+
 def test_a_llama_swap_that_never_answers_is_no_acceptance(
     machine: Machine, llama_swap: Path
 ) -> None:
+    """By the clock, of which ten seconds pass with each look."""
+    machine.program("date", 'cd "$HOME"; echo . >>clock; echo $(($(wc -l <clock) * 10))')
     machine.program("sleep", "")
     machine.program("curl", "exit 7")
     done = accept(machine, llama_swap, "slow")
