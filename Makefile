@@ -1,33 +1,42 @@
 # The one runner. `make` lists what it can do.
 PYTHON ?= python3
-BIN := .venv/bin
-HERD := $(BIN)/python -m herd
 INVENTORY ?= inventory.py
-# LIMIT=HOST chooses hosts, a pattern or a group; ARGS passes further options on. What a person
-# types goes through the environment, where the shell does not read it again.
-export LIMIT MODEL NAME PROMPT REPO INCLUDE MEMORY MACOS BASE
-ON := $(if $(LIMIT),--limit "$$LIMIT")
+MACS ?= 1
+override BIN := .venv/bin
+override HERD := $(BIN)/python -m herd
+# What a person types is text. Make would read `$` in it as its own wherever a value is used, or
+# handed on, so each value is first taken as it is, misspelled names too; then it goes through the
+# environment, where no shell reads it again. LIMIT=HOST chooses hosts, a pattern or a group.
+override TYPED := PYTHON INVENTORY MACS LIMIT MODEL NAME PROMPT REPO INCLUDE MEMORY MACOS BASE ARGS
+override LITERAL = $(eval override $(1) := $$(value $(1)))
+# The loops' own name is one that make hands on to nobody.
+$(foreach 1,$(.VARIABLES),$(if $(filter command,$(origin $(1))),$(LITERAL)))
+$(foreach 1,$(TYPED),$(if $(filter environment,$(origin $(1))),$(LITERAL)))
+export $(TYPED)
+override ON = $(if $(LIMIT),--limit="$$LIMIT")
+# ARGS passes further options on: its words, parted as in a shell, take the place of {}.
+override WORDS := $(BIN)/python -m herd.words
 
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 # -- Environment: a stamp per lock, so it is remade exactly when its lock changes.
 .venv/.deploy: requirements.lock
 	@echo "--> Setting up .venv (pyinfra and what a deploy needs)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@test -x $(BIN)/python || "$$PYTHON" -m venv .venv
+	@$(BIN)/python -m pip install --only-binary :all: --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
 .venv/.verify: requirements-verify.lock .venv/.deploy
 	@echo "--> Adding pytest and testinfra to .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-verify.lock
+	@$(BIN)/python -m pip install --only-binary :all: --quiet --disable-pip-version-check --require-hashes -r requirements-verify.lock
 	@touch $@
 
 .venv/.dev: requirements-dev.lock .venv/.deploy
 	@echo "--> Adding the simulated Mac and the tests to .venv (about half a minute)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --only-binary :all: --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
 setup: .venv/.deploy  ## what a deploy needs, in .venv
@@ -37,63 +46,62 @@ dev: .venv/.dev  ## setup, and what the lab and the tests need
 demo: .venv/.dev  ## deploy to a simulated Mac, chat with it, and stop it
 	@$(BIN)/python -m lab.demo
 
-MACS ?= 1
 lab: .venv/.dev  ## leave MACS=N simulated Macs running; `make lab-down` stops them
-	@$(BIN)/python -m lab up --macs $(MACS) $(ARGS)
+	@$(WORDS) $(BIN)/python -m lab up --macs="$$MACS" {}
 
 lab-down:  ## stop the simulated Macs
-	@$(BIN)/python -m lab down $(ARGS)
+	@$(WORDS) $(BIN)/python -m lab down {}
 
 # -- Deploy
 key: .venv/.deploy  ## make an API key: NAME=me ARGS='--expires 90d'
-	@$(HERD) key --inventory $(INVENTORY) $(ARGS) $(if $(NAME),"$$NAME",$(error say whose key it is: make key NAME=me))
+	@$(WORDS) $(HERD) key --inventory="$$INVENTORY" {} $(if $(NAME),-- "$$NAME",$(error say whose key it is: make key NAME=me))
 
 lock: .venv/.deploy  ## pin every model in models.lock, or one: MODEL=name
-	@$(HERD) lock --inventory $(INVENTORY) $(ARGS) $(if $(MODEL),-- "$$MODEL")
+	@$(WORDS) $(HERD) lock --inventory="$$INVENTORY" {} $(if $(MODEL),-- "$$MODEL")
 
 plan: .venv/.deploy  ## what a deploy would change
-	@$(BIN)/pyinfra --dry $(ON) $(ARGS) $(INVENTORY) deploy.py
+	@$(WORDS) $(BIN)/pyinfra --dry $(ON) {} -- "$$INVENTORY" deploy.py
 
 deploy: .venv/.deploy  ## deploy without asking
-	@$(BIN)/pyinfra -y $(ON) $(ARGS) $(INVENTORY) deploy.py
+	@$(WORDS) $(BIN)/pyinfra -y $(ON) {} -- "$$INVENTORY" deploy.py
 
 upgrade: .venv/.deploy  ## deploy, and upgrade the Homebrew packages
-	@$(BIN)/pyinfra -y --data homebrew_upgrade=true $(ON) $(ARGS) $(INVENTORY) deploy.py
+	@$(WORDS) $(BIN)/pyinfra -y --data homebrew_upgrade=true $(ON) {} -- "$$INVENTORY" deploy.py
 
 # -- Between deploys
 status start stop restart dashboard unload logs usage: .venv/.deploy
-	@$(HERD) $@ --inventory $(INVENTORY) $(ON) $(ARGS)
+	@$(WORDS) $(HERD) $@ --inventory="$$INVENTORY" $(ON) {}
 
 chat: .venv/.deploy  ## a chat completion from each host: PROMPT='Hello'
-	@$(HERD) chat --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(PROMPT),"$$PROMPT")
+	@$(WORDS) $(HERD) chat --inventory="$$INVENTORY" $(ON) {} $(if $(PROMPT),-- "$$PROMPT")
 
 verify: .venv/.verify  ## check each Mac from outside against what was declared
-	@$(BIN)/python -m pytest tests/infra --inventory $(INVENTORY) $(ON) $(ARGS)
+	@$(WORDS) $(BIN)/python -m pytest tests/infra --inventory="$$INVENTORY" $(ON) {}
 
 run: .venv/.deploy  ## the stack of one Mac in this terminal; Ctrl+C stops it
-	@$(HERD) run --inventory $(INVENTORY) $(ON)
+	@$(HERD) run --inventory="$$INVENTORY" $(ON)
 
 verify-models: .venv/.deploy  ## hash every model's files again, and mend what is wrong
-	@$(HERD) verify-models --inventory $(INVENTORY) $(ON)
+	@$(HERD) verify-models --inventory="$$INVENTORY" $(ON)
 
 fetch: .venv/.deploy  ## a model's files, undeclared: REPO=owner/name INCLUDE='*Q4*'
-	@$(HERD) fetch --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(INCLUDE),--include "$$INCLUDE") $(if $(REPO),"$$REPO",$(error say which: make fetch REPO=owner/name))
+	@$(WORDS) $(HERD) fetch --inventory="$$INVENTORY" $(ON) {} $(if $(INCLUDE),--include="$$INCLUDE") $(if $(REPO),-- "$$REPO",$(error say which: make fetch REPO=owner/name))
 
 fit: .venv/.deploy  ## what the models take of each Mac, or of any: MEMORY=96 MACOS=26
-	@$(HERD) fit --inventory $(INVENTORY) $(ON) $(ARGS) $(if $(MEMORY),--memory "$$MEMORY") $(if $(MACOS),--macos "$$MACOS")
+	@$(WORDS) $(HERD) fit --inventory="$$INVENTORY" $(ON) {} $(if $(MEMORY),--memory="$$MEMORY") $(if $(MACOS),--macos="$$MACOS")
 
 # -- Before a deploy; none of these but `facts` connects to anything.
 render: .venv/.deploy  ## every file that a deploy would write, in build/rendered
-	@$(HERD) render --inventory $(INVENTORY) $(ARGS)
+	@$(WORDS) $(HERD) render --inventory="$$INVENTORY" {}
 
 render-diff: .venv/.deploy  ## what a deploy would write otherwise than at BASE=main
-	@$(HERD) render-diff --inventory $(INVENTORY) $(ARGS) $(if $(BASE),-- "$$BASE")
+	@$(WORDS) $(HERD) render-diff --inventory="$$INVENTORY" {} $(if $(BASE),-- "$$BASE")
 
 check-configs: .venv/.deploy  ## settings, rendered files, keys and scripts: ARGS='--sarif FILE'
-	@$(HERD) check-configs --inventory $(INVENTORY) $(ARGS)
+	@$(WORDS) $(HERD) check-configs --inventory="$$INVENTORY" {}
 
 facts: .venv/.deploy  ## ask the Macs what renderings need to know, and keep it in facts.lock
-	@$(HERD) facts --inventory $(INVENTORY) $(ON) $(ARGS)
+	@$(WORDS) $(HERD) facts --inventory="$$INVENTORY" $(ON) {}
 
 status:    ## services, loaded models, versions
 start:     ## start the services now, without a new login
@@ -106,10 +114,10 @@ usage:     ## requests and tokens per day, key and model: ARGS='--since 7d'
 
 # -- Development
 test: .venv/.dev  ## every test but the long matrices
-	@$(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadscope $(ARGS)
+	@$(WORDS) $(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadscope {}
 
 soak: .venv/.dev  ## the long matrices
-	@$(BIN)/python -m pytest -m soak --numprocesses 2 --dist loadscope $(ARGS)
+	@$(WORDS) $(BIN)/python -m pytest -m soak --numprocesses 2 --dist loadscope {}
 
 check: .venv/.dev  ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -122,7 +130,7 @@ bench: .venv/.dev  ## the figures: a run that changes nothing, the proxy beside 
 	@$(BIN)/python bench/proxy.py
 	@$(BIN)/python bench/render.py
 
-LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks"
+override LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks"
 locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) pyproject.toml -o requirements.lock
 	@$(LOCK) --extra verify pyproject.toml -o requirements-verify.lock

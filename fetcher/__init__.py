@@ -8,6 +8,7 @@ be, and no file gets its name before its SHA-256 is right. Lower modules may imp
 What is known, without I/O:
 
 - `errors`     what ends a model's way
+- `names`      which names files may have
 - `spec`       the document on stdin, with all its faults
 - `ranges`     which bytes of a file are there
 - `listing`    what another Mac says that it has

@@ -98,9 +98,7 @@ class Hub:
             if response.status not in (301, 302, 303, 307, 308) or not location:
                 return response
             response.release()
-            url = url.join(URL(location, encoded=True))
-            if url.scheme not in ("http", "https"):
-                raise Interrupted("a redirect to no address of http")
+            url = _target(url, location)
         raise Interrupted(f"more than {REDIRECTS} redirects")
 
     def _check(self, response: ClientResponse, file: File, span: Span) -> None:
@@ -123,3 +121,16 @@ class Hub:
                 raise Interrupted("another part came than was asked for")
         after = seconds(response, LONGEST_PAUSE)
         raise Interrupted(f"HTTP {status}", status=status, after=after)
+
+
+def _target(url: URL, location: str) -> URL:
+    """Where a redirect leads. Raises Interrupted if that is no plain address."""
+    try:
+        target = url.join(URL(location, encoded=True))
+        if target.scheme in ("http", "https") and target.host and target.port:
+            if target.user is None and target.password is None:
+                return target
+            raise Interrupted("a redirect to an address with a user in it")
+    except ValueError:
+        pass
+    raise Interrupted("a redirect to no address of http")

@@ -10,8 +10,12 @@
 import json
 import re
 from dataclasses import dataclass, field, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
+
+from yarl import URL
+
+from fetcher import names
 
 FETCHED, ASKED = "fetched", "asked"
 """Who wants it: a deploy, or a person, whose files are never removed unasked."""
@@ -127,9 +131,8 @@ class _Reader:
     def _file(self, data: Any, where: str) -> File:
         data = self._object(data, where)
         path = self._text(data, "path", where)
-        steps = PurePosixPath(path).parts
-        if str(PurePosixPath(path)) != path or not steps or {"/", "..", ".herd"} & {*steps}:
-            self._wrong(f"{where}.path", "is to lead to a file below the directory")
+        if wrong := names.fault(path):
+            self._wrong(f"{where}.path", f"is to lead to a file below the directory: it {wrong}")
         sha256 = self._text(data, "sha256", where)
         if not re.fullmatch("[0-9a-f]{64}", sha256):
             self._wrong(f"{where}.sha256", "is to be 64 digits of lower-case hex")
@@ -167,6 +170,8 @@ class _Reader:
                 path = model.directory / file.path
                 if seen.setdefault(path, file.sha256) != file.sha256:
                     self._wrong(f"{path}", "is wanted with two contents")
+        for one, other in names.clashes(map(str, seen)):
+            self._wrong(other, f"cannot be beside {one}")
 
     def _object(self, data: Any, where: str) -> dict[str, Any]:
         if isinstance(data, dict):
@@ -196,14 +201,23 @@ class _Reader:
 
     def _url(self, data: dict[str, Any], where: str) -> str:
         found = self._text(data, "url", where)
-        if found != "-" and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", found):
-            self._wrong(f"{where}.url", "is to be a URL of http or https")
+        if found != "-" and not _is_http(found):
+            self._wrong(f"{where}.url", "is to be a URL of http or https, without a user in it")
         return found
 
     def _wrong(self, where: str, what: str) -> None:
         problem = f"{where} {what}"
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def _is_http(url: str) -> bool:
+    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", url):
+        return False
+    try:
+        return bool(URL(url, encoded=True).host)
+    except ValueError:
+        return False
 
 
 def _is_header(value: Any) -> bool:

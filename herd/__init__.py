@@ -17,6 +17,7 @@ Layers, each using only those below it:
     locks        models.lock beside the inventory: read, checked, made
     hub, chat    ask Hugging Face, ask an endpoint, from the workstation
     newkey       makes an API key
+    words        a command with the words of ARGS, for the Makefile
     keys, tls    what the workstation has for a proxy: API keys, a certificate
     core         pure: no I/O beyond our own templates and scripts, no pyinfra
 

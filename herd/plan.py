@@ -8,6 +8,7 @@ from typing import Any
 
 from pyinfra.api import Host, Inventory
 
+from fetcher import names
 from herd import hub, keys, locks, tls
 from herd.core import fit, fleet, lock
 from herd.core.endpoints import proxy_for_peers
@@ -250,6 +251,12 @@ def _clashes(host: str, models: Iterable[Resolved], command: str) -> Iterator[Pr
                     f"and run `{command}`, which locks them together.",
                 )
                 break
+    for one, other in names.clashes(owners):
+        yield Problem(
+            f"{host}: models.{owners.get(other, owners[one]).name}",
+            f"{other!r} cannot be beside {one!r}: a Mac's disk does not tell their names apart.",
+            "declare one of the two repositories, or serve the other from another host.",
+        )
 
 
 def _refuse(problems: list[Problem]) -> None:

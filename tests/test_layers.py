@@ -33,6 +33,9 @@ LAYERS = {
 # What is shared of the proxy: what a key is, how one is made, and what a certificate must be.
 for shared in ("keys", "newkey", "tls"):
     LAYERS[shared].add("proxy")
+# And of the fetcher, what a file may be called.
+for shared in ("core", "plan"):
+    LAYERS[shared].add("fetcher")
 FILES = sorted((ROOT / "herd").rglob("*.py"))
 
 

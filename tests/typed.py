@@ -13,9 +13,12 @@ from tests.core.samples import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 PROGRAMS = ("python", "pyinfra", "ruff", "mypy", "uv")
-# In place of a program: writes down how it was called.
+# In place of a program: writes down how it was called. What parts the words of ARGS is no end.
 RECORDER = """#!{python}
 import json, os, sys
+if sys.argv[1:3] == ["-m", "herd.words"]:
+    os.environ["PYTHONPATH"] = {root!r}
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 print(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]), file=open("calls", "a"))
 """
 # Says which calls do not parse, in the program's own words. Not in the tests' process: pyinfra_cli
@@ -59,6 +62,25 @@ def stamp(directory: Path) -> None:
         (directory / made).touch()
 
 
+def workshop(directory: Path) -> None:
+    """Our Makefile in an empty directory, with recorders as its programs."""
+    shutil.copy(ROOT / "Makefile", directory)
+    for needed in re.findall(r"^\.venv/\.\w+: (\S+)", MAKEFILE, re.MULTILINE):
+        (directory / needed).touch()
+    (directory / ".venv/bin").mkdir(parents=True)
+    for program in PROGRAMS:
+        file = directory / ".venv/bin" / program
+        file.write_text(RECORDER.format(python=sys.executable, root=str(ROOT)))
+        file.chmod(0o755)
+    stamp(directory)
+
+
+def recorded(directory: Path) -> list[list[str]]:
+    """The calls there since they were last removed."""
+    calls = directory / "calls"
+    return [json.loads(call) for call in calls.read_text().splitlines()] if calls.exists() else []
+
+
 def complaints(commands: Iterable[tuple[str, str]], directory: Path) -> list[str]:
     """Of commands with their places, tried in an empty directory: those that would not work."""
     failed, found = [], []
@@ -83,23 +105,14 @@ def _calls(
     commands: Iterable[tuple[str, str]], directory: Path
 ) -> Iterator[tuple[str, str, list[list[str]] | str]]:
     """What each command would call, by our Makefile among recorders; or why it fails."""
-    shutil.copy(ROOT / "Makefile", directory)
-    for needed in re.findall(r"^\.venv/\.\w+: (\S+)", MAKEFILE, re.MULTILINE):
-        (directory / needed).touch()
-    (directory / ".venv/bin").mkdir(parents=True)
-    for program in PROGRAMS:
-        file = directory / ".venv/bin" / program
-        file.write_text(RECORDER.format(python=sys.executable))
-        file.chmod(0o755)
-    stamp(directory)
+    workshop(directory)
     # What is only mentioned, as `make key`, lacks what it cannot do without.
     known = environment() | {"NAME": "me", "REPO": "owner/name"}
     for place, line in commands:
-        (directory / "calls").write_text("")
+        (directory / "calls").unlink(missing_ok=True)
         run = ["sh", "-c", line]
         done = subprocess.run(run, cwd=directory, env=known, capture_output=True, text=True)
         if done.returncode:
             yield place, line, done.stderr.strip()
         else:
-            recorded = (directory / "calls").read_text().splitlines()
-            yield place, line, [json.loads(call) for call in recorded]
+            yield place, line, recorded(directory)

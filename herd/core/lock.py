@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from fetcher import names
 from herd.core import transfers
 from herd.core.settings import Model, Text, directory_of
 from herd.core.splits import some
@@ -30,12 +31,13 @@ VERSION: Literal[1] = 1
 
 
 def _inside(value: str) -> str:
-    if {"", ".", ".."} & set(value.split("/")):
-        raise ValueError("is no path inside a repository")
+    if wrong := names.fault(value):
+        raise ValueError(wrong)
     return value
 
 
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Size = Annotated[int, Field(ge=0, lt=2**63)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Inside = Annotated[Text, AfterValidator(_inside)]
 
@@ -71,7 +73,7 @@ class File(_Strict):
     """A file of a repository at the locked commit."""
 
     path: Inside
-    size: Annotated[int, Field(ge=0)]
+    size: Size
     sha256: Sha256
 
 
@@ -97,6 +99,10 @@ class Locked(_Strict):
             raise ValueError(f"has no file {self.first!r}, which it names as the first")
         if len(set(paths)) < len(paths):
             raise ValueError("has a file twice")
+        for one, other in names.clashes(paths):
+            raise ValueError(
+                f"has {one!r} and {other!r}, which cannot be beside each other on a Mac"
+            )
         return self
 
     @property

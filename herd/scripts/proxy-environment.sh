@@ -8,6 +8,6 @@ export PATH UV_PYTHON_DOWNLOADS UV_SYSTEM_CERTS UV_NATIVE_TLS
 rm -rf "$3"
 "$1/bin/uv" venv --quiet --python "$2" "$3"
 echo "Installing the proxy's dependencies"
-"$1/bin/uv" pip install --quiet --python "$3/bin/python" --require-hashes --requirement "$4"
+"$1/bin/uv" pip install --quiet --only-binary :all: --python "$3/bin/python" --require-hashes --requirement "$4"
 "$3/bin/python" -c 'import aiohttp'
 touch "$3/.complete"

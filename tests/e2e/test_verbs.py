@@ -24,6 +24,7 @@ import pytest
 
 from lab.lab import Mac
 from lab.reciter import write_model
+from tests import typed
 from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, Run, is_served, until
 
 VERBS = {
@@ -653,19 +654,17 @@ for verb in sys.argv[1:]:
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., list[str]]:
     """Runs a make target; the words that `python -m herd` would get."""
-    recorder = tmp_path / "herd"
-    recorder.write_text('#!/bin/sh\nprintf "%s\\0" "$@" >"$0.words"\n')
-    recorder.chmod(0o755)
+    typed.workshop(tmp_path)
 
     def run(*words: str) -> list[str]:
+        (tmp_path / "calls").unlink(missing_ok=True)
         done = subprocess.run(
-            ["make", "-o", ".venv/.deploy", f"HERD={recorder}", *words],
-            cwd=PROJECT,
-            capture_output=True,
-            text=True,
+            ["make", *words], cwd=tmp_path, env=typed.environment(), capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        return (tmp_path / "herd.words").read_text().split("\0")[:-1]
+        (call,) = typed.recorded(tmp_path)
+        assert call[:3] == ["python", "-m", "herd"]
+        return call[3:]
 
     return run
 
@@ -676,9 +675,9 @@ def test_make_has_an_alias_for_every_verb(make: Callable[..., list[str]], verb: 
 
     words = make(verb, "LIMIT=mac1", *values)
 
-    assert words[:3] == [verb, "--inventory", "inventory.py"]
+    assert words[:2] == [verb, "--inventory=inventory.py"]
     if verb not in ("key", "lock"):
-        assert words[3:5] == ["--limit", "mac1"]
+        assert words[2] == "--limit=mac1"
     listed = subprocess.run(["make", "help"], cwd=PROJECT, capture_output=True, text=True).stdout
     assert re.search(rf"^{verb} ", listed, re.MULTILINE)
 
@@ -688,17 +687,17 @@ HOSTILE = ["it's", 'say "hi"', "a & b; c | d", "<x> `y` \\ z", "#1", "*", "Ã¼ ðŸ
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_make_passes_values_through(make: Callable[..., list[str]], text: str) -> None:
-    assert make("chat", f"PROMPT={text}")[-1] == text
-    assert make("fetch", "REPO=o/r", f"INCLUDE={text}")[-3:] == ["--include", text, "o/r"]
-    assert make("lock", f"MODEL={text}")[3:] == ["--", text]
+    assert make("chat", f"PROMPT={text}")[2:] == ["--", text]
+    assert make("fetch", "REPO=o/r", f"INCLUDE={text}")[2:] == [f"--include={text}", "--", "o/r"]
+    assert make("lock", f"MODEL={text}")[2:] == ["--", text]
 
 
 def test_make_passes_options_and_a_pattern_of_hosts_through(
     make: Callable[..., list[str]],
 ) -> None:
-    assert make("logs", "ARGS=proxy -n 5", "LIMIT=mac*")[3:] == [
-        *("--limit", "mac*"),
+    assert make("logs", "ARGS=proxy -n 5", "LIMIT=mac*")[2:] == [
+        "--limit=mac*",
         *("proxy", "-n", "5"),
     ]
-    assert make("unload", "ARGS='my model'")[-1] == "my model"
-    assert make("status", "INVENTORY=other.py")[1:] == ["--inventory", "other.py"]
+    assert make("unload", "ARGS='my model'")[2:] == ["my model"]
+    assert make("status", "INVENTORY=other.py")[1:] == ["--inventory=other.py"]

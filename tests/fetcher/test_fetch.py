@@ -315,8 +315,8 @@ def test_a_retry_after_that_is_no_number_of_seconds_does_not_matter(
 
 def test_hostile_names_arrive_as_they_are(program: Program, serve: Serve, tmp_path: Path) -> None:
     hubs = {
-        name: serve({f"{name}.gguf": b"one", f"{name}/{name}.gguf": b"two"})
-        for name in HOSTILE_NAMES
+        name: serve({f"a{file}.gguf": b"one", f"a{file}/b{file}.gguf": b"two"})
+        for name, file in {name: name.replace("\\", "") for name in HOSTILE_NAMES}.items()
     }
     models = [model(hub, tmp_path / f"{name}!", name) for name, hub in hubs.items()]
     done = program.run(spec(*models))
@@ -598,3 +598,29 @@ def test_redirects_in_a_circle_end(program: Program, hub: Hub, target: Path) -> 
 
     assert done.returncode == 1
     assert "no progress in 6 attempts (more than 10 redirects)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("location", "what"),
+    [
+        ("http://user@{host}/x", "a redirect to an address with a user in it"),
+        ("http://user:word@{host}/x", "a redirect to an address with a user in it"),
+        ("//user@{host}/x", "a redirect to an address with a user in it"),
+        ("ftp://{host}/x", "a redirect to no address of http"),
+        ("http://{host}:99999/x", "a redirect to no address of http"),
+        ("http://[::1/x", "a redirect to no address of http"),
+        ("http://[x]/", "a redirect to no address of http"),
+        ("javascript:alert(1)", "a redirect to no address of http"),
+    ],
+)
+def test_a_redirect_to_no_plain_address_is_said_in_words(
+    program: Program, hub: Hub, target: Path, location: str, what: str
+) -> None:
+    to = location.format(host=hub.url.removeprefix("http://"))
+    for _ in range(10):
+        hub.faults.append(lambda request, *_: hub.plain(request, 302, Location=to))
+    done = program.run(spec(model(hub, target, "tiny", ONE), token=TOKEN))
+
+    assert done.returncode == 1
+    assert f"no progress in 6 attempts ({what})" in done.stderr
+    assert "Traceback" not in done.stderr

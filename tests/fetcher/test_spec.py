@@ -82,7 +82,21 @@ def test_what_is_wrong_is_named_with_its_place(
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc/passwd", "../x", "a/../../x", "", ".", "a//b", "a/", ".herd/x", "a\0b"]
+    "path",
+    [
+        ".HERD/x",
+        "a\nb",
+        "a:b",
+        "/etc/passwd",
+        "../x",
+        "a/../../x",
+        "",
+        ".",
+        "a//b",
+        "a/",
+        ".herd/x",
+        "a\0b",
+    ],
 )
 def test_a_path_leads_nowhere_else(path: str) -> None:
     with pytest.raises(ValueError, match=r"models\[0\]\.files\[0\]\.path is to"):
