@@ -76,8 +76,9 @@ llama_swap_health_timeout = 900
 llama_swap_groups = {}
 
 # -- Auth proxy --------------------------------------------------------------------------------
-# The address and port that clients use.
-proxy_host = "0.0.0.0"
+# The address and port that clients use: "::" is all addresses of IPv4 and IPv6, "0.0.0.0" all of
+# IPv4, anything else that one.
+proxy_host = "::"
 proxy_port = 3000
 # Homebrew's Python for it.
 proxy_python = "python@3.13"

@@ -42,6 +42,7 @@ The engine:
 - `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
 - `malformed`  what is said of a head that cannot be read; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
+- `listening`  the sockets that take connections
 - `wire`       the flow of a connection, and how it ends
 - `sendfile`   files on their way to clients
 - `upstream`, `pool`                 connections to llama-swap, kept and used again

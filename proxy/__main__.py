@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -77,7 +78,11 @@ def add_serve(server: argparse.ArgumentParser) -> None:
         help="file with the keys",
     )
     server.add_argument(
-        "--listen", type=listen_address, default="0.0.0.0:3000", metavar="HOST:PORT", help="address"
+        "--listen",
+        type=listen_address,
+        default="[::]:3000",
+        metavar="HOST:PORT",
+        help="address; [::] is all of IPv4 and IPv6, 0.0.0.0 all of IPv4",
     )
     server.add_argument(
         "--upstream",
@@ -161,10 +166,10 @@ def run_server(args: argparse.Namespace) -> int:
 
 def listen_address(text: str) -> tuple[str, int]:
     """HOST:PORT, or [HOST]:PORT for IPv6."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"not HOST:PORT: {text!r}")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    found = re.fullmatch(r"(?:\[([^][]+)\]|([^][:]+)):([0-9]{1,5})", text)
+    if not found or int(found[3]) > 65535:
+        raise argparse.ArgumentTypeError(f"not HOST:PORT, or [HOST]:PORT for IPv6: {text!r}")
+    return found[1] or found[2], int(found[3])
 
 
 def upstream_url(text: str) -> str:

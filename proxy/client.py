@@ -12,6 +12,7 @@ from typing import cast
 
 from proxy.answer import of_reply
 from proxy.exchange import Reply
+from proxy.listening import plain_address
 from proxy.malformed import Malformed
 from proxy.parser import Head, RequestParser
 from proxy.parts import Server
@@ -21,6 +22,7 @@ from proxy.wire import LINGER_SECONDS, Wire
 
 _log = logging.getLogger("proxy.client")
 
+FIRST_LOOK, LAST_LOOK = 0.05, 1.0  # seconds between looks at one that may be gone
 MOST_AHEAD = 65536  # bytes of requests sent before the current one is answered
 MOST_DISCARDED = 65536  # bytes of a refused body that are read to keep the connection
 LEAST_RATE = 240  # bytes a second of a body, beyond the time that it has without any (as Kestrel)
@@ -33,6 +35,7 @@ class ClientConnection(asyncio.Protocol):
         self.engine = engine
         self.transaction: Transaction | None = None
         self.last = False  # no request is read behind the current one
+        self.half_closed = False
         self.scheme = "http"
         self.address = self.source = "unknown"
         self.known = False  # whether a good key came
@@ -54,8 +57,8 @@ class ClientConnection(asyncio.Protocol):
         self.transport = transport = cast(asyncio.Transport, transport)
         self.wire = Wire(transport)
         if peer := transport.get_extra_info("peername"):
-            self.address = peer[0]
-            self.source = source_of(peer[0])
+            self.address = plain_address(peer[0])
+            self.source = source_of(self.address)
         if transport.get_extra_info("sslcontext"):
             self.scheme = "https"
         if not self.engine.enter(self):
@@ -74,11 +77,26 @@ class ClientConnection(asyncio.Protocol):
         else:
             self._body(data)
 
-    def eof_received(self) -> None:
-        # A client that will send no more is taken for gone; the event loop closes behind this.
-        self.last = True
-        if self.transaction is not None:
+    def eof_received(self) -> bool:
+        """The client sends no more, or is gone, which looks the same (decision 0012). True keeps
+        the connection for what it still takes."""
+        if self.transaction is None:
+            return False
+        if self.scheme == "https" or not self.transaction.may_outlive_requests():
+            self.last = True
             self.transaction.client_gone()
+            return False
+        self.half_closed = True
+        self._watch(FIRST_LOOK)
+        return True
+
+    def _watch(self, delay: float) -> None:
+        """Looks whether it is gone, again and again: nobody reads what would tell."""
+        if not self.transport.is_closing():
+            if self.wire.is_reset():
+                self.wire.abort()
+            else:
+                self.engine.loop.call_later(delay, self._watch, min(2 * delay, LAST_LOOK))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.engine.leave(self)
@@ -110,6 +128,9 @@ class ClientConnection(asyncio.Protocol):
                 data, self._ahead = self._ahead + data if self._ahead else data, b""
                 began_before = self._parser.head_bytes
                 head = self._parser.head(data)
+                if head is None and self.half_closed:
+                    self._end()
+                    return
                 if head is None:
                     if self._parser.head_bytes and not began_before:
                         before = self._deadline
@@ -178,7 +199,7 @@ class ClientConnection(asyncio.Protocol):
             self.transaction.malformed()
             return
         reply = self.engine.policy.error(error.status, error.code, error.message, None)
-        self._refuse(reply, error.code, to_head=error.to_head)
+        self._refuse(reply, error.code)
 
     def know(self) -> None:
         """A good key came with a request; the connection is a stranger's until then."""
@@ -202,17 +223,20 @@ class ClientConnection(asyncio.Protocol):
             self._end()
         elif (self._parser.rest or self._ahead) and self._is_ready():
             self._requests()
+        elif self.half_closed and not self._reading:
+            self._end()
 
     def _is_ready(self) -> bool:
         return self._parser.complete and not (self._reading or self._full)
 
-    def _refuse(self, reply: Reply, why: str, *, to_head: bool = False) -> None:
+    def _refuse(self, reply: Reply, why: str) -> None:
         """Answers what is no request, or came on a connection too many."""
         request_id = self.engine.new_id()
         _log.info(
             "refused id=%s client=%s status=%d note=%s",
             request_id, self.address, reply.status, why,
         )  # fmt: skip
+        to_head = self._parser.asks_for_head
         self.wire.write(of_reply(reply, request_id, to_head=to_head, close=True))
         self._end(linger=True)
 

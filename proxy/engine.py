@@ -9,6 +9,7 @@ from proxy.client import ClientConnection
 from proxy.crowd import Crowd
 from proxy.exchange import Limits, Policy
 from proxy.handshake import SecureServer
+from proxy.listening import BACKLOG, listeners, text
 from proxy.looks import Looks
 from proxy.parts import Counted
 from proxy.pool import Pool
@@ -30,7 +31,7 @@ class Engine:
         self.looks = Looks(self.pool)
         self.transfers = Transfers(self.limits)
         self.crowd = Crowd(self.limits)
-        self._server: asyncio.Server | SecureServer | None = None
+        self._servers: list[asyncio.Server | SecureServer] = []
         self._prefix = secrets.token_hex(4)
         self._count = 0
         self._empty = asyncio.Event()  # no open request, at the end
@@ -38,17 +39,19 @@ class Engine:
         self._clock = self.loop.call_later(self.limits.clock_seconds, self._tick)
 
     async def listen(self, host: str, port: int, ssl: SSLContext | None = None) -> tuple[str, int]:
-        """Takes connections; where that is, with the port chosen if it was 0."""
-        if ssl is None:
-            self._server = server = await self.loop.create_server(
-                lambda: ClientConnection(self), host, port, backlog=1024
+        """Takes connections; where that is in words, and the port chosen if it was 0."""
+        sockets = listeners(host, port)
+        where, chosen = text(sockets), sockets[0].getsockname()[1]
+        if ssl is not None:
+            self._servers.append(SecureServer(self, ssl, sockets))
+            return where, chosen
+        for each in sockets:
+            self._servers.append(
+                await self.loop.create_server(
+                    lambda: ClientConnection(self), sock=each, backlog=BACKLOG
+                )
             )
-            name = server.sockets[0].getsockname()
-        else:
-            self._server = secure = SecureServer(self, ssl)
-            await secure.listen(host, port)
-            name = secure.sockets[0].getsockname()
-        return name[0], name[1]
+        return where, chosen
 
     async def finish(self, limit: float) -> int:
         """Begins no more requests, gives the open ones `limit` seconds; how many were broken off.
@@ -69,8 +72,8 @@ class Engine:
     def close(self) -> None:
         """Ends everything now; what was written to idle clients still goes out."""
         self._clock.cancel()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for client in list(self.clients):
             client.close()
         self.pool.close()

@@ -16,7 +16,6 @@ from proxy.source import source_of
 
 _log = logging.getLogger("proxy.handshake")
 
-BACKLOG = 1024
 PAUSE_SECONDS = 0.1  # when no connection can be taken
 
 
@@ -82,23 +81,15 @@ class Handshake:
 
 
 class SecureServer:
-    """Listens on an address, as asyncio.Server does."""
+    """Takes connections from sockets that listen, as asyncio.Server does."""
 
-    def __init__(self, engine: Server, context: ssl.SSLContext) -> None:
+    def __init__(
+        self, engine: Server, context: ssl.SSLContext, sockets: list[socket.socket]
+    ) -> None:
         self._engine = engine
         self._context = context
-        self.sockets: list[socket.socket] = []
-        self._tasks: list[asyncio.Task[None]] = []
-
-    async def listen(self, host: str, port: int) -> None:
-        """Begins; OSError if it cannot."""
-        loop = self._engine.loop
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for family, address in {(family, address) for family, _, _, _, address in found}:
-            listener = socket.create_server(address[:2], family=family, backlog=BACKLOG)
-            listener.setblocking(False)
-            self.sockets.append(listener)
-        self._tasks = [loop.create_task(self._accept(listener)) for listener in self.sockets]
+        self._sockets = sockets
+        self._tasks = [engine.loop.create_task(self._accept(listener)) for listener in sockets]
 
     async def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -114,5 +105,5 @@ class SecureServer:
         """Takes no more connections."""
         for task in self._tasks:
             task.cancel()
-        for listener in self.sockets:
+        for listener in self._sockets:
             listener.close()

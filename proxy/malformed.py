@@ -20,8 +20,6 @@ class Malformed(Exception):
     status: int = 400
     code: str = "bad_request"
     message: str = "This is not HTTP."
-    to_head: bool = False
-    """Whether it was one for a head alone."""
 
 
 def head_too_large() -> Malformed:

@@ -99,29 +99,30 @@ class RequestParser:
         """
         if not self.head_bytes:
             self._start = data
-        try:
-            messages = self._feed(data)
-            if not messages:
-                self.head_bytes += len(data)
-                if self.head_bytes > self.limit:
-                    raise malformed.head_too_large()
-                return None
-            self.head_bytes = 0
-            self.complete = False
-            self._came = data
-            self._parser.message_consumed()
-            head: Head
-            head, self._payload = messages[0]
-            self._offers = head.upgrade
-            # llhttp takes 0.9 and 2.0 too, an empty coding for none, and one in HTTP/1.0 for one.
-            if head.version != _NEW and head.version != _OLD:
-                raise malformed.version_not_spoken()
-            if "Transfer-Encoding" in head.headers and not (head.chunked and head.version == _NEW):
-                raise Malformed(message="The only transfer coding is chunked, and in HTTP/1.1.")
-        except Malformed as error:
-            error.to_head = self._start.startswith(b"HEAD ")
-            raise
+        messages = self._feed(data)
+        if not messages:
+            self.head_bytes += len(data)
+            if self.head_bytes > self.limit:
+                raise malformed.head_too_large()
+            return None
+        self.head_bytes = 0
+        self.complete = False
+        self._came = data
+        self._parser.message_consumed()
+        head: Head
+        head, self._payload = messages[0]
+        self._offers = head.upgrade
+        # llhttp takes 0.9 and 2.0 too, an empty coding for none, and one in HTTP/1.0 for one.
+        if head.version != _NEW and head.version != _OLD:
+            raise malformed.version_not_spoken()
+        if "Transfer-Encoding" in head.headers and not (head.chunked and head.version == _NEW):
+            raise Malformed(message="The only transfer coding is chunked, and in HTTP/1.1.")
         return head
+
+    @property
+    def asks_for_head(self) -> bool:
+        """Whether the head that came last, or has begun to, is of a HEAD request."""
+        return self._start.startswith(b"HEAD ")
 
     def body(self, data: bytes = b"") -> bytes:
         """Takes bytes within a message, which it is from `head` on; what they held of its body,

@@ -90,6 +90,8 @@ class Client(Protocol):
     wire: Wire
     last: bool
     """Whether no request is read behind the current one."""
+    half_closed: bool
+    """Whether it sends no more, and seems to listen still."""
 
     def know(self) -> None:
         """A good key came with a request; the connection is a stranger's until then."""

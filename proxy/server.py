@@ -47,10 +47,10 @@ async def serve(settings: Settings, host: str, port: int, *, drain_seconds: floa
     engine = create_engine(settings)
     renewal = loop.create_task(renew_often(certificate)) if certificate else None
     try:
-        address = await engine.listen(host, port, certificate.context if certificate else None)
+        where, _ = await engine.listen(host, port, certificate.context if certificate else None)
         _log.info(
             "listening on %s%s, upstream %s, %s",
-            _text(address),
+            where,
             " with TLS" if certificate else "",
             settings.upstream,
             settings.keys,
@@ -86,8 +86,3 @@ def raise_open_files() -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _text(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -163,6 +163,20 @@ class Transaction:
 
     # -- The client, otherwise
 
+    def may_outlive_requests(self) -> bool:
+        """Whether this goes on for a client that sends no more.
+
+        If llama-swap is at work for it, the client is sent a word: one that is gone answers it with
+        a reset. One that leaves once the answer has begun is gone.
+        """
+        if self.status or not self.body_complete:
+            return False
+        if self._forwarding is not None:
+            if self.old:  # it knows no such word
+                return False
+            self.client.wire.write(CONTINUE)
+        return True
+
     def client_gone(self) -> None:
         """Its connection ended: llama-swap is to stop at once."""
         told = self._forwarding is not None and self._forwarding.is_told()
@@ -186,8 +200,8 @@ class Transaction:
             self.abort(f"broken off: {reply.status}")
         if self.over:
             return
-        self.status, self.sent = reply.status, len(reply.body)
         to_head = self.request.method == "HEAD"
+        self.status, self.sent = reply.status, 0 if to_head else len(reply.body)
         self.close = self.close or reply.close or self.must_close()
         self.client.wire.write(of_reply(reply, self.request.id, to_head=to_head, close=self.close))
         self.end(reply.note, clean=False)
@@ -221,6 +235,8 @@ class Transaction:
         if self.over:
             return
         self.over = True
+        if how == "-" and self.client.half_closed:
+            how = "half-closed"
         ticket = None
         if self._forwarding is not None:
             ticket = self._forwarding.ticket

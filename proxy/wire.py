@@ -88,6 +88,11 @@ class Wire:
         poll.register(self.transport.get_extra_info("socket").fileno(), GONE)
         return bool(poll.poll(0))
 
+    def is_reset(self) -> bool:
+        """Whether the other side has said that it is no more, in answer to something written."""
+        peer = self.transport.get_extra_info("socket")
+        return bool(peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
     def is_stuck(self, now: float, send_seconds: float, end_seconds: float) -> bool:
         """Whether nothing of what waits was taken for so long; or the end is not answered.
 

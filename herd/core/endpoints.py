@@ -7,8 +7,8 @@ from herd.core.settings import Settings
 
 def local_proxy(settings: Settings) -> str:
     """The proxy's URL on its Mac."""
-    wildcard = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-    return _url(settings, wildcard.get(settings.proxy_host, settings.proxy_host))
+    listens_everywhere = settings.proxy_host in {"0.0.0.0", "::"}  # "::" is IPv4, too
+    return _url(settings, "127.0.0.1" if listens_everywhere else settings.proxy_host)
 
 
 def public_proxy(settings: Settings, address: str) -> str:

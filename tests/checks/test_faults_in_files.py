@@ -157,7 +157,7 @@ FAULTS = {
     "swapped ports": Fault(
         "ports-chain", PROXY, "http://127.0.0.1:8080", "http://127.0.0.1:3000", "127.0.0.1:3000"
     ),
-    "one port for two jobs": Fault("ports", PROXY, "0.0.0.0:3000", "0.0.0.0:8080", "0.0.0.0:8080"),
+    "one port for two jobs": Fault("ports", PROXY, "[::]:3000", "[::]:8080", "[::]:8080"),
     "a model on the proxy's port": Fault(
         "ports", CONFIG, "startPort: 10001", "startPort: 2999", "startPort"
     ),

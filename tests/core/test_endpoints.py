@@ -12,7 +12,7 @@ from tests.core.samples import settings
     ("host", "local", "public"),
     [
         ("0.0.0.0", "http://127.0.0.1:3000", "http://studio.local:3000"),
-        ("::", "http://[::1]:3000", "http://studio.local:3000"),
+        ("::", "http://127.0.0.1:3000", "http://studio.local:3000"),
         ("127.0.0.1", "http://127.0.0.1:3000", "http://127.0.0.1:3000"),
         ("10.0.0.5", "http://10.0.0.5:3000", "http://10.0.0.5:3000"),
         ("fd00::5", "http://[fd00::5]:3000", "http://[fd00::5]:3000"),

@@ -88,7 +88,7 @@ def test_the_proxy_runs_its_release_on_its_own_environment() -> None:
         f"/Users/me/llama-swap/proxy/env-3.13-{BUNDLE.lock}/bin/python",
         *("-m", "proxy", "serve"),
         *("--config", "/Users/me/llama-swap/config.json"),
-        *("--listen", "0.0.0.0:3000"),
+        *("--listen", "[::]:3000"),
         *("--upstream", "http://127.0.0.1:8080"),
         *("--usage", "/Users/me/llama-swap/usage.db"),
         *("--files", "/Users/me/llama-swap/models"),

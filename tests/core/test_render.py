@@ -222,7 +222,7 @@ def test_a_foreground_start_runs_both_programs_with_their_exact_arguments(tmp_pa
     proxy = (tmp_path / "python.said").read_text().splitlines()
     assert proxy[:5] == [place.root, place.proxy_release(BUNDLE), "-m", "proxy", "serve"]
     assert proxy[5:] == [
-        *("--config", place.keys, "--listen", "0.0.0.0:3000"),
+        *("--config", place.keys, "--listen", "[::]:3000"),
         *("--upstream", "http://127.0.0.1:8080", "--usage", place.usage),
         *("--files", place.models, "--grants", place.peers),
     ]

@@ -155,7 +155,7 @@ def watch_turned(fleet: Fleet) -> dict[str, Any]:
 
 def address_turned(fleet: Fleet) -> dict[str, Any]:
     shown = fleet["mac1"].launchd.print("gui/501/com.moonspirit.proxy")
-    return {"proxy_host": "127.0.0.1" if "0.0.0.0" in shown else "0.0.0.0"}
+    return {"proxy_host": "127.0.0.1" if "[::]" in shown else "::"}
 
 
 def an_old_release(fleet: Fleet) -> dict[str, Any]:

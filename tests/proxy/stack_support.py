@@ -75,6 +75,17 @@ async def _stack(directory: Path, upstream: Upstream) -> AsyncIterator[Stack]:
         made.usage.close()
 
 
+async def ask_raw(proxy: Stack, request: str) -> bytes:
+    """Sends this, and returns all that comes until the proxy ends the connection."""
+    port = int(proxy.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request.encode())
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
+
+
 def streamed(*events: bytes, hold: asyncio.Event | None = None) -> Script:
     async def script(_: Seen, wire: Wire) -> None:
         await wire.send(STREAM_HEAD)

@@ -406,11 +406,10 @@ def test_requests_of_a_client_that_has_left_are_not_begun() -> None:
             one = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
             writer.write(one * 2)
             await until(lambda: len(upstream.seen) == 3)
-            writer.write_eof()
+            writer.close()
             await until(lambda: not proxy.engine.clients)
             await asyncio.sleep(0.1)
             assert len(upstream.seen) == 3
-            writer.close()
 
     run(situation())
 
