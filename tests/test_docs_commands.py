@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ import herd
 from lab.lab import Lab
 from tests.core.samples import ROOT
 from tests.documents import MARKS, OUTPUT, Block, Document, documents, links, shape
-from tests.typed import complaints, environment, stamp
+from tests.typed import complaints, stamp
 
 DOCUMENTS = documents()
 
@@ -195,7 +196,7 @@ def test_marked_blocks_do_what_they_say(document: Document) -> None:
         run = subprocess.run(
             ["sh", "-eu", "-c", document.script],
             cwd=copy,
-            env={**environment(), "HOME": str(copy.parent / "home")},
+            env={**os.environ, "HOME": str(copy.parent / "home")},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -44,16 +44,6 @@ for place, line, call in json.load(sys.stdin):
         if getattr(error, "code", 1):
             print(f"{place}: {line}: {said.getvalue().strip() or error}".replace("\\n", " "))
 """
-# What make and the verbs take from the environment.
-OURS = (
-    *("HERD_", "HF_", "PYINFRA_", "LAB_", "API_KEYS", "INVENTORY", "MAKE", "MFLAGS", "ARGS"),
-    *("LIMIT", "MODEL", "NAME", "PROMPT", "REPO", "INCLUDE", "MEMORY", "MACOS", "BASE", "MACS"),
-)
-
-
-def environment() -> dict[str, str]:
-    """Of whoever runs the tests, without what would lead a command to Macs of theirs."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
 
 
 def stamp(directory: Path) -> None:
@@ -92,7 +82,6 @@ def complaints(commands: Iterable[tuple[str, str]], directory: Path) -> list[str
     done = subprocess.run(
         [sys.executable, "-c", PARSE],
         cwd=ROOT,
-        env=environment(),
         input=json.dumps(found),
         capture_output=True,
         text=True,
@@ -107,7 +96,7 @@ def _calls(
     """What each command would call, by our Makefile among recorders; or why it fails."""
     workshop(directory)
     # What is only mentioned, as `make key`, lacks what it cannot do without.
-    known = environment() | {"NAME": "me", "REPO": "owner/name"}
+    known = os.environ | {"NAME": "me", "REPO": "owner/name"}
     for place, line in commands:
         (directory / "calls").unlink(missing_ok=True)
         run = ["sh", "-c", line]

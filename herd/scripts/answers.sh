@@ -2,7 +2,7 @@
 # stdin: a curl option with a key's header, or nothing
 header=$(cat)
 # -k: a certificate is for the name that clients use, and this is the Mac's own address.
-get() { curl -sk --max-time 5 -w '\n%{http_code}\n' "$@"; }
+get() { curl --noproxy '*' -sk --max-time 5 -w '\n%{http_code}\n' "$@"; }
 echo "--- health"
 get "http://127.0.0.1:$1/health"
 echo "--- models"

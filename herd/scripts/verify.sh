@@ -10,7 +10,7 @@ header=$(cat)
 answer=$(mktemp -t herd-verify.XXXXXX)
 trap 'rm -f "$answer"' EXIT
 # -k: a certificate is for the name that clients use, and this is the Mac's own address.
-get() { curl -sk --max-time 10 -o "$answer" -w '%{http_code}' "$@"; }
+get() { curl --noproxy '*' -sk --max-time 10 -o "$answer" -w '%{http_code}' "$@"; }
 with_key() { printf '%s\n' "$header" | get --config - "$@"; }
 
 # One line per check that fails; silence is success.
@@ -44,7 +44,7 @@ done
 ask() {
   sent=
   [ "$1" != "$proxy" ] || sent=$header
-  printf '%s\n' "$sent" | curl -sk --config - --max-time "$load" -o "$answer" -w '%{http_code}' \
+  printf '%s\n' "$sent" | curl --noproxy '*' -sk --config - --max-time "$load" -o "$answer" -w '%{http_code}' \
     -H 'Content-Type: application/json' --data-raw "$2" "$1/v1/chat/completions"
 }
 

@@ -17,6 +17,8 @@ from lab.llama_server import trial
 from lab.real import NotThere, named, on_path
 
 NAMED = "LAB_LLAMA_SERVER"
+# An option that Python does not know and keeps: `pgrep -f llama-server` finds the stand-in, too.
+AS_NAMED = "-Xllama-server"
 STAND_IN = "stand-in"  # the name that asks for it, though there may be a real one
 
 Variant = Literal["current", "transition", "old"]
@@ -116,7 +118,7 @@ def _server() -> tuple[list[str], str, str]:
     """Shell lines that set the server's environment, the command that runs it, and the one that
     runs it or the stand-in, for a cache that it may not be able to quantise."""
     root = shlex.quote(str(Path(__file__).resolve().parents[2]))
-    python = f"env PYTHONPATH={root} {shlex.quote(sys.executable)} -m"
+    python = f"env PYTHONPATH={root} {shlex.quote(sys.executable)} {AS_NAMED} -m"
     binary = find()
     if binary is None:
         print(f"llama-server is {describe()}: it recites instead", file=sys.stderr)

@@ -10,6 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
+from lab.llama_server import AS_NAMED
 from lab.llama_server.trial import failure
 
 
@@ -19,7 +20,7 @@ def main(binary: str, arguments: list[str]) -> None:
     broken = failure(Path(binary), "q8_0")
     if broken:
         print(f"{binary} {broken}: the lab's stand-in recites instead", file=sys.stderr, flush=True)
-        os.execv(sys.executable, [sys.executable, "-m", "lab.llama_server", *arguments])
+        os.execv(sys.executable, [sys.executable, AS_NAMED, "-m", "lab.llama_server", *arguments])
     os.execv(binary, [binary, *arguments])
 
 

@@ -119,11 +119,10 @@ def herd(
     root: Path, verb: str, *words: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """A verb in a project, by its own code, with no key and no Hub."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HERD_", "HF_", "API_KEYS"))}
     return subprocess.run(
         [sys.executable, "-m", "herd", verb, *words],
         cwd=root,
-        env=kept | {"HF_ENDPOINT": "http://127.0.0.1:9", "HOME": str(root)} | environment,
+        env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HOME": str(root)} | environment,
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,

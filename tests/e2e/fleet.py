@@ -62,13 +62,10 @@ class Fleet:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of the workstation: an empty home, and no token or key of whoever runs the tests."""
+        """Of the workstation: an empty home, and nothing of whoever runs (tests/conftest.py)."""
         home = self.lab.directory / "workstation"
         home.mkdir(exist_ok=True)
-        kept = {
-            k: v for k, v in os.environ.items() if not k.startswith(("HERD_", "HF_", "PYINFRA_"))
-        }
-        return kept | {"HOME": str(home), "HF_ENDPOINT": self.lab.hub_url, "API_KEYS": KEY}
+        return os.environ | {"HOME": str(home), "HF_ENDPOINT": self.lab.hub_url, "API_KEYS": KEY}
 
     def inventory(self, **data: dict[str, Any]) -> Path:
         """The lab's inventory with further data for hosts, by name, and a lock for both."""

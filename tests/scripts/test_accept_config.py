@@ -88,6 +88,13 @@ def test_an_accepted_configuration_says_nothing(machine: Machine, llama_swap: Pa
     assert call.startswith(f"--config {machine.home}/my trial.yaml --listen 127.0.0.1:")
 
 
+def test_a_proxy_in_the_environment_is_not_asked(machine: Machine, llama_swap: Path) -> None:
+    proxy = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
+    machine.environment |= proxy
+
+    assert accept(machine, llama_swap, "good").returncode == 0
+
+
 def test_a_rejected_configuration_fails_with_llama_swaps_words(
     machine: Machine, llama_swap: Path
 ) -> None:

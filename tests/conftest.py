@@ -1,0 +1,31 @@
+"""The environment in which all tests run: one place that makes it clean, and says what it dropped.
+
+`make verify` is for the Macs of whoever runs it, so that one sees their environment as it is.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.environment import clean, dropped, heed_signals
+
+DROPPED: pytest.StashKey[list[str]] = pytest.StashKey()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--inventory", None):
+        return
+    heed_signals()
+    config.stash[DROPPED] = dropped(os.environ)
+    fresh = clean(os.environ)
+    os.environ.clear()
+    os.environ.update(fresh)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if names := config.stash.get(DROPPED, []):
+        return f"environment: without {', '.join(names)}"
+    return None
