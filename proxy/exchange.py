@@ -7,7 +7,8 @@ each request the engine calls, in this order and on the event loop's thread:
 2. `route`, which says what becomes of it: forwarded, answered at once, or given to a handler.
 3. `admit`, if it is forwarded and after `model` was found in the part of the body held back.
 4. `translate`, if llama-swap answers with a small error.
-5. the ticket's `head` once, `data` for each piece of the answer, `finish` once, always.
+5. the ticket's `body` for each piece of the request, `head` once, `data` for each piece of the
+   answer, `finish` once, always.
 6. `done` once, for every request, refused ones too: the place for the access log and counters.
 
 None of these may block or raise; what one of them raises becomes a 500 and a line in the log.
@@ -155,6 +156,10 @@ class Outcome:
 
 class Ticket(Protocol):
     """One admitted request, from admission to end."""
+
+    def body(self, data: bytes, *, complete: bool) -> str:
+        """A piece of the request is about to go up, without chunk framing; `complete` with the
+        last one. A text that is not empty says why it must not: the request is refused."""
 
     def head(self, status: int, kind: bytes) -> bytes:
         """llama-swap's answer begins; `kind` is its content type in lower case. Returns header

@@ -76,6 +76,8 @@ class Forwarding:
     def body(self, data: bytes) -> None:
         """A piece of the body, which may be empty at its end."""
         if self._relay is not None and self._up is not None:
+            if self._is_refused(data):
+                return
             self._up.write(self._framed(data))
         elif self._search is not None:
             self._look(self._search, data)
@@ -112,9 +114,20 @@ class Forwarding:
         if self._up is not None:
             self._go_up(self._up, ticket)
 
+    def _is_refused(self, data: bytes) -> bool:
+        """Whether the ticket has a word against this piece; llama-swap never has all of it then."""
+        transaction, ticket = self._transaction, self.ticket
+        why = ticket.body(data, complete=transaction.body_complete) if ticket is not None else ""
+        if why:
+            policy = self._engine.policy
+            transaction.reply(policy.error(400, "bad_request", why, transaction.request))
+        return bool(why)
+
     def _go_up(self, up: Connection, ticket: Ticket) -> None:
         transaction = self._transaction
         request = transaction.request
+        if self._is_refused(bytes(self._held)):
+            return
         lines = headers.to_upstream(
             request.raw_headers,
             host=self._engine.pool.host,

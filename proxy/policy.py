@@ -21,6 +21,7 @@ from proxy.nearby import nowhere, opens
 from proxy.routes import Own, Route, route_of
 from proxy.shelf import Shelf
 from proxy.ticket import Books, Ticket
+from proxy.tokens import NONE
 from proxy.usage import Usage
 
 RETRY_AFTER = {
@@ -154,8 +155,9 @@ class HerdPolicy:
             added = "".join([f"{name}: {value}\r\n" for name, value in lines]).encode()
         self._look_often()
         ticket = Ticket(
-            self._books, key, model, request.started, charged=charged, meter=meter, added=added
-        )
+            self._books, key, model, request.started, path=request.path, charged=charged,
+            meter=meter, added=added,
+        )  # fmt: skip
         self._books.open(request, ticket)
         return ticket
 
@@ -196,7 +198,7 @@ class HerdPolicy:
         name = request.caller.label if request.caller else "-"
         ticket = self._books.close(request, name, outcome)
         first = prompt = completion = None
-        if ticket is not None and ticket.status:
+        if ticket is not None and (ticket.status or ticket.tokens != NONE):
             first, (prompt, completion, _) = ticket.first, ticket.tokens
         line = Line(
             request.id, request.client, name, request.method, request.path, request.model,

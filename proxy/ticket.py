@@ -3,27 +3,28 @@
 import time
 from collections.abc import Callable
 
+from proxy.asked import Asked
+from proxy.estimate import ENOUGH, Kind, Pace, kind_of, of_none, of_plain, of_stream
 from proxy.exchange import Outcome, Request
 from proxy.keyring import Key
 from proxy.limits import Meter
 from proxy.metrics import Metrics, Models
-from proxy.tokens import NONE, Observer, Tokens
+from proxy.observer import Plain, Stream
+from proxy.tokens import NONE, Tokens
 from proxy.usage import Usage, today
-
-_ENOUGH = 8  # tokens, to speak of a speed
 
 
 class Ticket:
     """One admitted request, as exchange.Ticket. `data` runs for each token."""
 
     __slots__ = (
-        "_added", "_answer", "_begun", "_books", "charged", "data", "first", "key", "meter",
-        "model", "status", "stream", "tokens",
+        "_added", "_answer", "_asked", "_begun", "_books", "_kind", "charged", "data", "first",
+        "key", "meter", "model", "status", "stream", "tokens",
     )  # fmt: skip
 
     def __init__(
         self, books: "Books", key: Key, model: str | None, begun: float,
-        *, charged: bool, meter: Meter | None, added: bytes,
+        *, path: str, charged: bool, meter: Meter | None, added: bytes,
     ) -> None:  # fmt: skip
         self.key, self.model, self.meter = key, model, meter
         self.status = 0
@@ -35,9 +36,17 @@ class Ticket:
         self.data: Callable[[bytes], None] = _ignore
         """Replaced as the answer goes on, so that no piece pays for a decision made before."""
         self._added = added
-        self._answer: Observer | None = None
+        self._answer: Stream | Plain | None = None
+        self._asked = Asked(path)
+        self._kind = kind_of(path) if charged else Kind.NOTHING
         self._begun = begun
         self._books = books
+
+    def body(self, data: bytes, *, complete: bool) -> str:
+        """A piece of the request goes up."""
+        if complete:
+            self._asked.at = self._books.clock()
+        return self._asked.feed(data, complete=complete)
 
     def head(self, status: int, kind: bytes) -> bytes:
         """Chooses what to look at."""
@@ -45,10 +54,10 @@ class Ticket:
         if status < 400:
             if kind.startswith(b"text/event-stream"):
                 self.stream = True
-                self._answer = Observer(stream=True)
+                self._answer = Stream()
                 self.data = self._begin
-            elif b"json" in kind:
-                self._answer = Observer(stream=False)
+            elif b"json" in kind or self._kind is not Kind.NOTHING:
+                self._answer = Plain()
                 self.data = self._answer.feed
         self._books.begun(self)
         return self._added
@@ -64,9 +73,27 @@ class Ticket:
 
     def finish(self, outcome: Outcome) -> None:
         """Takes the last numbers."""
-        if self._answer is not None:
-            self.tokens = self._answer.tokens(whole=outcome.whole)
+        self.tokens = self._told(outcome)
         self._books.ended(self, outcome)
+
+    def _told(self, outcome: Outcome) -> Tokens:
+        answer, asked, whole = self._answer, self._asked, outcome.whole
+        if self.status >= 400 or (self.status == 0 and outcome.status != 499):
+            return NONE  # refused there or here, or nobody was there
+        label, pace = self._books.label(self), self._books.pace
+        told = answer.told() if answer is not None else None
+        if told is not None and (self._kind is Kind.NOTHING or (whole and told.complete)):
+            pace.learn(label, asked.size, told.tokens)
+            return told.tokens
+        if asked.at is None and told is None:
+            return NONE  # the request itself was never whole
+        prompt = pace.prompt(label, asked.size)
+        if isinstance(answer, Stream) and told is not None:
+            return of_stream(self._kind, told, prompt, whole=whole)
+        timed = pace.answer(label, self._books.clock() - (asked.at or self._begun))
+        if told is not None:
+            return of_plain(self._kind, told, prompt, timed, whole=whole)
+        return of_none(self._kind, prompt, timed)
 
     def so_far(self) -> Tokens:
         """Of a stream: its events, one token each."""
@@ -85,6 +112,7 @@ class Books:
     ) -> None:
         self.clock = clock
         self.running: dict[Request, Ticket] = {}
+        self.pace = Pace()
         self._usage = usage
         self._metrics = metrics
         self._models = models
@@ -93,6 +121,10 @@ class Books:
         """A request goes up."""
         self.running[request] = ticket
         self._metrics.open += 1
+
+    def label(self, ticket: Ticket) -> str:
+        """Of its model, in counters."""
+        return self._models.label(ticket.model)
 
     def begun(self, ticket: Ticket) -> None:
         """llama-swap answers."""
@@ -112,9 +144,9 @@ class Books:
             ticket.meter.leave()
         if ticket.status == 0 and outcome.status in (502, 503):
             metrics.upstream = False
-        told, label = ticket.tokens, self._models.label(ticket.model)
+        told, label = ticket.tokens, self.label(ticket)
         self._charge(ticket, label, told, 1, int(outcome.status >= 400 or not outcome.whole))
-        if told is not NONE:
+        if told != NONE:
             name = ticket.key.name
             metrics.tokens[name, label, "in"] += told.prompt
             metrics.tokens[name, label, "out"] += told.completion
@@ -124,8 +156,7 @@ class Books:
         """Charges what streams have sent so far; what they really took is known at their end."""
         for ticket in self.running.values():
             if ticket.stream:
-                label = self._models.label(ticket.model)
-                self._charge(ticket, label, ticket.so_far(), 0, 0)
+                self._charge(ticket, self.label(ticket), ticket.so_far(), 0, 0)
 
     def close(self, request: Request, key: str, outcome: Outcome) -> Ticket | None:
         """Counts a request; its ticket, if it had one."""
@@ -166,5 +197,5 @@ class Books:
             self._metrics.first.add(label, ticket.first)
             if speed is None and outcome.seconds > ticket.first:
                 speed = (completion - 1) / (outcome.seconds - ticket.first)
-        if speed is not None and completion >= _ENOUGH:
+        if speed is not None and completion >= ENOUGH:
             self._metrics.speed.add(label, speed)

@@ -1,29 +1,17 @@
-"""Tokens of an answer, read in passing from the `usage` and `timings` that llama-server sends.
+"""Tokens of one JSON text that llama-server sent: an answer, or an event of a stream. Pure.
 
-Runs for each token of each stream, so a piece is only kept until there are some KB of them; then
-they are looked through at once, and all but the end is dropped. Nothing is decoded before the
-answer is over, when the numbers stand near its end (chat, responses, messages) or its beginning
-(embeddings; the first event of messages). Text that a model wrote cannot pass for them: in JSON,
-its quotation marks are escaped.
+Only its own `usage` and `timings` count, which stand right inside the text's object, or inside its
+`message` or `response`; whatever stands deeper may be a model's work, as the input of a tool.
 """
 
-import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-HEAD = 1024
-TAIL = 4096
+NAMES = frozenset((b"usage", b"timings"))
+INNER = frozenset((b"message", b"response"))
 
-_EVENT = b"\ndata:"
-_DONE = b"data: [DONE]"  # an event, and no token
-_LONGEST = 1500  # of usage or timings, from the name on
-# OpenAI's chat and responses, Anthropic's messages, llama-server's timings. Whole numbers end with
-# a comma or bracket: 1e9 is none.
-_NUMBER = re.compile(
-    rb'"((?:prompt|completion|input|output|cache_read_input|cache_creation_input)_tokens'
-    rb'|prompt_n|predicted_n|cache_n)"\s*:\s*([0-9]{1,12})(?=[\s,}])'
-)
-_CACHED = (b"cache_read_input_tokens", b"cache_creation_input_tokens")
-_SPEED = re.compile(rb'"predicted_per_second"\s*:\s*([0-9]{1,6}(?:\.[0-9]{1,20})?)(?=[\s,}])')
+_MOST = 10**12
+_FASTEST = 10**6
 
 
 class Tokens(NamedTuple):
@@ -33,83 +21,55 @@ class Tokens(NamedTuple):
     completion: int = 0
     per_second: float | None = None
 
+    def __add__(self, other: object) -> "Tokens":
+        assert isinstance(other, Tokens)
+        speed = self.per_second or other.per_second
+        return Tokens(self.prompt + other.prompt, self.completion + other.completion, speed)
+
+    def most(self, other: "Tokens") -> "Tokens":
+        """The greater numbers: of two that speak of the same, each may lack some."""
+        return Tokens(
+            max(self.prompt, other.prompt),
+            max(self.completion, other.completion),
+            other.per_second or self.per_second,
+        )
+
 
 NONE = Tokens()
 
 
-class Observer:
-    """Sees the body of one answer. `feed` is the fast path."""
-
-    __slots__ = ("_head", "_pieces", "_size", "_stream", "_tail", "events")
-
-    def __init__(self, *, stream: bool) -> None:
-        self.events = 0
-        """Of a stream, as far as looked through."""
-        self._stream = stream
-        self._head = b""
-        self._tail = b"\n"  # so that an event at the very beginning is one like the others
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def feed(self, piece: bytes) -> None:
-        """A piece of the body, cut anywhere."""
-        self._pieces.append(piece)
-        self._size += len(piece)
-        if self._size > TAIL:
-            self.look()
-
-    def look(self) -> int:
-        """Looks through what was kept; the events so far."""
-        if self._pieces:
-            pieces = b"".join(self._pieces)
-            self._pieces = []
-            self._size = 0
-            if len(self._head) < HEAD:
-                self._head += pieces[: HEAD - len(self._head)]
-            if self._stream:
-                overlap = self._tail[1 - len(_EVENT) :]
-                self.events += (overlap + pieces[: len(_EVENT) - 1]).count(_EVENT)
-                self.events += pieces.count(_EVENT)
-            self._tail = (self._tail + pieces)[-TAIL:]
-        return self.events
-
-    def tokens(self, *, whole: bool) -> Tokens:
-        """What was told; for a stream that ended early, at least one token for each event."""
-        if not self._stream and len(self._pieces) == 1 and not self._head:
-            events, tail = 0, self._pieces[0]  # all of a short answer came at once
-        else:
-            events, tail = self.look(), self._tail
-        usage = tail.rfind(b'"usage"')
-        found = _read(tail, usage, tail.rfind(b'"timings"'))
-        if len(tail) == TAIL or tail.find(b'"usage"') != usage:  # else that was all
-            head = self._head
-            first = _read(head, head.find(b'"usage"'), head.find(b'"timings"'))
-            found = Tokens(
-                max(found.prompt, first.prompt),
-                max(found.completion, first.completion),
-                found.per_second or first.per_second,
-            )
-        if self._stream and (not whole or found == NONE):
-            events -= tail.rstrip().endswith(_DONE)
-            return found._replace(completion=max(found.completion, events))
-        return found
+def of(document: Mapping[str, Any]) -> Tokens:
+    """What such a text tells; NONE if nothing. OpenAI's chat and responses, Anthropic's messages
+    and llama-server's own words."""
+    told = _usage(document.get("usage")).most(_timings(document.get("timings")))
+    for name in INNER:
+        if isinstance(inner := document.get(name.decode()), dict):
+            told = told.most(_usage(inner.get("usage")))
+    return told
 
 
-def _read(part: bytes, usage: int, timings: int) -> Tokens:
-    """What is told from these places on; -1 is nowhere. They say the same in different words."""
-    if usage < 0 and timings < 0:
+def _usage(usage: object) -> Tokens:
+    if not isinstance(usage, dict):
         return NONE
-    start = min(usage, timings) if usage >= 0 and timings >= 0 else max(usage, timings)
-    stop = max(usage, timings) + _LONGEST
-    told = {name: int(digits) for name, digits in _NUMBER.findall(part, start, stop)}
-    speed = None
-    if timings >= 0 and (match := _SPEED.search(part, timings, stop)):
-        speed = float(match[1]) or None
-    if b"prompt_tokens" in told:
-        return Tokens(told[b"prompt_tokens"], told.get(b"completion_tokens", 0), speed)
-    if b"output_tokens" in told:
-        # What was cached is part of a prompt, and not contained in this number.
-        cached = [told.get(name, 0) for name in _CACHED]
-        return Tokens(told.get(b"input_tokens", 0) + sum(cached), told[b"output_tokens"], speed)
-    prompt = told.get(b"prompt_n", 0) + told.get(b"cache_n", 0)
-    return Tokens(prompt, told.get(b"predicted_n", 0), speed)
+    if "prompt_tokens" in usage:
+        return Tokens(_number(usage, "prompt_tokens"), _number(usage, "completion_tokens"))
+    # What was cached is part of a prompt, and not contained in this number of Anthropic's.
+    cached = _number(usage, "cache_read_input_tokens")
+    cached += _number(usage, "cache_creation_input_tokens")
+    return Tokens(_number(usage, "input_tokens") + cached, _number(usage, "output_tokens"))
+
+
+def _timings(timings: object) -> Tokens:
+    if not isinstance(timings, dict):
+        return NONE
+    speed = timings.get("predicted_per_second")
+    if not isinstance(speed, int | float) or not 0 < speed < _FASTEST:
+        speed = None
+    prompt = _number(timings, "prompt_n") + _number(timings, "cache_n")
+    return Tokens(prompt, _number(timings, "predicted_n"), speed)
+
+
+def _number(told: Mapping[str, Any], name: str) -> int:
+    """A whole number; whatever else it is, 0."""
+    value = told.get(name)
+    return value if type(value) is int and 0 <= value < _MOST else 0

@@ -25,6 +25,9 @@ class KeyHolder:
 class NoBooks:
     """A ticket that keeps nothing."""
 
+    def body(self, data: bytes, *, complete: bool) -> str:
+        return ""
+
     def head(self, status: int, kind: bytes) -> bytes:
         return b""
 

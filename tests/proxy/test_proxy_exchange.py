@@ -54,6 +54,7 @@ class Recorder:
     translation: bytes = b""
     outcomes: list[Outcome] = field(default_factory=list)
     passed: bytes = b""
+    asked: bytes = b""
     request: Request | None = None
 
     def authenticate(self, request: Request) -> Caller | Reply:
@@ -78,6 +79,10 @@ class Recorder:
     def done(self, request: Request, outcome: Outcome) -> None:
         self.said.append("done")
         self.outcomes.append(outcome)
+
+    def body(self, data: bytes, *, complete: bool) -> str:
+        self.asked += data
+        return "no" if b"refuse me" in self.asked else ""
 
     def head(self, status: int, kind: bytes) -> bytes:
         self.said.append(f"head {status}")
