@@ -275,7 +275,7 @@ class ClientConnection(asyncio.Protocol):
             self.transaction.abort("broken off: too many connections")
         elif self.scheme == "https" or self.transport.get_write_buffer_size():
             self.wire.abort()  # there is no quick end to these
-        elif self._parser.head_bytes:
+        elif self._parser.head_bytes and not self.engine.is_flooded():
             self._refuse(self._too_many(), "made_room")
         else:
             self.wire.close()

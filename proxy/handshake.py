@@ -17,6 +17,7 @@ from proxy.source import source_of
 _log = logging.getLogger("proxy.handshake")
 
 PAUSE_SECONDS = 0.1  # when no connection can be taken
+TELL_SECONDS = 60.0  # between two lines in the log about that
 
 
 class SecureConnection(ClientConnection):
@@ -92,11 +93,14 @@ class SecureServer:
         self._tasks = [engine.loop.create_task(self._accept(listener)) for listener in sockets]
 
     async def _accept(self, listener: socket.socket) -> None:
+        told = -TELL_SECONDS
         while True:
             try:
                 peer, address = await self._engine.loop.sock_accept(listener)
             except OSError as error:  # no more file descriptors, or the client is gone already
-                _log.warning("cannot take a connection: %s", error.strerror)
+                if (now := self._engine.loop.time()) - told >= TELL_SECONDS:
+                    told = now
+                    _log.warning("cannot take connections: %s", error.strerror)
                 await asyncio.sleep(PAUSE_SECONDS)
             else:
                 Handshake(self._engine, self._context, peer, address[0])

@@ -7,6 +7,7 @@ import resource
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from proxy.app import Settings, create_engine
@@ -18,6 +19,7 @@ _log = logging.getLogger("proxy.server")
 # launchd kills 5 s after SIGTERM.
 FLUSH_SECONDS = 0.5
 OPEN_FILES = 10240
+OTHER_FILES = 200  # refused connections, idle ones to llama-swap, model files, logs and books
 RENEW_SECONDS = 60.0  # between two looks at the certificate
 
 
@@ -40,7 +42,7 @@ async def serve(settings: Settings, host: str, port: int, *, drain_seconds: floa
     loop.add_signal_handler(signal.SIGINT, stop.set)
     certificate = settings.certificate
     loop.add_signal_handler(signal.SIGHUP, reload, settings)
-    raise_open_files()
+    settings = fitting(settings, raise_open_files())
     # What is there now stays: the collector need not look at it for each thousand requests.
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
@@ -79,10 +81,28 @@ async def renew_often(certificate: Certificate) -> None:
         certificate.renew()
 
 
-def raise_open_files() -> None:
-    """launchd grants 256 open files; each stream takes two."""
+def raise_open_files() -> int:
+    """launchd grants 256 open files; each stream takes two. How many may be open now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+    return OPEN_FILES if soft == resource.RLIM_INFINITY else soft
+
+
+def fitting(settings: Settings, open_files: int) -> Settings:
+    """With no more connections than there are files for: without one, none could be taken."""
+    limits = settings.limits
+    most = max(1, (open_files - OTHER_FILES) // 2)
+    if most >= limits.connections:
+        return settings
+    _log.warning("only %d connections, for only %d files may be open", most, open_files)
+    fewer = replace(
+        limits,
+        connections=most,
+        strangers=min(limits.strangers, max(1, most // 4)),
+        share=min(limits.share, max(1, most // 16)),
+    )
+    return replace(settings, limits=fewer)
