@@ -82,7 +82,8 @@ proxy_host = "::"
 proxy_port = 3000
 # Homebrew's Python for it.
 proxy_python = "python@3.13"
-# Web origins whose pages may use it, as "https://chat.example.com"; without any, config.json's.
+# Origins whose pages and apps may use it: "https://chat.example.com", "app://obsidian.md",
+# "http://localhost:*", "https://*.example.com", "chrome-extension://*"; without any, config.json's.
 proxy_allow_origins = []
 # PEM files of this workstation, a certificate with its chain and its key, for https; None is
 # plain HTTP. A renewed pair is taken at the next deploy, without a restart.

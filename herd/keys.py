@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from herd.core.settings import Settings
 from proxy.keyring import Key, Keys, Scope
-from proxy.keys import faults_of_origins, new_key, parse_key_list, parse_keys, read_entries
+from proxy.keys import new_key, parse_key_list, parse_keys, read_entries
+from proxy.origins import fault_of
 
 CONFIG = Path("config.json")
 HELD = "HERD_API_KEY"
@@ -155,8 +156,8 @@ def faults(values: Sequence[Any]) -> Iterator[tuple[str, str]]:
 def faults_in_origins(origins: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What is wrong with `proxy_allow_origins`, and how to mend it."""
     for origin in origins:
-        if faults_of_origins([origin]):
-            yield f"{origin!r} is no web origin.", _ORIGINS_FIX
+        if fault := fault_of(origin):
+            yield f"{origin!r} {fault}.", _ORIGINS_FIX
 
 
 def difference(there: Iterable[Mark], wanted: Iterable[Mark]) -> str:

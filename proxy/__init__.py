@@ -9,6 +9,7 @@ the books. In each list, lower modules may import upper ones, not the reverse.
 
 The policy:
 
+- `origins`    which pages and apps of other origins may use the proxy; pure
 - `keyring`    what a key is and may do, and how the key of a request is found; pure
 - `weakness`   which keys could be guessed or not be sent; pure
 - `entry`      one entry of config.json's `apiKeys`, with all its faults; pure

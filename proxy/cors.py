@@ -4,7 +4,7 @@ Only inference is shared, only with the origins of the allow-list, and never wit
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Container, Mapping
 
 from proxy.routes import is_shared
 
@@ -22,7 +22,7 @@ def is_preflight(headers: Mapping[str, str]) -> bool:
 
 
 def preflight(
-    path: str, headers: Mapping[str, str], origins: Collection[str]
+    path: str, headers: Mapping[str, str], origins: Container[str]
 ) -> list[tuple[str, str]] | None:
     """The headers of the answer; None if the browser is to be told nothing."""
     origin = headers["Origin"]
@@ -34,15 +34,16 @@ def preflight(
         ("Access-Control-Max-Age", "600"),
         ("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
     ]
+    # A page of the public web asks for a machine in a private network: the origin is named for it.
+    if headers.get("Access-Control-Request-Private-Network") == "true":
+        allowed.append(("Access-Control-Allow-Private-Network", "true"))
     asked = headers.get("Access-Control-Request-Headers", "")
     if _NAMES.fullmatch(asked):
         allowed.append(("Access-Control-Allow-Headers", asked))
     return allowed
 
 
-def shared(
-    path: str, headers: Mapping[str, str], origins: Collection[str]
-) -> list[tuple[str, str]]:
+def shared(path: str, headers: Mapping[str, str], origins: Container[str]) -> list[tuple[str, str]]:
     """What is added to the answer itself."""
     if not origins or not is_shared(path):
         return []

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from proxy.origins import Origins
+
 
 class Scope(StrEnum):
     """What a key opens."""
@@ -62,9 +64,9 @@ _NOBODY = Key(name="-", digest=secrets.token_bytes(32))
 class Keys:
     """All keys of one configuration, never none, and the web pages that may use them."""
 
-    def __init__(self, entries: Iterable[Key], origins: Iterable[str] = ()) -> None:
+    def __init__(self, entries: Iterable[Key], origins: Iterable[str] | Origins = ()) -> None:
         self.entries = tuple(entries)
-        self.origins = frozenset(origins)
+        self.origins = origins if isinstance(origins, Origins) else Origins(origins)
         self._by_digest = {key.digest: key for key in self.entries}
         # Of two entries with one name, an old key and its successor, the last one says the limits.
         self._limits = {

@@ -3,10 +3,10 @@
 import json
 import secrets
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from proxy.entry import FIELDS, read_entry
 from proxy.keyring import Key, Keys
+from proxy.origins import fault_of
 
 
 def new_key() -> str:
@@ -113,19 +113,7 @@ def _overlap(title: str, keys: list[Key]) -> list[str]:
 
 def faults_of_origins(origins: object) -> list[str]:
     """What is wrong with `allowOrigins`."""
-    if isinstance(origins, list) and all(_is_origin(origin) for origin in origins):
-        return []
-    return ['"allowOrigins" must be a list of web origins as "https://chat.example.com"']
-
-
-def _is_origin(value: object) -> bool:
-    """Whether a browser would send exactly this as `Origin`."""
-    try:
-        if not isinstance(value, str) or value != value.lower() or not value.isascii():
-            return False
-        parts = urlsplit(value)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
-        default = {"http": 80, "https": 443}.get(parts.scheme)
-        return bool(good) and parts.port != default and value == f"{parts.scheme}://{parts.netloc}"
-    except ValueError:
-        return False
+    if not isinstance(origins, list):
+        return ['"allowOrigins" must be a list of web origins as "https://chat.example.com"']
+    faults = [(number, fault_of(origin)) for number, origin in enumerate(origins, start=1)]
+    return [f'number {number} of "allowOrigins" {fault}' for number, fault in faults if fault]

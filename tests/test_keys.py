@@ -151,8 +151,8 @@ def test_origins_are_those_of_browsers() -> None:
     found = list(keys.faults_in_origins(["https://a.example", "a.example", "https://b.example/"]))
 
     assert [what for what, _ in found] == [
-        "'a.example' is no web origin.",
-        "'https://b.example/' is no web origin.",
+        f"'{origin}' is no scheme and host, as https://chat.example.com or app://obsidian.md."
+        for origin in ("a.example", "https://b.example/")
     ]
 
 

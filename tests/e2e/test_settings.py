@@ -99,7 +99,7 @@ EXPECTED = [
     ("mac2: api_keys", 'Key 2 (anna) has no "sha256" of 64 hex digits.'),
     ("mac2: api_keys", 'Key 3 (ben) has no "sha256" of 64 hex digits.'),
     ("mac2: api_keys", 'Key 3 (ben) has "rmp": "rpm"?'),
-    ("mac2: proxy_allow_origins", "'chat.example.com' is no web origin."),
+    ("mac2: proxy_allow_origins", "'chat.example.com' is no scheme and host"),
     ("mac2: proxy_tls_certificate", "There is no proxy_tls_key for it."),
     ("mac2: models.recite.repo", "does not look like a repo"),
     ("mac2: models.second.repo", "The model has no repo."),

@@ -67,3 +67,32 @@ class TestCors:
         )
         assert isinstance(reply, Reply)
         assert ("Access-Control-Allow-Origin", "https://chat.example") in reply.headers
+
+    @pytest.mark.parametrize(
+        "origin", ["app://obsidian.md", "http://localhost:5173", "chrome-extension://abcdef"]
+    )
+    @pytest.mark.parametrize("path", ["/v1/messages", "/v1/models/gpt-oss", "/v1/chat/completions"])
+    def test_apps_and_extensions_may_send_what_the_sdks_do(
+        self, desk: Desk, origin: str, path: str
+    ) -> None:
+        """Their preflight names every header, and whether it is a private network's machine."""
+        desk.write(
+            *STANDARD,
+            allowOrigins=["app://obsidian.md", "http://localhost:*", "chrome-extension://*"],
+        )
+        sent = (
+            "anthropic-beta,anthropic-dangerous-direct-browser-access,anthropic-version,"
+            "content-type,x-api-key,x-stainless-arch,x-stainless-helper-method,x-stainless-lang,"
+            "x-stainless-os,x-stainless-package-version,x-stainless-retry-count,"
+            "x-stainless-runtime,x-stainless-runtime-version,x-stainless-timeout"
+        )
+        asked = {**ASK, "Origin": origin, "Access_Control_Request_Headers": sent}
+        for private in (False, True):
+            if private:
+                asked["Access_Control_Request_Private_Network"] = "true"
+            reply = desk.meet(desk.request(f"OPTIONS {path}", **asked))
+            assert isinstance(reply, Reply)
+            told = dict(reply.headers)
+            assert (reply.status, told["Access-Control-Allow-Origin"]) == (204, origin)
+            assert told["Access-Control-Allow-Headers"] == sent
+            assert ("Access-Control-Allow-Private-Network" in told) is private

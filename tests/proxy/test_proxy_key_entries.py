@@ -161,19 +161,66 @@ class TestRotation:
 @pytest.mark.parametrize(
     "origin",
     ["*", "null", "chat.example", "https://chat.example/", "https://CHAT.example", 7,
-     "https://u@chat.example", "ftp://x", "https://chat.example:443", "http://[::1"],
+     "https://u@chat.example", "https://chat.example:443", "http://[::1", "file://", "app:obsidian",
+     "https://*", "https://*.com", "http://*:3000", "https://a.*.example", "http://localhost:70000",
+     "http://localhost:0", "*://localhost", "https://chat.example:", "app://obsidian.md/x", ""],
 )  # fmt: skip
 def test_origin_that_no_browser_would_send_is_refused(origin: object) -> None:
     """It would never match, and the reader would wonder why."""
-    with pytest.raises(ValueError, match="web origins"):
+    with pytest.raises(ValueError, match="allowOrigins"):
         parse(SECRET, allowOrigins=[origin])
 
 
 def test_origins_are_kept() -> None:
-    """With a port or without."""
-    origins = ["https://chat.example", "http://localhost:5173"]
+    """With a port or without, of any scheme."""
+    origins = [
+        "https://chat.example", "http://localhost:5173", "app://obsidian.md", "tauri://localhost",
+        "chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb", "capacitor://localhost", "app://-",
+        "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc", "http://[::1]:3000",
+        "vscode-webview://0q2m3n4o5p6q7r8s9t0u1v2w3x4y5z6a7b8c9d0e1f2g3h4i5j6k",
+    ]  # fmt: skip
 
-    assert parse(SECRET, allowOrigins=origins).origins == set(origins)
+    kept = parse(SECRET, allowOrigins=origins).origins
+    assert all(origin in kept for origin in origins)
+    assert not any(f"{origin}x" in kept or origin[1:] in kept for origin in origins)
+    assert None not in kept
+
+
+@pytest.mark.parametrize(
+    ("pattern", "like", "unlike"),
+    [
+        ("http://localhost:*", ["http://localhost", "http://localhost:5173"],
+         ["https://localhost:1", "http://localhost.evil.example", "http://localhost:5173x",
+          "http://localhost:", "http://xlocalhost:1", "http://localhost:1\n"]),
+        ("http://127.0.0.1:*", ["http://127.0.0.1:8000"], ["http://127a0.0.1:8000"]),
+        ("http://[::1]:*", ["http://[::1]:8000"], ["http://::1:8000"]),
+        ("https://*.example.com", ["https://a.example.com", "https://a.b.example.com"],
+         ["https://example.com", "https://aexample.com", "http://a.example.com",
+          "https://a.example.com:8443", "https://a.example.com.evil.example", "https://.example.com",
+          "https://evil.example/.example.com"]),
+        ("chrome-extension://*", ["chrome-extension://abc", "chrome-extension://1.2-x"],
+         ["moz-extension://abc", "chrome-extension://", "chrome-extension://a/b"]),
+        ("vscode-webview://*", ["vscode-webview://0abc"], ["null", "vscode-webview"]),
+    ],
+)  # fmt: skip
+def test_patterns_of_origins(pattern: str, like: list[str], unlike: list[str]) -> None:
+    """Of ports, of what is below a domain, and of hosts that no web has."""
+    kept = parse(SECRET, allowOrigins=[pattern, "https://named.example"]).origins
+
+    assert [origin for origin in like if origin not in kept] == []
+    assert [origin for origin in unlike if origin in kept] == []
+    assert "https://named.example" in kept
+
+
+def test_why_an_origin_is_refused_is_said() -> None:
+    """For each of them at once."""
+    with pytest.raises(ValueError) as said:  # noqa: PT011 - its words are looked at below
+        parse(SECRET, allowOrigins=["null", "https://ok.example", "*", "https://x.example/"])
+    words = str(said.value)
+    assert 'number 1 of "allowOrigins" is what any page may have that hides' in words
+    assert 'number 3 of "allowOrigins" would be every page' in words
+    assert 'number 4 of "allowOrigins" is no scheme and host' in words
+    assert "number 2" not in words
 
 
 def test_every_field_is_documented() -> None:
