@@ -107,7 +107,7 @@ status:    ## services, loaded models, versions
 start:     ## start the services now, without a new login
 stop:      ## stop them until the next start, login or deploy
 restart:   ## stop and start them
-dashboard: ## llama-swap's own pages, through a tunnel
+dashboard: ## llama-swap's own pages, behind the proxy's login
 unload:    ## unload every model from memory: ARGS=MODEL for one
 logs:      ## the last lines of the logs: ARGS=-f follows
 usage:     ## requests and tokens per day, key and model: ARGS='--since 7d'

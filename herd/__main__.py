@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     add("stop", "stop them until the next start, login or deploy")
     add("restart", "stop and start them")
     add("run", "run the stack of one Mac in this terminal; Ctrl+C stops it")
-    add("dashboard", "llama-swap's own pages of one Mac, through an SSH tunnel")
+    add("dashboard", "llama-swap's own pages of one Mac, behind the proxy's login")
 
     chat = add("chat", "a chat completion from here, through the whole chain")
     chat.add_argument("prompt", nargs="?", default="Say hello.", metavar="PROMPT")

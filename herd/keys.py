@@ -59,6 +59,13 @@ class Shipped:
         return [f"{key.name}{_ending(key)}" for key in self.keys.entries]
 
     @property
+    def administrators(self) -> list[str]:
+        """Whose keys open the dashboard."""
+        now = time.time()
+        able = (k for k in self.keys.entries if Scope.ADMIN in k.scopes and not k.expired(now))
+        return list(dict.fromkeys(key.name for key in able))
+
+    @property
     def marks(self) -> list[Mark]:
         """What scripts/key-marks.sh says of this file."""
         entries = enumerate(json.loads(self.text)["apiKeys"], start=1)

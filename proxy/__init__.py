@@ -46,6 +46,7 @@ The engine:
 - `listening`  the sockets that take connections
 - `wire`       the flow of a connection, and how it ends
 - `sendfile`   files on their way to clients
+- `upstreamkey`                      what llama-swap asks of this proxy
 - `upstream`, `pool`                 connections to llama-swap, kept and used again
 - `parts`      what the modules below need of those that import them; types only
 - `errors`     llama-swap's errors, held back to be told in another dialect

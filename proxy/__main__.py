@@ -92,6 +92,14 @@ def add_serve(server: argparse.ArgumentParser) -> None:
         help="where llama-swap listens",
     )
     server.add_argument(
+        "--upstream-key-file",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with the key that llama-swap asks for, read again when it changes (without it: "
+        "none is sent)",
+    )
+    server.add_argument(
         "--drain",
         type=seconds,
         default=DRAIN_SECONDS,
@@ -151,7 +159,13 @@ def run_server(args: argparse.Namespace) -> int:
         return fail(f"cannot start: {problem}")
     shelf = Shelf(args.files) if "files" in args else None
     policy = HerdPolicy(PolicyState(keys, usage, files=shelf))
-    settings = Settings(keys=keys, upstream=args.upstream, policy=policy, certificate=certificate)
+    settings = Settings(
+        keys=keys,
+        upstream=args.upstream,
+        upstream_key=getattr(args, "upstream_key_file", None),
+        policy=policy,
+        certificate=certificate,
+    )
     host, port = args.listen
     try:
         run(serve(settings, host, port, drain_seconds=args.drain))

@@ -1,6 +1,7 @@
 """The proxy as one thing: its settings, and the engine they make."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from yarl import URL
 
@@ -8,6 +9,7 @@ from proxy.engine import Engine
 from proxy.exchange import Limits, Policy
 from proxy.keystore import KeyStore
 from proxy.tls import Certificate
+from proxy.upstreamkey import UpstreamKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,8 @@ class Settings:
     keys: KeyStore
     policy: Policy
     upstream: str = "http://127.0.0.1:8080"
+    upstream_key: Path | None = None
+    """The file with the key that llama-swap asks for, if it does."""
     limits: Limits = field(default_factory=Limits)
     certificate: Certificate | None = None
     """Without one, plain HTTP is spoken."""
@@ -25,4 +29,5 @@ class Settings:
 def create_engine(settings: Settings) -> Engine:
     """The whole proxy, ready to listen. To be called in a running event loop."""
     upstream = URL(settings.upstream)
-    return Engine(settings.policy, upstream.host or "", upstream.port or 80, settings.limits)
+    key = UpstreamKey(settings.upstream_key)
+    return Engine(settings.policy, upstream.host or "", upstream.port or 80, settings.limits, key)

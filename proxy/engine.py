@@ -14,6 +14,7 @@ from proxy.looks import Looks
 from proxy.parts import Counted
 from proxy.pool import Pool
 from proxy.transfers import Transfers
+from proxy.upstreamkey import UpstreamKey
 
 MOST_REFUSED = 64  # connections beyond the limit, on their way out
 
@@ -21,13 +22,16 @@ MOST_REFUSED = 64  # connections beyond the limit, on their way out
 class Engine:
     """Serves one policy in front of one llama-swap. Made within a running event loop."""
 
-    def __init__(self, policy: Policy, host: str, port: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self, policy: Policy, host: str, port: int, limits: Limits | None = None,
+        key: UpstreamKey | None = None,
+    ) -> None:  # fmt: skip
         self.policy = policy
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time()  # to the second: what deadlines are set from
         self.ending = False
-        self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds)
+        self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds, key=key)
         self.looks = Looks(self.pool)
         self.transfers = Transfers(self.limits)
         self.crowd = Crowd(self.limits)

@@ -133,6 +133,7 @@ class Forwarding:
             host=self._engine.pool.host,
             client=request.client,
             scheme=request.scheme,
+            key=self._engine.pool.key.line,
         )
         coding = b"Transfer-Encoding: chunked\r\n\r\n" if transaction.chunked else b"\r\n"
         first = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
@@ -183,6 +184,20 @@ class Forwarding:
     def answered(self) -> None:
         """It has begun."""
         self._replay = b""
+
+    def refused(self) -> bool:
+        """llama-swap does not take our key, if we have one. That is no fault of the client's: it
+        is being replaced, or the file was lost."""
+        transaction, key = self._transaction, self._engine.pool.key
+        if key.path is None:
+            return False
+        key.look()
+        _log.warning("%s llama-swap does not take our key", transaction.request.id)
+        message = "llama-swap does not take this proxy's key; it is probably being restarted."
+        transaction.reply(
+            self._engine.policy.error(503, "upstream_unavailable", message, transaction.request)
+        )
+        return True
 
     def failed(self, why: str, *, begun: bool) -> None:
         """It is not whole, or there is none; the connection is gone."""

@@ -45,8 +45,12 @@ _COMMON = frozenset({b"keep-alive", b"close"})  # values of Connection that name
 _DROPPED = HOP_BY_HOP | CREDENTIALS | OURS
 
 
-def to_upstream(headers: RawHeaders, *, host: bytes, client: str, scheme: str) -> bytes:
-    """The header lines llama-swap gets, without those that say where the body ends if chunked."""
+def to_upstream(
+    headers: RawHeaders, *, host: bytes, client: str, scheme: str, key: bytes = b""
+) -> bytes:
+    """The header lines llama-swap gets, without those that say where the body ends if chunked.
+
+    `key` is the line with its own key, which stands where the client's stood."""
     forwarded_host = None
     named = frozenset[bytes]()
     lines = [b"Host: " + host]
@@ -63,7 +67,7 @@ def to_upstream(headers: RawHeaders, *, host: bytes, client: str, scheme: str) -
     forwarded = f"X-Forwarded-For: {client}\r\nX-Forwarded-Proto: {scheme}\r\n".encode()
     if forwarded_host:
         forwarded += b"X-Forwarded-Host: " + forwarded_host + b"\r\n"
-    lines.append(forwarded)
+    lines.append(key + forwarded)
     return b"\r\n".join(lines)
 
 

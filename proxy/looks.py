@@ -62,7 +62,9 @@ class Fetched:
 
     def connected(self, connection: Connection) -> None:
         self._up = connection
-        data = b"GET %b HTTP/1.1\r\nHost: %b\r\n\r\n" % (self._target.encode(), self._pool.host)
+        pool = self._pool
+        words = self._target.encode(), pool.host, pool.key.line
+        data = b"GET %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % words
         connection.send(self, data, to_head=False)
 
     def not_connected(self, why: str) -> None:

@@ -166,5 +166,8 @@ class Sender(Protocol):
     def answered(self) -> None:
         """The answer has begun."""
 
+    def refused(self) -> bool:
+        """llama-swap asks for a key; False if that is between it and the client."""
+
     def failed(self, why: str, *, begun: bool) -> None:
         """It is not whole, or there is none; the connection is gone."""

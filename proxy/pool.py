@@ -4,6 +4,7 @@ import asyncio
 from typing import Protocol
 
 from proxy.upstream import Connection
+from proxy.upstreamkey import UpstreamKey
 
 MOST_IDLE = 64
 IDLE_SECONDS = 30.0
@@ -22,11 +23,14 @@ class Waiter(Protocol):
 class Pool:
     """The idle connections to one address, and new ones."""
 
-    def __init__(self, host: str, port: int, *, connect_seconds: float) -> None:
+    def __init__(
+        self, host: str, port: int, *, connect_seconds: float, key: UpstreamKey | None = None
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self._address = host, port
         name = f"[{host}]" if ":" in host else host
         self.host = f"{name}:{port}".encode()  # as a request names it
+        self.key = key or UpstreamKey()
         self._connect_seconds = connect_seconds
         self.idle: list[Connection] = []  # the longest idle first
         self._connecting: dict[Waiter, asyncio.Task[None]] = {}
@@ -79,7 +83,8 @@ class Pool:
             self.idle.remove(connection)
 
     def tick(self, now: float) -> None:
-        """Ends what has been idle for long; the longest idle are first."""
+        """Ends what has been idle for long, the longest idle first; sees a key that changed."""
+        self.key.look()
         while self.idle and now - self.idle[0].since > IDLE_SECONDS:
             self.idle.pop(0).close()
 

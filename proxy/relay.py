@@ -82,6 +82,8 @@ class Relay:
     def answer_head(self, head: AnswerHead, *, more: bool) -> None:
         """The head goes out now, long before the first token; only a small error waits."""
         transaction = self._transaction
+        if head.status == 401 and not self._judged and self._sender.refused():
+            return
         if head.status >= 400 and not self._judged:
             self._judged = True
             self._error = held(head)

@@ -106,3 +106,19 @@ def test_chat_sends_no_key_to_anybody_else(
     with pytest.raises(chat.ChatError, match="another certificate than proxy_tls_certificate"):
         list(chat.complete(url, "KEY", "m", "Hi", stream=True, certificate=other))
     assert shown == []
+
+
+def test_a_pin_is_what_curl_makes_of_the_certificate(tmp_path: Path) -> None:
+    own = pair(tmp_path, "mine")
+    text = (
+        'openssl x509 -in "$0" -pubkey -noout | openssl pkey -pubin -outform der '
+        "| openssl dgst -sha256 -binary | openssl enc -base64"
+    )
+    words = ["sh", "-c", text, str(own.proxy_tls_certificate)]
+    made = subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    found = tls.of_host(own)
+
+    assert tls.pin(tls.shown(own)) == f"sha256//{made}"
+    assert found
+    assert tls.pin(found.shown) == f"sha256//{made}"
+    assert tls.pin(None) == ""

@@ -49,6 +49,8 @@ class Config(_Strict):
     logLevel: Literal["debug", "info", "warn", "error"]
     logToStdout: Literal["proxy", "upstream", "both", "none"]
     captureBuffer: Literal[0]  # prompts and answers are not kept
+    # Of whoever asks; the key itself is in no file that we render.
+    apiKeys: Annotated[list[Literal["${env.LLAMA_API_KEY}"]], Field(min_length=1, max_length=1)]
     models: Annotated[dict[Name, Entry], Field(min_length=1)]
     groups: dict[Name, Group] = {}
     hooks: Hooks | None = None

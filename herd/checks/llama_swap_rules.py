@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from herd.checks.yaml_lines import Path
+from herd.core.jobs import KEY_VARIABLE
 
 RESERVED = ("PORT", "MODEL_ID", "PID")
 _MACRO = re.compile(r"\$\{([^}]*)\}?")
@@ -86,7 +87,7 @@ def _macros(data: Mapping[str, Any], models: Mapping[str, Any]) -> Iterator[Faul
     yield from _declared(data, ())
     for key, value in data.items():
         if key not in ("models", "macros"):
-            yield from _unknown(value, (key,), common)
+            yield from _unknown(value, (key,), common | {f"env.{KEY_VARIABLE}"})
     for name, model in models.items():
         fields = _mapping(model)
         yield from _declared(fields, ("models", name))

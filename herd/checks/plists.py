@@ -104,7 +104,14 @@ def _paths(subject: Subject, file: Written, data: Any) -> Iterator[Finding]:
     host = subject.host
     python = host.layout.proxy_python(bundle())
     layout = host.layout
-    made = {layout.usage, layout.models, layout.peers, python, *map(layout.log, JOBS)}
+    made = {
+        layout.usage,
+        layout.models,
+        layout.peers,
+        layout.swap_key,
+        python,
+        *map(layout.log, JOBS),
+    }
     there = {str(parent) for each in subject.files for parent in PurePosixPath(each).parents}
     there |= made | subject.files.keys()
     for key, path in _named(data):
@@ -124,8 +131,13 @@ def _paths(subject: Subject, file: Written, data: Any) -> Iterator[Finding]:
 def _named(data: Any) -> Iterator[tuple[str, str]]:
     """What is a path: the program, absolute arguments, directories and files, PYTHONPATH."""
     data = data if isinstance(data, dict) else {}
-    for number, word in enumerate(data.get("ProgramArguments") or []):
-        if isinstance(word, str) and (number == 0 or word.startswith(("/", "~", "./", "../"))):
+    words = data.get("ProgramArguments") or []
+    # A shell that becomes another program has that behind its own text and the text's $0.
+    programs = (0, 4) if words[1:2] == ["-c"] else (0,)
+    for number, word in enumerate(words):
+        if isinstance(word, str) and (
+            number in programs or word.startswith(("/", "~", "./", "../"))
+        ):
             yield "ProgramArguments", word
     for key in ("WorkingDirectory", "StandardOutPath", "StandardErrorPath"):
         if isinstance(data.get(key), str):

@@ -31,7 +31,7 @@ def _url(settings: Settings, host: str) -> str:
 
 
 def llama_swap(settings: Settings) -> str:
-    """llama-swap's URL on its Mac, where it asks for no key."""
+    """llama-swap's URL on its Mac, where it asks for a key of its own."""
     return f"http://127.0.0.1:{settings.llama_swap_port}"
 
 

@@ -16,12 +16,20 @@ JOBS = (LLAMA_SWAP, PROXY)
 _EXIT_TIMEOUT = {LLAMA_SWAP: 40, PROXY: 10}
 
 
+# The environment is the only place where llama-swap and llama-server both find their key, and that
+# of a process is seen by its user and root alone; a property list's is for everybody.
+KEY_VARIABLE = "LLAMA_API_KEY"
+_WITH_KEY = f'{KEY_VARIABLE}=$(cat "$0") && export {KEY_VARIABLE} && exec "$@"'
+
+
 def llama_swap_command(layout: Layout) -> list[str]:
-    """The command line of llama-swap, which only this Mac can reach."""
+    """The command line of llama-swap, which only this Mac can reach, and with its key only."""
     settings = layout.settings
+    with_key = ["/bin/sh", "-c", _WITH_KEY, layout.swap_key]
     watch = ["--watch-config"] if settings.llama_swap_watch_config else []
     listen = f"127.0.0.1:{settings.llama_swap_port}"
-    return [layout.brew("llama-swap"), "--config", layout.config, "--listen", listen, *watch]
+    command = [layout.brew("llama-swap"), "--config", layout.config, "--listen", listen, *watch]
+    return [*with_key, *command]
 
 
 def proxy_command(layout: Layout, python: str) -> list[str]:
@@ -35,6 +43,7 @@ def proxy_command(layout: Layout, python: str) -> list[str]:
         *("--config", layout.keys),
         *("--listen", f"{host}:{settings.proxy_port}"),
         *("--upstream", f"http://127.0.0.1:{settings.llama_swap_port}"),
+        *("--upstream-key-file", layout.swap_key),
         *("--usage", layout.usage),
         *("--files", layout.models, "--grants", layout.peers),
         *(pair if settings.proxy_tls_certificate else ()),

@@ -45,6 +45,12 @@ class Layout:
         return self.under("config.json")
 
     @property
+    def swap_key(self) -> str:
+        """What llama-swap and each llama-server want to be shown: made on the Mac, by a deploy,
+        and known to nobody else."""
+        return self.under("llama-swap.key")
+
+    @property
     def peers(self) -> str:
         """The key by which the other Macs of its site fetch models here, as its hash."""
         return self.under("peers.json")

@@ -39,7 +39,9 @@ class Flags:
 
 # What is assumed before llama.cpp is installed, as in a dry run on a fresh Mac: llama.cpp 0.4.1
 # (2026-09) and later, where PR #28334 removed --mlock.
-CURRENT = Flags(frozenset({"--load-mode", "--flash-attn"}), flash_attention_takes_value=True)
+CURRENT = Flags(
+    frozenset({"--load-mode", "--flash-attn", "--cors-origins"}), flash_attention_takes_value=True
+)
 
 
 def mlock_arguments(flags: Flags) -> list[str] | None:
@@ -68,6 +70,9 @@ def arguments(model: Model, path: str, flags: Flags) -> list[list[str]]:
         lines.append(["--flash-attn"])
     if model.mlock:
         lines.append(mlock_arguments(flags) or [])
+    if "--cors-origins" in flags.known:
+        # Else it lets pages of any origin read what it answers. Its own pages are all that may.
+        lines.append(["--cors-origins", "http://127.0.0.1:${PORT}"])
     lines += _pairs(model.extra_args)
     return [line for line in lines if line]
 

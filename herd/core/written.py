@@ -57,7 +57,7 @@ def config(
         versions=versions,
         preload=layout.settings.preload,
     )
-    return Written(layout.config, "644", text.encode())
+    return Written(layout.config, "600", text.encode())
 
 
 def keys(layout: Layout, text: str, *, secret: bool = True) -> Written:

@@ -3,7 +3,7 @@
 from pyinfra import host
 from pyinfra.api import HiddenValue, deploy
 
-from herd import plan
+from herd import plan, tls
 from herd.deploys.desired import desired
 from herd.operations import stack, summary
 
@@ -14,7 +14,12 @@ def serves() -> None:
     want = desired()
     if want.settings.launchd_autostart != "off":
         held = HiddenValue(want.keys.held())
-        stack.serving(name="Wait until the stack serves", layout=want.layout, held=held)
+        stack.serving(
+            name="Wait until the stack serves",
+            layout=want.layout,
+            held=held,
+            pin=tls.pin(want.certificate.shown if want.certificate else None),
+        )
     summary.show(
         name="Summary",
         layout=want.layout,

@@ -7,6 +7,9 @@ from typing import Any
 
 from pyinfra.api import FactBase, StringCommand
 
+from herd.core.endpoints import local_proxy
+from herd.core.jobs import PROXY
+from herd.core.layout import Layout
 from herd.facts.script import script
 
 
@@ -14,23 +17,34 @@ from herd.facts.script import script
 class Served:
     """HTTP codes, 0 where nothing answers; `with_key` None when no key was given.
 
-    `states` maps the running models to llama-swap's word ("starting", "ready", "stopping");
-    `refused` is the proxy's line about a key file that it did not take.
+    `keyless` is llama-swap's to a request without its key. `states` maps the running models to
+    llama-swap's word ("starting", "ready", "stopping"); `refused` is the proxy's line about a key
+    file that it did not take. To a `stranger` on the proxy's port, or one with `other_certificate`
+    than ours, no key was shown.
     """
 
     llama_swap: int = 0
+    keyless: int = 0
     anonymous: int = 0
     with_key: int | None = None
     listed: frozenset[str] = frozenset()
     states: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
+    stranger: bool = False
+    other_certificate: bool = False
 
     def complaint(self, models: Collection[str], preload: Iterable[str]) -> str | None:
         """What is not as it should be: health, closed to strangers, open to a key, the models."""
         if self.llama_swap != 200:
             return f"llama-swap {_answers(self.llama_swap)} on /health"
+        if self.keyless != 401:
+            return f"llama-swap {_answers(self.keyless)} without its key, not 401"
+        if self.other_certificate:
+            return "the proxy shows another certificate than proxy_tls_certificate; deploy it"
         if self.anonymous != 401:
             return f"the proxy {_answers(self.anonymous)} without a key, not 401"
+        if self.stranger:
+            return "somebody else listens on the proxy's port, who was shown no key"
         if self.refused:
             return f"the proxy does not take its keys: {self.refused}"
         if self.with_key not in (200, None):
@@ -61,11 +75,14 @@ def parse(lines: Iterable[str]) -> Served:
     noted = " ".join(sections.get("keys", []))
     return Served(
         llama_swap=_code(sections.get("health")),
+        keyless=_code(sections.get("open")),
         anonymous=_code(sections.get("anonymous")),
         with_key=_code(sections["key"]) if "key" in sections else None,
         listed=frozenset(str(model.get("id")) for model in listed),
         states={str(model.get("model")): str(model.get("state")) for model in running},
         refused=noted if "keys stay in force" in noted else "",
+        stranger="stranger" in sections,
+        other_certificate="other certificate" in sections,
     )
 
 
@@ -84,10 +101,13 @@ def _entries(section: list[str] | None, key: str) -> list[dict[str, Any]]:
 
 
 class Answers(FactBase[Served]):
-    """Asked on the Mac itself; a key goes along as `_stdin`."""
+    """Asked on the Mac itself; a key goes along as `_stdin`, `pin` is `herd.tls.pin`'s."""
 
-    def command(self, llama_swap_port: int, proxy_url: str, proxy_log: str) -> StringCommand:
-        return script("answers", llama_swap_port, proxy_url, proxy_log)
+    def command(self, layout: Layout, pin: str) -> StringCommand:
+        return script(
+            *("answers", local_proxy(layout.settings), pin, layout.root),
+            *(layout.settings.llama_swap_port, layout.swap_key, layout.log(PROXY)),
+        )
 
     def process(self, output: Iterable[str]) -> Served:
         return parse(output)

@@ -5,6 +5,7 @@ is unloaded before its file is replaced, so an interruption leaves a job that is
 right, and the next run repairs either.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.core import written
-from herd.facts.files import State
+from herd.facts.files import Entry, State
 from herd.facts.launchd import Loaded
 from herd.facts.script import script
 from herd.operations.commands import Commands
@@ -20,25 +21,36 @@ from herd.operations.files import is_as_wanted, show_diff, write
 
 # Beyond a job's own exit timeout, after which launchd kills it.
 _GRACE = 15
+_OF_NOTHING = hashlib.sha256().hexdigest()
 
 
 def converge(
-    definition: Mapping[str, Any], *, uid: int, path: str, running: bool, console: bool = True
+    definition: Mapping[str, Any],
+    *,
+    uid: int,
+    path: str,
+    running: bool,
+    console: bool = True,
+    secret: str | None = None,
 ) -> Commands:
     """Commands that keep a job loaded with this definition, for use in an operation.
 
     `path` is that of its property list. With `running` it must have a process; if not, one that
     runs goes on. Without `console` nobody is logged in, and the job will be loaded at login.
+    `secret` is a file of random digits that the job reads at its start: where there is none, or
+    one that others could read, another is made while the job does not run.
     """
     label = definition["Label"]
     target = f"gui/{uid}/{label}"
     want = written.plist(definition, path)
     loaded = host.get_fact(Loaded, uid=uid, label=label)
-    (entry,) = host.get_fact(State, paths=[path])
+    entry, *kept = host.get_fact(State, paths=[path, *([secret] if secret else [])])
     right_file = is_as_wanted(entry, want.content, want.mode)
-    right_job = loaded is not None and loaded.runs_definition(definition, path)
+    right_secret = all(map(is_secret, kept))
+    right_job = right_secret and loaded is not None and loaded.runs_definition(definition, path)
     alive = loaded is not None and loaded.pid is not None
-    if right_file and (right_job or not console) and (alive or not running):
+    settled = right_job or (not console and right_secret)
+    if right_file and settled and (alive or not running):
         host.noop(f"{label} is as wanted")
         return
     if not right_file:
@@ -46,6 +58,8 @@ def converge(
     if loaded is not None and not right_job:
         wait = definition.get("ExitTimeOut", 5) + _GRACE
         yield script("job-unload", target, wait)
+    if secret and not right_secret:
+        yield script("new-secret", secret)
     if not right_file:
         yield from write(path, want.content, want.mode)
     if not right_job and console:
@@ -54,6 +68,11 @@ def converge(
     restart = alive and not right_job and console and not definition.get("RunAtLoad")
     if running or restart:
         yield script("job-start", target, definition.get("StandardOutPath", "/dev/null"))
+
+
+def is_secret(entry: Entry) -> bool:
+    """Whether a file may hold what scripts/new-secret.sh writes, for its owner only."""
+    return (entry.kind, entry.mode) == ("file", "600") and entry.sha256 != _OF_NOTHING
 
 
 def remove(label: str, *, uid: int, path: str) -> Commands:

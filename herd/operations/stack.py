@@ -108,6 +108,7 @@ def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Command
         path=layout.plist(job_name),
         running=autostart == "background",
         console=autostart != "off" or _console(layout),
+        secret=layout.swap_key if job_name == LLAMA_SWAP else None,
     )
 
 
@@ -121,17 +122,22 @@ def window(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
     + uid: the user at the console
     """
     yield from launchd.converge(
-        _window(layout, bundle, uid), uid=uid, path=layout.plist(LLAMA_SWAP), running=False
+        _window(layout, bundle, uid),
+        uid=uid,
+        path=layout.plist(LLAMA_SWAP),
+        running=False,
+        secret=layout.swap_key,
     )
 
 
 def _is_window(main: Job | None, layout: Layout, bundle: Bundle, uid: int) -> bool:
     """Whether a Terminal window shall run the stack, and the job that opened it is right: then
     so is what it runs."""
-    return (
-        layout.settings.launchd_autostart == "terminal"
-        and main is not None
-        and main.runs_definition(_window(layout, bundle, uid), layout.plist(LLAMA_SWAP))
+    if layout.settings.launchd_autostart != "terminal" or main is None:
+        return False
+    (key,) = host.get_fact(State, paths=[layout.swap_key])
+    return launchd.is_secret(key) and main.runs_definition(
+        _window(layout, bundle, uid), layout.plist(LLAMA_SWAP)
     )
 
 
@@ -176,16 +182,16 @@ def window_opened(layout: Layout, *, uid: int) -> Commands:
 
 
 @operation()
-def serving(layout: Layout, held: Any) -> Commands:
+def serving(layout: Layout, held: Any, *, pin: str) -> Commands:
     """
     Wait, within a limit, until the stack serves its models to those with a key only.
 
     + layout: where the stack lives, and its settings
     + held: a `herd.keys.Held` in a HiddenValue; its key goes to stdin, and without one no request
       with a key is tried
+    + pin: of the proxy's certificate, by `herd.tls.pin`
     """
     settings = layout.settings
-    proxy = local_proxy(settings)
     key: Held = held.unmask()
     stdin = key_options(key.secret)
     if host.state.is_executing:
@@ -193,13 +199,7 @@ def serving(layout: Layout, held: Any) -> Commands:
             host.log(line)
 
     def complaint() -> str | None:
-        served = host.get_fact(
-            Answers,
-            llama_swap_port=settings.llama_swap_port,
-            proxy_url=proxy,
-            proxy_log=layout.log(PROXY),
-            _stdin=stdin,
-        )
+        served = host.get_fact(Answers, layout=layout, pin=pin, _stdin=stdin)
         return served.complaint(settings.models, settings.preload)
 
     if not complaint():
@@ -208,7 +208,8 @@ def serving(layout: Layout, held: Any) -> Commands:
     yield shown(
         "verify",
         *(settings.verify_timeout, settings.llama_swap_health_timeout + 30),
-        *(settings.llama_swap_port, proxy, layout.log(LLAMA_SWAP), layout.log(PROXY)),
+        *(local_proxy(settings), pin, layout.root),
+        *(settings.llama_swap_port, layout.swap_key, layout.log(LLAMA_SWAP), layout.log(PROXY)),
         *_completions(settings, key),
         _stdin=stdin,
     )

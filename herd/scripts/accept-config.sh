@@ -10,7 +10,9 @@ while [ $attempt -lt 5 ]; do
   attempt=$((attempt + 1))
   port=$((20000 + ($$ * 7 + attempt * 1009) % 20000))
   free $port || continue
-  "$1" --config "$2" --listen "127.0.0.1:$port" >"$said" 2>&1 &
+  # A key of this trial, which nobody knows.
+  LLAMA_API_KEY=$(head -c 16 /dev/urandom | od -An -tx1 | tr -d ' \n') \
+    "$1" --config "$2" --listen "127.0.0.1:$port" >"$said" 2>&1 &
   child=$!
   # By the clock: on a busy Mac a number of polls is over before llama-swap has started.
   limit=$(($(date +%s) + 15))

@@ -1,27 +1,45 @@
 # Waits until the stack serves, within a limit, or says why it does not.
-# usage: verify.sh SECONDS LOAD_SECONDS LLAMA_SWAP_PORT PROXY_URL LLAMA_SWAP_LOG PROXY_LOG \
+# usage: verify.sh SECONDS LOAD_SECONDS PROXY_URL PIN ROOT SWAP_PORT SWAP_KEY SWAP_LOG PROXY_LOG \
 #          [MODEL URL BODY]...
+# PIN is curl's for the proxy's certificate, or "" where it has none.
 # Each BODY is a one-token completion of a model that is to be loaded, for the proxy or, where the
 # key does not open it, for llama-swap itself.
 # stdin: a curl option with a key's header, or nothing: then no request with a key is tried
-limit=$1 load=$2 swap=http://127.0.0.1:$3 proxy=$4 swap_log=$5 proxy_log=$6
-shift 6
+limit=$1 load=$2 proxy=$3 pin=$4 root=$5 swap=http://127.0.0.1:$6 swap_key=$7 swap_log=$8 proxy_log=$9
+shift 9
 header=$(cat)
 answer=$(mktemp -t herd-verify.XXXXXX)
 trap 'rm -f "$answer"' EXIT
-# -k: a certificate is for the name that clients use, and this is the Mac's own address.
-get() { curl --noproxy '*' -sk --max-time 10 -o "$answer" -w '%{http_code}' "$@"; }
-with_key() { printf '%s\n' "$header" | get --config - "$@"; }
+get() { curl --noproxy '*' -s --max-time 10 -o "$answer" -w '%{http_code}' "$@"; }
+# A certificate is for the name that clients use, and this is the Mac's own address: so what counts
+# is its key (-k leaves that check).
+proxy() { get -k ${pin:+--pinnedpubkey "$pin"} "$@"; }
+swap_header() { printf 'header = "Authorization: Bearer %s"\n' "$(cat "$swap_key" 2>/dev/null)"; }
+# Without root, lsof shows only one's own processes: a stranger's has none.
+is_ours() {
+  port=${proxy##*:}
+  pids=$(lsof -nP -iTCP:"$port" -sTCP:LISTEN 2>/dev/null | awk 'NR > 1 { print $2 }' | sort -u)
+  for pid in $pids; do
+    case $(ps -ww -o args= -p "$pid") in *"$root/"*) ;; *) return 1 ;; esac
+  done
+  [ -n "$pids" ]
+}
 
 # One line per check that fails; silence is success.
 wrong() {
   : >"$answer"
   code=$(get "$swap/health")
   [ "$code" = 200 ] || { echo "llama-swap does not answer on $swap (HTTP $code)"; return; }
-  code=$(get "$proxy/v1/models")
+  code=$(swap_header | get --config - "$swap/running")
+  [ "$code" = 200 ] || { echo "llama-swap answers HTTP $code with its key, not 200"; return; }
+  code=$(get "$swap/running")
+  [ "$code" = 401 ] || { echo "llama-swap answers HTTP $code without its key, not 401"; return; }
+  code=$(proxy "$proxy/v1/models")
+  [ $? -ne 90 ] || { echo "the proxy on $proxy shows another certificate than the deployed one"; return; }
   [ "$code" = 401 ] || { echo "the proxy on $proxy answers HTTP $code without a key, not 401"; return; }
+  is_ours || { echo "somebody else listens on $proxy, who gets no key"; return; }
   [ -n "$header" ] || return
-  code=$(with_key "$proxy/v1/models")
+  code=$(printf '%s\n' "$header" | proxy --config - "$proxy/v1/models")
   [ "$code" = 200 ] || { echo "the proxy on $proxy answers HTTP $code with a key, not 200"; return; }
 }
 
@@ -42,10 +60,9 @@ while reason=$(wrong) && [ -n "$reason" ]; do
 done
 
 ask() {
-  sent=
-  [ "$1" != "$proxy" ] || sent=$header
-  printf '%s\n' "$sent" | curl --noproxy '*' -sk --config - --max-time "$load" -o "$answer" -w '%{http_code}' \
-    -H 'Content-Type: application/json' --data-raw "$2" "$1/v1/chat/completions"
+  if [ "$1" = "$proxy" ]; then printf '%s\n' "$header"; else swap_header; fi |
+    proxy --config - --max-time "$load" -H 'Content-Type: application/json' \
+      --data-raw "$2" "$1/v1/chat/completions"
 }
 
 while [ $# -ge 3 ]; do

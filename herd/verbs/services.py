@@ -5,9 +5,9 @@ from urllib.parse import quote
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd import keys
-from herd.core.endpoints import local_proxy, public_proxy
-from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
+from herd import keys, tls
+from herd.core.endpoints import public_proxy
+from herd.core.jobs import JOBS, LLAMA_SWAP
 from herd.core.launchd import Job
 from herd.core.secrets import key_options
 from herd.core.settings import Settings
@@ -27,13 +27,9 @@ def status(remotes: Sequence[Remote]) -> bool:
 
 def _status(remote: Remote) -> bool:
     settings = remote.settings
-    held = _held(settings)
+    held, pin = _held(settings)
     served = remote.host.get_fact(
-        Answers,
-        llama_swap_port=settings.llama_swap_port,
-        proxy_url=local_proxy(settings),
-        proxy_log=remote.layout.log(PROXY),
-        _stdin=key_options(held.secret),
+        Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret)
     )
     versions = remote.host.get_fact(
         Linked, homebrew_prefix=settings.homebrew_prefix, programs=["llama-server", "llama-swap"]
@@ -50,12 +46,14 @@ def _status(remote: Remote) -> bool:
     return wrong is None
 
 
-def _held(settings: Settings) -> Held:
-    """The key of whoever is here; a workstation without any may look, too."""
+def _held(settings: Settings) -> tuple[Held, str]:
+    """The key of whoever is here, and the pin of the certificate to show it to; a workstation
+    without either may look, too."""
     try:
-        return keys.shipped(settings).held()
+        pin = tls.pin(tls.shown(settings))
+        return keys.shipped(settings).held(), pin
     except ValueError as error:
-        return Held(lacking=str(error))
+        return Held(lacking=str(error)), ""
 
 
 def _job(job: Job | None) -> str:
@@ -156,11 +154,9 @@ def unload(remotes: Sequence[Remote], model: str | None) -> bool:
     """Unload one model, or all, from memory."""
     done = True
     for remote in remotes:
-        url = f"http://127.0.0.1:{remote.settings.llama_swap_port}/api/models/unload"
-        url = f"{url}/{quote(model)}" if model else url
-        ok, lines = remote.run(
-            StringCommand("curl -sS --fail-with-body --max-time 120 -X POST", QuoteString(url))
-        )
+        port, key = remote.settings.llama_swap_port, remote.layout.swap_key
+        path = f"/{quote(model)}" if model else ""
+        ok, lines = remote.run(script("unload", port, key, path))
         what = model or "every model"
         if not ok:
             lines = [f"{what} is not unloaded: {' '.join(lines)}"]

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from herd import plan
+from herd import keys, plan
+from herd.core.endpoints import local_proxy, public_proxy
+from herd.core.settings import Settings
 from herd.remote import Remote, RemoteError, hosts, only, ssh_command
 
 
@@ -22,17 +24,33 @@ def foreground(remotes: Sequence[Remote]) -> None:
 
 
 def dashboard(inventory: str, limits: Sequence[str]) -> None:
-    """llama-swap's own pages, through a tunnel: they are on the Mac's loopback only."""
+    """llama-swap's own pages, behind the proxy's login: what a browser can reach without one, each
+    page open in it can. Without TLS they come through a tunnel, as the key does."""
     state, chosen = hosts(inventory, limits)
     host = only(chosen)
-    port = plan.settings_of(state.inventory)[host.name].llama_swap_port
-    if host.name.startswith("@local"):
-        print(f"http://127.0.0.1:{port}/ui/")
+    settings = plan.settings_of(state.inventory)[host.name]
+    log_in = f"Log in with {_administrators(settings)}."
+    if settings.proxy_tls_certificate or host.name.startswith("@local"):
+        print(f"{public_proxy(settings, plan.address(host))}/ui/ shows {host.name}. {log_in}")
         return
-    here = _free_port(port)
-    print(f"http://127.0.0.1:{here}/ui/ shows {host.name} until Ctrl+C.")
-    options = ("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{here}:127.0.0.1:{port}")
+    here, there = _free_port(settings.proxy_port), local_proxy(settings).removeprefix("http://")
+    print(f"http://127.0.0.1:{here}/ui/ shows {host.name} until Ctrl+C. {log_in}")
+    options = ("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{here}:{there}")
     _become(ssh_command(host, *options))
+
+
+def _administrators(settings: Settings) -> str:
+    """Whose keys open the dashboard. Raises RemoteError when nobody's does."""
+    try:
+        names = keys.shipped(settings).administrators
+    except ValueError as error:
+        raise RemoteError(f"{error}: {keys.how_to_mend()}") from None
+    if not names:
+        how = "make key NAME=... ARGS='--scopes admin,inference'"
+        raise RemoteError(
+            f"no key of this host has the scope admin, which opens it: `{how}`, deploy"
+        )
+    return f"the key of {' or '.join(names)}"
 
 
 def _free_port(wanted: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -51,6 +52,10 @@ HELP = """\
 """  # noqa: E501 - as wide as the original
 
 LOADING = {"message": "Loading model", "type": "unavailable_error", "code": 503}
+# What a real one (build 10434, asked with LLAMA_API_KEY set) says to whoever shows another key, and
+# where it asks for none.
+REFUSED = {"message": "Invalid API Key", "type": "authentication_error", "code": 401}
+OPEN = ("/", "/health", "/v1/health", "/models", "/v1/models")
 READY = web.AppKey("ready", asyncio.Event)
 MODEL = web.AppKey("model", str)
 
@@ -95,7 +100,7 @@ def parse(arguments: list[str]) -> dict[str, str]:
 
 
 def create_app(model: str, loading_seconds: float = 0.3) -> web.Application:
-    app = web.Application(middlewares=[_refuse_while_loading])
+    app = web.Application(middlewares=[_refuse_while_loading, _refuse_strangers])
     app[READY] = asyncio.Event()
     app[MODEL] = model
 
@@ -118,6 +123,17 @@ async def _refuse_while_loading(
     # tools/server/server-http.cpp: before routing, so unknown paths are 503 as well.
     if not request.app[READY].is_set():
         return web.json_response({"error": LOADING}, status=503)
+    return await handler(request)
+
+
+@web.middleware
+async def _refuse_strangers(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    key = os.environ.get("LLAMA_API_KEY")
+    shown = request.headers.get("X-Api-Key", request.headers.get("Authorization", ""))
+    if key and request.path not in OPEN and shown.removeprefix("Bearer ") != key:
+        return web.json_response({"error": REFUSED}, status=401)
     return await handler(request)
 
 

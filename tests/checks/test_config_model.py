@@ -18,6 +18,7 @@ GOOD: dict[str, Any] = {
     "logLevel": "info",
     "logToStdout": "both",
     "captureBuffer": 0,
+    "apiKeys": ["${env.LLAMA_API_KEY}"],
     "models": {
         "a": {
             "proxy": "http://127.0.0.1:${PORT}",

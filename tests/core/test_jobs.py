@@ -2,7 +2,10 @@
 
 import dataclasses
 import plistlib
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +68,7 @@ def test_llama_swap_is_reached_from_its_mac_only() -> None:
 
     assert found["Label"] == "com.moonspirit.llama-swap"
     assert found["ProgramArguments"] == [
+        *("/bin/sh", "-c", found["ProgramArguments"][2], "/Users/me/llama-swap/llama-swap.key"),
         "/opt/homebrew/bin/llama-swap",
         *("--config", "/Users/me/llama-swap/config.yaml"),
         *("--listen", "127.0.0.1:8080"),
@@ -72,6 +76,28 @@ def test_llama_swap_is_reached_from_its_mac_only() -> None:
     ]
     assert found["StandardOutPath"] == "/Users/me/llama-swap/llama-swap.log"
     assert found["WorkingDirectory"] == "/Users/me/llama-swap"
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "dash"])
+def test_llama_swap_gets_its_key_out_of_a_file_and_does_not_start_without(
+    tmp_path: Path, shell: str
+) -> None:
+    """No argument of any process holds it: the shell becomes llama-swap."""
+    if not shutil.which(shell):
+        pytest.skip(f"there is no {shell} here")
+    _, *words = definition(LLAMA_SWAP)["ProgramArguments"]
+    key = tmp_path / "it's a key"
+    says = 'echo "$LLAMA_API_KEY"; ps -ww -o args= -p $$'
+    shown = [*words[:2], str(key), "/bin/sh", "-c", says]
+    without = subprocess.run([shell, *shown], capture_output=True, text=True)
+    key.write_text("secret\n")
+    done = subprocess.run([shell, *shown], capture_output=True, text=True)
+
+    assert without.returncode != 0
+    assert without.stdout == ""
+    assert str(key) in without.stderr
+    assert done.stdout.startswith("secret\n")
+    assert done.stdout.count("secret") == 1
 
 
 def test_watching_can_be_turned_off() -> None:
@@ -90,6 +116,7 @@ def test_the_proxy_runs_its_release_on_its_own_environment() -> None:
         *("--config", "/Users/me/llama-swap/config.json"),
         *("--listen", "[::]:3000"),
         *("--upstream", "http://127.0.0.1:8080"),
+        *("--upstream-key-file", "/Users/me/llama-swap/llama-swap.key"),
         *("--usage", "/Users/me/llama-swap/usage.db"),
         *("--files", "/Users/me/llama-swap/models"),
         *("--grants", "/Users/me/llama-swap/peers.json"),

@@ -34,13 +34,14 @@ TRANSITION = """\
 --spec-draft-type-k, -ctkd, --cache-type-k-draft TYPE
                                         KV cache data type for K for the draft model
 -ngl,  --gpu-layers, --n-gpu-layers N   max. number of layers to store in VRAM
+--cors-origins ORIGINS                  comma-separated list of allowed origins for CORS (default: *)
 """  # noqa: E501 - as wide as the original
 # The forms below are from documentation: llama.cpp, tools/server/README.md and common/arg.cpp.
 CURRENT_HELP = "\n".join(line for line in TRANSITION.splitlines() if "--mlock" not in line)
 OLD = "\n".join(
     line.replace("DEPRECATED in favor of `--load-mode`: ", "")
     for line in TRANSITION.splitlines()
-    if not line.startswith("-lm,")
+    if not line.startswith(("-lm,", "--cors-origins"))
 )
 NAMED_VALUE = (
     "-fa,   --flash-attn FA                  set Flash Attention use ('on', 'off', or 'auto')\n"
@@ -106,6 +107,13 @@ def test_without_mlock_nothing_is_said_of_it() -> None:
         assert "--load-mode" not in str(lines)
 
 
+def test_no_page_of_another_origin_may_read_answers_where_the_build_can_say_so() -> None:
+    words = "--cors-origins"
+
+    assert [words, "http://127.0.0.1:${PORT}"] in arguments(model(), "/m.gguf", CURRENT)
+    assert words not in str(arguments(model(), "/m.gguf", Flags.parse(OLD)))
+
+
 def test_before_anything_is_installed_a_current_build_is_assumed() -> None:
     assert arguments(model(), "/m.gguf", CURRENT) == arguments(
         model(), "/m.gguf", Flags.parse(CURRENT_HELP)
@@ -148,6 +156,7 @@ def test_all_arguments_of_a_model() -> None:
         ["--cache-type-v", "q4_0"],
         ["--flash-attn", "on"],
         ["--load-mode", "mmap+mlock"],
+        ["--cors-origins", "http://127.0.0.1:${PORT}"],
         ["--jinja"],
         ["-t", "8"],
         ["--temp", "-1"],

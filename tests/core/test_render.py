@@ -57,7 +57,11 @@ def rendered(own: Settings, home: str = "/Users/me", preload: bool = True) -> di
         path = f"{place.model_directory(model)}/{files[name]}"
         expected = [
             *(place.brew("llama-server"), "--host", "127.0.0.1", "--port", "10001"),
-            *(word for line in arguments(model, path, CURRENT) for word in line),
+            *(
+                word.replace("${PORT}", "10001")
+                for line in arguments(model, path, CURRENT)
+                for word in line
+            ),
         ]
         assert split(found["models"][name]["cmd"]) == expected
     return found
@@ -106,6 +110,7 @@ def test_a_plain_configuration_has_what_llama_swap_needs_and_no_more() -> None:
         "logLevel": "info",
         "logToStdout": "both",
         "captureBuffer": 0,
+        "apiKeys": ["${env.LLAMA_API_KEY}"],
     }
     assert model.pop("cmd")
     assert model == {"proxy": "http://127.0.0.1:${PORT}", "ttl": 0}
@@ -132,14 +137,15 @@ def test_a_rendering_obeys_the_schema_of_llama_swap(own: Settings) -> None:
     jsonschema.Draft7Validator(upstream_schema()).validate(rendered(own))
 
 
-def test_a_port_is_the_only_macro() -> None:
+def test_a_port_and_the_key_are_the_only_macros() -> None:
+    """The key is put in by llama-swap itself: what is rendered, compared and shown has none."""
     text = render.config(
         *(layout(), {"gpt-oss-120b": "m.gguf"}, CURRENT),
         versions={"gpt-oss-120b": VERSION},
         preload=[],
     )
 
-    assert set(re.findall(r"\$\{[^}]*\}", text)) == {"${PORT}"}
+    assert set(re.findall(r"\$\{[^}]*\}", text)) == {"${PORT}", "${env.LLAMA_API_KEY}"}
 
 
 def test_an_unknown_variable_in_a_template_is_an_error() -> None:
@@ -206,9 +212,11 @@ def test_a_foreground_start_runs_both_programs_with_their_exact_arguments(tmp_pa
         Path(program).write_text(
             "#!/bin/sh\n"
             "case $0 in *launchctl) exit 113 ;; esac\n"
-            f'{{ pwd; echo "$PYTHONPATH"; printf "%s\\n" "$@"; }} >"{tmp_path}/${{0##*/}}.said"\n'
+            f'{{ pwd; echo "$PYTHONPATH$LLAMA_API_KEY"; printf "%s\\n" "$@"; }}'
+            f' >"{tmp_path}/${{0##*/}}.said"\n'
         )
         Path(program).chmod(0o755)
+    Path(place.swap_key).write_text("the key\n")
     text = render.start_command(place, BUNDLE, 501)
     done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=20)
 
@@ -216,13 +224,14 @@ def test_a_foreground_start_runs_both_programs_with_their_exact_arguments(tmp_pa
     assert done.returncode == 1, done.stderr
     swap = (tmp_path / "llama-swap.said").read_text().splitlines()
     assert swap == [
-        *(place.root, "", "--config", place.config, "--listen", "127.0.0.1:8080"),
+        *(place.root, "the key", "--config", place.config, "--listen", "127.0.0.1:8080"),
         "--watch-config",
     ]
     proxy = (tmp_path / "python.said").read_text().splitlines()
     assert proxy[:5] == [place.root, place.proxy_release(BUNDLE), "-m", "proxy", "serve"]
     assert proxy[5:] == [
         *("--config", place.keys, "--listen", "[::]:3000"),
-        *("--upstream", "http://127.0.0.1:8080", "--usage", place.usage),
+        *("--upstream", "http://127.0.0.1:8080", "--upstream-key-file", place.swap_key),
+        *("--usage", place.usage),
         *("--files", place.models, "--grants", place.peers),
     ]

@@ -162,7 +162,8 @@ def model(change: Callable[[dict[str, Any]], None]) -> Break:
 def _listed(mac: Mac) -> str:
     """The names alone, as entries carry the time."""
     port = mac.ports["llama_swap"]
-    asked = f"curl -s --max-time 5 http://127.0.0.1:{port}/v1/models"
+    key = (root(mac) / "llama-swap.key").read_text().strip()
+    asked = f"curl -s --max-time 5 -H 'x-api-key: {key}' http://127.0.0.1:{port}/v1/models"
     return " ".join(sorted(w for w in mac.run(asked).stdout.split('"') if "recite" in w))
 
 
@@ -318,7 +319,8 @@ def fake(*options: str) -> Break:
     def breaks(mac: Mac) -> Iterator[None]:
         port, upstream = mac.ports["proxy"], mac.ports["llama_swap"]
         with _unloaded(PROXY, mac), ExitStack() as running:
-            words = (sys.executable, str(FAKE), str(port), str(upstream), *options)
+            key = str(root(mac) / "llama-swap.key")
+            words = (sys.executable, str(FAKE), str(port), str(upstream), key, *options)
             running.enter_context(process(mac, port, *words))
             yield
 

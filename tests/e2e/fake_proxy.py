@@ -1,4 +1,4 @@
-"""A proxy as it should not be: `fake_proxy.py PORT UPSTREAM [--open] [--whole]`.
+"""A proxy as it should not be: `fake_proxy.py PORT UPSTREAM UPSTREAM_KEY [--open] [--whole]`.
 
 Without --open it asks for the key that FAKE_KEY holds; with --whole an answer leaves it in one
 piece.
@@ -8,8 +8,10 @@ import http.client
 import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 PORT, UPSTREAM = int(sys.argv[1]), int(sys.argv[2])
+UPSTREAM_KEY = Path(sys.argv[3]).read_text().strip()
 OPEN, WHOLE = "--open" in sys.argv, "--whole" in sys.argv
 KEY = os.environ["FAKE_KEY"]
 
@@ -26,7 +28,8 @@ class Proxy(BaseHTTPRequestHandler):
             self.send_error(401)
             return
         asked = http.client.HTTPConnection("127.0.0.1", UPSTREAM)
-        asked.request(self.command, self.path, body, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json", "x-api-key": UPSTREAM_KEY}
+        asked.request(self.command, self.path, body, headers)
         answer = asked.getresponse()
         self.send_response(200 if OPEN else answer.status)
         self.end_headers()

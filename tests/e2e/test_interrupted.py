@@ -136,7 +136,8 @@ def a_stray(fleet: Fleet) -> dict[str, Any]:
     program = shlex.quote(str(mac.prefix / "bin/llama-swap"))
     config = shlex.quote(str(stack(fleet) / "config.yaml"))
     port = mac.ports["llama_swap"]
-    mac.run(f"nohup {program} --config {config} --listen 127.0.0.1:{port} >/dev/null 2>&1 &")
+    started = f"LLAMA_API_KEY=x nohup {program} --config {config} --listen 127.0.0.1:{port}"
+    mac.run(f"{started} >/dev/null 2>&1 &")
     until(lambda: mac.run(f"curl -s http://127.0.0.1:{port}/health").stdout == "OK")
     return {}
 
@@ -178,7 +179,11 @@ def unloaded(fleet: Fleet) -> dict[str, Any]:
     run = fleet.deploy(mac1={"models": {"recite": {"preload": True}}})
     assert run.code == 0, run.err
     port = fleet["mac1"].ports["llama_swap"]
-    fleet["mac1"].run(f"curl -s -X POST http://127.0.0.1:{port}/api/models/unload", check=True)
+    key = shlex.quote(
+        f"Authorization: Bearer {(stack(fleet) / 'llama-swap.key').read_text().strip()}"
+    )
+    url = f"http://127.0.0.1:{port}/api/models/unload"
+    fleet["mac1"].run(f"curl -s -f -X POST -H {key} {url}", check=True)
     return {"models": {"recite": {"preload": True}}}
 
 

@@ -125,7 +125,7 @@ def ours_serve(fleet: Fleet) -> None:
     until(lambda: is_served(mac.ports["proxy"]) and is_served(mac.ports["llama_swap"]))
     job = mac.launchd.job(LABEL)
     assert job
-    assert job["program"] == str(mac.prefix / "bin/llama-swap")
+    assert f"\n\t\t{mac.prefix}/bin/llama-swap\n" in mac.launchd.print(f"gui/501/{LABEL}")
     assert sorted(mac.launchd.labels()) == [LABEL, "com.moonspirit.proxy"]
     assert fleet.says() == SENTENCE
 

@@ -14,12 +14,13 @@ import sys
 import termios
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from lab.lab import Mac
@@ -489,22 +490,52 @@ def test_lock_errors_are_one_line(fleet: Fleet) -> None:
 # -- dashboard
 
 
+ADMIN = "sk-admin-EXAMPLE-not-a-secret-01234"
+
+
 @pytest.mark.skipif(not Path("/usr/bin/ssh").exists(), reason="this workstation has no ssh")
-def test_dashboard_is_llama_swaps_own_page_through_a_tunnel(fleet: Fleet) -> None:
-    """Here its port is taken, by the Mac itself, so the tunnel begins at another."""
-    port = fleet["mac1"].ports["llama_swap"]
-    with under_way(fleet, "dashboard") as (process, descriptor):
-        output = Output(descriptor)
-        found = until(lambda: output.has(r"(http://127\.0\.0\.1:(\d+)/ui/) shows mac1 until Ctrl"))
-        assert int(found[2]) != port
-        until(lambda: is_served(int(found[2])))
-        with urllib.request.urlopen(found[1], timeout=10) as page:
-            assert page.status == 200
+def test_dashboard_is_llama_swaps_own_page_behind_the_proxys_login(fleet: Fleet) -> None:
+    """Through a tunnel, and nothing without a login: neither the page nor what it can do."""
+    inventory = fleet.inventory(
+        mac1={"api_keys": [entry("anna", KEY), entry("root", ADMIN, ["admin"])]}
+    )
+    assert fleet.pyinfra("-y", str(inventory), "deploy.py").code == 0
+    try:
+        with under_way(fleet, "dashboard", inventory=inventory) as (process, descriptor):
+            output = Output(descriptor)
+            found = until(
+                lambda: output.has(
+                    r"(http://127\.0\.0\.1:(\d+))/ui/ shows mac1 until Ctrl\+C. "
+                    r"Log in with the key of root\."
+                )
+            )
+            # Its own is taken here, by the Mac itself, so the tunnel begins at another.
+            assert int(found[2]) != fleet["mac1"].ports["proxy"]
+            until(lambda: is_served(int(found[2])))
+            with httpx2.Client(base_url=found[1], headers={"Accept": "text/html"}) as browser:
+                assert browser.get("/ui/").headers["Location"] == "/login"
+                for path in ("/unload", "/running", "/logs"):
+                    assert browser.get(path, headers={"Accept": "*/*"}).status_code == 401
+                own = {"Origin": found[1]}
+                assert browser.post("/login", data={"key": KEY}, headers=own).status_code == 401
+                assert browser.post("/login", data={"key": ADMIN}, headers=own).status_code == 303
+                assert "llama-swap" in browser.get("/ui/").text
 
-        process.send_signal(signal.SIGINT)
-        process.wait(10)
+            process.send_signal(signal.SIGINT)
+            process.wait(10)
 
-    assert not is_served(int(found[2]))
+        assert not is_served(int(found[2]))
+    finally:
+        assert fleet.deploy().code == 0
+
+
+def test_without_a_key_that_opens_it_the_dashboard_says_so(fleet: Fleet) -> None:
+    refused(fleet.herd("dashboard"), "no key of this host has the scope admin")
+
+
+def entry(name: str, key: str, scopes: Sequence[str] = ("inference",)) -> dict[str, Any]:
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return {"name": name, "sha256": digest, "scopes": list(scopes)}
 
 
 # -- key

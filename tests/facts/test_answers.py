@@ -5,6 +5,7 @@ import json
 import pytest
 
 from herd.facts.answers import Answers, Served, parse
+from tests.core.samples import layout
 
 MODELS = {"object": "list", "data": [{"id": "a"}, {"id": "b"}]}
 RUNNING = {"running": [{"model": "a", "state": "ready"}, {"model": "b", "state": "starting"}]}
@@ -21,6 +22,7 @@ def answer(
 ) -> list[str]:
     return [
         *("--- health", health, "200"),
+        *("--- open", "", "401"),
         *("--- running", *running.splitlines(), "", "200"),
         *("--- anonymous", json.dumps(UNAUTHORISED), "401"),
         *("--- models", *models.splitlines(), "", "200"),
@@ -29,7 +31,7 @@ def answer(
     ]
 
 
-GOOD = Served(200, 401, 200, frozenset({"a", "b"}), {"a": "ready", "b": "starting"})
+GOOD = Served(200, 401, 401, 200, frozenset({"a", "b"}), {"a": "ready", "b": "starting"})
 
 
 def test_a_stack_that_serves() -> None:
@@ -46,6 +48,16 @@ def test_nothing_answers() -> None:
     ]
 
     assert parse(silent) == Served(with_key=0)
+
+
+def test_who_is_shown_no_key_is_told() -> None:
+    """Another certificate is told behind the answer without a key, a stranger in place of one."""
+    stranger = parse([*answer()[:-3], "--- stranger"])
+    other = parse([line for line in answer() if line != "401"] + ["--- other certificate"])
+
+    assert (stranger.stranger, stranger.with_key) == (True, None)
+    assert other.other_certificate
+    assert str(stranger.complaint(["a", "b"], [])).startswith("somebody else listens")
 
 
 def test_without_a_key_nobody_knows_what_a_key_would_get() -> None:
@@ -80,11 +92,12 @@ def test_no_answer_at_all() -> None:
 
 
 def test_the_key_is_no_argument_of_the_question() -> None:
-    command = Answers().command(
-        llama_swap_port=8080, proxy_url="http://127.0.0.1:3000", proxy_log="/a b/proxy.log"
-    )
+    command = Answers().command(layout("/a b"), "sha256//x=")
 
-    assert command.get_raw_value().endswith("answers 8080 http://127.0.0.1:3000 '/a b/proxy.log'")
+    assert command.get_raw_value().endswith(
+        "answers http://127.0.0.1:3000 sha256//x= '/a b/llama-swap' "
+        "8080 '/a b/llama-swap/llama-swap.key' '/a b/llama-swap/proxy.log'"
+    )
 
 
 # -- What is not as it should be
@@ -94,6 +107,9 @@ def test_the_key_is_no_argument_of_the_question() -> None:
     ("change", "words"),
     [
         ({"llama_swap": 0}, "llama-swap does not answer on /health"),
+        ({"keyless": 200}, "llama-swap answers HTTP 200 without its key, not 401"),
+        ({"stranger": True}, "somebody else listens on the proxy's port, who was shown no key"),
+        ({"other_certificate": True}, "the proxy shows another certificate than"),
         ({"anonymous": 200}, "the proxy answers HTTP 200 without a key, not 401"),
         ({"anonymous": 0}, "the proxy does not answer without a key"),
         ({"with_key": 401}, "the proxy answers HTTP 401 with a key, not 200"),

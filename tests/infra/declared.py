@@ -58,7 +58,7 @@ def directories(mac: Mac) -> list[str]:
 def secrets(mac: Mac) -> list[str]:
     """What the programs write themselves, and only its owner may read: logs can hold prompts."""
     layout = mac.layout
-    return [*map(layout.log, JOBS), layout.usage]
+    return [layout.swap_key, *map(layout.log, JOBS), layout.usage]
 
 
 def jobs_of(mac: Mac) -> list[Job]:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from herd import tls
 from herd.chat import ChatError
-from herd.core.endpoints import local_proxy
-from herd.core.jobs import PROXY
 from herd.core.problems import Problem
 from herd.facts.answers import Answers, Served
 from tests.infra import asking
@@ -134,12 +133,7 @@ def _not_streamed(where: str, stream: Stream) -> list[Problem]:
 
 
 def _answers(mac: Mac) -> Served:
-    return mac.ask(
-        Answers,
-        llama_swap_port=mac.settings.llama_swap_port,
-        proxy_url=local_proxy(mac.settings),
-        proxy_log=mac.layout.log(PROXY),
-    )
+    return mac.ask(Answers, layout=mac.layout, pin=tls.pin(mac.shown_certificate))
 
 
 def _other_models(listed: set[str] | frozenset[str], declared: set[str]) -> str:

@@ -206,3 +206,62 @@ def test_a_job_without_an_exit_timeout_of_its_own_gets_launchds() -> None:
     )
 
     assert found.sent[0] == f"job-unload {TARGET} 20"
+
+
+# -- A secret that the job reads at its start
+
+SECRET = PLACE.swap_key
+MAKE = [f"new-secret {SECRET}"]
+KEPT_SECRET = f"file 600 {'a' * 64}  -"
+
+
+def with_secret(job: str, secret: str, **options: Any) -> Run:
+    return run(
+        keep,
+        definition=DEFINITION,
+        secret=SECRET,
+        **{"running": True, **options},
+        answers={"launchctl print": JOB[job], "state": [FILE["right"], secret]},
+    )
+
+
+def test_a_secret_that_is_there_costs_no_question_and_changes_nothing() -> None:
+    found = with_secret("right", KEPT_SECRET)
+
+    assert found.untouched
+    assert len(found.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "absent",
+        "link",
+        "directory 700",
+        f"file 644 {'a' * 64}  -",
+        f"file 640 {'a' * 64}  -",
+        f"file 600 {hashlib.sha256().hexdigest()}  -",
+    ],
+)
+def test_a_missing_or_open_secret_is_made_while_the_job_does_not_run(secret: str) -> None:
+    """So a run that is killed leaves no secret, or no job: the next one sees either."""
+    assert with_secret("right", secret).sent == [*UNLOAD, *MAKE, *LOAD, *START]
+    assert with_secret("gone", secret).sent == [*MAKE, *LOAD, *START]
+    assert with_secret("gone", KEPT_SECRET).sent == [*LOAD, *START]
+
+
+def test_a_secret_is_made_though_nobody_is_logged_in() -> None:
+    assert with_secret("gone", "absent", running=False, console=False).sent == MAKE
+
+
+def test_a_job_that_need_not_run_and_does_runs_with_the_new_secret() -> None:
+    by_hand = {**DEFINITION, "RunAtLoad": False}
+    found = run(
+        keep,
+        definition=by_hand,
+        secret=SECRET,
+        running=False,
+        answers={"launchctl print": loaded(by_hand), "state": [FILE["right"], "absent"]},
+    )
+
+    assert [command.split()[0] for command in found.sent][-2:] == ["job-load", "job-start"]

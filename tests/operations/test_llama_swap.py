@@ -22,7 +22,7 @@ CONFIG, TRIAL = PLACE.config, PLACE.under("config.trial.yaml")
 
 
 def state(text: str) -> str:
-    return f"file 644 {hashlib.sha256(text.encode()).hexdigest()}  -"
+    return f"file 600 {hashlib.sha256(text.encode()).hexdigest()}  -"
 
 
 def config(answer: str, help_text: str = CURRENT_HELP, **options: Any) -> Run:

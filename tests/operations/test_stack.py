@@ -85,7 +85,7 @@ GOOD = answer(
 )
 
 
-SILENT = ["--- health", "000", "--- running", "000", "--- anonymous", "000"]
+SILENT = ["--- health", "000", "--- open", "000", "--- running", "000", "--- anonymous", "000"]
 
 
 HELD = Held(KEY, Key(name="anna", digest=b""))
@@ -94,7 +94,12 @@ LACKING = Held(lacking="set HERD_API_KEY to the key of anna")
 
 def serving(answers: Any, place: Any = PLACE, held: Held = HELD, **options: Any) -> Run:
     return run(
-        stack.serving, layout=place, held=hidden(held), answers={"answers": answers}, **options
+        stack.serving,
+        layout=place,
+        held=hidden(held),
+        pin="",
+        answers={"answers": answers},
+        **options,
     )
 
 
@@ -108,7 +113,8 @@ def test_a_stack_that_does_not_serve_yet_is_waited_for() -> None:
     found = serving(lambda _: next(said))
 
     assert found.sent == [
-        "verify 60 930 8080 http://127.0.0.1:3000 "
+        "verify 60 930 http://127.0.0.1:3000 '' /Users/me/llama-swap "
+        "8080 /Users/me/llama-swap/llama-swap.key "
         "/Users/me/llama-swap/llama-swap.log /Users/me/llama-swap/proxy.log"
     ]
     assert found.printed == found.sent

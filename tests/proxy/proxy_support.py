@@ -204,7 +204,10 @@ def config_file(directory: str | Path, *keys: str) -> Path:
 
 @asynccontextmanager
 async def proxy_to(
-    port: int, host: str = "127.0.0.1", limits: Limits | None = None
+    port: int,
+    host: str = "127.0.0.1",
+    limits: Limits | None = None,
+    upstream_key: Path | None = None,
 ) -> AsyncIterator[Proxy]:
     """The proxy, in this process, in front of whatever listens on a port."""
     with tempfile.TemporaryDirectory() as directory:
@@ -214,6 +217,7 @@ async def proxy_to(
             keys=keys,
             policy=PlainPolicy(keys),
             upstream=f"http://{host}:{port}",
+            upstream_key=upstream_key,
             limits=limits or Limits(),
         )
         engine = create_engine(settings)

@@ -20,7 +20,9 @@ from proxy.usage import Usage
 class Stack:
     """A proxy under its policy, in front of a script or of what listens on a port."""
 
-    def __init__(self, directory: Path, upstream: Upstream) -> None:
+    def __init__(
+        self, directory: Path, upstream: Upstream, upstream_key: Path | None = None
+    ) -> None:
         self.upstream = upstream
         self.config = directory / "config.json"
         self.write(*STANDARD)
@@ -28,7 +30,12 @@ class Stack:
         self.usage = Usage(directory / "usage.db")
         policy = HerdPolicy(PolicyState(self.keys, self.usage))
         self.engine = create_engine(
-            Settings(keys=self.keys, upstream=f"http://127.0.0.1:{upstream.port}", policy=policy)
+            Settings(
+                keys=self.keys,
+                upstream=f"http://127.0.0.1:{upstream.port}",
+                upstream_key=upstream_key,
+                policy=policy,
+            )
         )
         self.url = ""
 
@@ -50,8 +57,13 @@ class Stack:
 
 
 @asynccontextmanager
-async def stack(directory: Path, script: Script) -> AsyncIterator[Stack]:
-    async with listening(Upstream(script)) as upstream, _stack(directory, upstream) as made:
+async def stack(
+    directory: Path, script: Script, upstream_key: Path | None = None
+) -> AsyncIterator[Stack]:
+    async with (
+        listening(Upstream(script)) as upstream,
+        _stack(directory, upstream, upstream_key) as made,
+    ):
         yield made
 
 
@@ -63,8 +75,10 @@ async def listening_on(directory: Path, port: int) -> AsyncIterator[Stack]:
 
 
 @asynccontextmanager
-async def _stack(directory: Path, upstream: Upstream) -> AsyncIterator[Stack]:
-    made = Stack(directory, upstream)
+async def _stack(
+    directory: Path, upstream: Upstream, upstream_key: Path | None = None
+) -> AsyncIterator[Stack]:
+    made = Stack(directory, upstream, upstream_key)
     _, port = await made.engine.listen("127.0.0.1", 0)
     made.url = f"http://127.0.0.1:{port}"
     try:

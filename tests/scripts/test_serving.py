@@ -3,20 +3,26 @@
 import json
 import os
 import re
+import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from herd import tls
 from herd.core.endpoints import completion
 from herd.core.secrets import key_options
 from herd.facts.answers import Served, parse
-from tests.scripts.conftest import Done, Machine, Server
+from tests.scripts.conftest import Done, Machine, Server, quoted
+from tests.test_tls import pair
 
 # Any printable ASCII may be in a key.
 KEY = 'sk-me-"quoted"\\n$HOME\'&'
+SWAP_KEY = "5a" * 32
+# Whose process listens on the proxy's port, as ps shows it, is said with ROOT for the stack's own.
+OURS = "/x/env/bin/python -m proxy serve --config ROOT/config.json"
 
 
 @pytest.fixture
@@ -36,12 +42,16 @@ class Stack:
     completes: int = 200
     later: int = 0
     running: Any = field(default_factory=lambda: [{"model": "a", "state": "ready"}])
+    locked: bool = True
 
     def __post_init__(self) -> None:
         self.swap = self.serve(self._swap)
         self.proxy = self.serve(self._proxy)
 
     def _swap(self, path: str, request: Any) -> tuple[int, bytes]:
+        shown = request.headers.get("Authorization") == f"Bearer {SWAP_KEY}"
+        if self.locked and path != "/health" and not shown:
+            return 401, b'{"error": "no"}'
         if path == "/v1/models":
             return 200, json.dumps({"data": [{"id": "a"}]}).encode()
         if path == "/v1/chat/completions":
@@ -72,34 +82,122 @@ def curl_calls(machine: Machine) -> Path:
     return path
 
 
+@pytest.fixture
+def root(machine: Machine) -> Path:
+    """The stack's directory, with llama-swap's key; its own process listens as the proxy."""
+    path = machine.home / "my stack"
+    path.mkdir()
+    (path / "llama-swap.key").write_text(f"{SWAP_KEY}\n")
+    listens(machine, path, OURS)
+    return path
+
+
+def listens(machine: Machine, root: Path, *commands: str) -> None:
+    """What lsof and ps show of the proxy's port; without root, nothing of others."""
+    rows = "".join(f"echo 'P {n} me 3u IPv4 0 0t0 TCP *:1'\n" for n in range(len(commands)))
+    machine.program("lsof", f"echo COMMAND PID\n{rows}" if commands else "exit 1")
+    lines = "".join(
+        f"{n}) echo {quoted(command.replace('ROOT', str(root)))} ;;\n"
+        for n, command in enumerate(commands)
+    )
+    machine.program("ps", f"for pid; do :; done\ncase $pid in\n{lines}esac")
+
+
 # -- answers.sh
 
+SERVES = Served(200, 401, 401, 200, frozenset({"a"}), {"a": "ready"})
 
-def answers(machine: Machine, stack: Stack, key: str = KEY) -> Served:
+
+def answers(machine: Machine, stack: Stack, root: Path, key: str = KEY, pin: str = "") -> Served:
     stdin = key_options(key).getvalue()
-    log = machine.home / "my proxy.log"
-    done = machine.run("answers", stack.swap.port, stack.proxy.url, log, stdin=stdin)
+    words = (stack.proxy.url, pin, root, stack.swap.port, root / "llama-swap.key", root / "my.log")
+    done = machine.run("answers", *words, stdin=stdin)
     assert (done.returncode, done.stderr) == (0, "")
     return parse(done.stdout.splitlines())
 
 
-def test_a_stack_that_serves_is_told(machine: Machine, stack: Stack, curl_calls: Path) -> None:
-    assert answers(machine, stack) == Served(200, 401, 200, frozenset({"a"}), {"a": "ready"})
+def test_a_stack_that_serves_is_told(
+    machine: Machine, stack: Stack, root: Path, curl_calls: Path
+) -> None:
+    assert answers(machine, stack, root) == SERVES
     assert "sk-me" not in curl_calls.read_text()
+    assert SWAP_KEY not in curl_calls.read_text()
 
 
-def test_without_a_key_only_what_is_open_is_asked(machine: Machine, stack: Stack) -> None:
-    assert answers(machine, stack, "") == Served(200, 401, None, frozenset({"a"}), {"a": "ready"})
+def test_without_a_key_only_what_is_open_is_asked(
+    machine: Machine, stack: Stack, root: Path
+) -> None:
+    assert answers(machine, stack, root, "") == replace(SERVES, with_key=None)
     assert len(stack.proxy.asked) == 1
 
 
-def test_a_wrong_key_is_told(machine: Machine, stack: Stack) -> None:
-    assert answers(machine, stack, "sk-wrong").with_key == 401
+def test_a_llama_swap_that_lets_everybody_in_is_told(
+    machine: Machine, stack: Stack, root: Path
+) -> None:
+    """As one that an earlier deploy left, where there is no file either."""
+    stack.locked = False
+    (root / "llama-swap.key").unlink()
+
+    assert answers(machine, stack, root) == replace(SERVES, keyless=200)
 
 
-def test_silence_is_told(machine: Machine, free_port: int) -> None:
+STRANGERS: dict[str, list[str]] = {
+    "another user's": [],
+    "a program of the same user": ["node server.js"],
+    "one beside ours": [OURS, "node server.js"],
+    "another stack's": ["/x/env/bin/python -m proxy serve --config ROOT-2/config.json"],
+}
+
+
+@pytest.mark.parametrize("whose", STRANGERS)
+def test_a_stranger_on_the_proxys_port_is_shown_no_key(
+    machine: Machine, stack: Stack, root: Path, whose: str
+) -> None:
+    listens(machine, root, *STRANGERS[whose])
+
+    assert answers(machine, stack, root) == replace(SERVES, with_key=None, stranger=True)
+    assert all("Authorization" not in headers for _, headers in stack.proxy.asked)
+
+
+@pytest.fixture
+def secured(stack: Stack, tmp_path: Path) -> tuple[str, str]:
+    """The proxy of the stack speaks TLS; its pin, and that of another certificate."""
+    pins = []
+    for name in ("mine", "other"):
+        own = pair(tmp_path, name)
+        pins.append(tls.pin(tls.shown(own)))
+        if name == "mine":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(str(own.proxy_tls_certificate), str(own.proxy_tls_key))
+            stack.proxy.http.socket = context.wrap_socket(stack.proxy.http.socket, server_side=True)
+    stack.proxy.url = stack.proxy.url.replace("http:", "https:")
+    return pins[0], pins[1]
+
+
+def test_the_deployed_certificate_is_shown_the_key(
+    machine: Machine, stack: Stack, root: Path, secured: tuple[str, str]
+) -> None:
+    """It is for a name that is not this Mac's own address."""
+    assert answers(machine, stack, root, pin=secured[0]) == SERVES
+
+
+def test_another_certificate_is_shown_no_key(
+    machine: Machine, stack: Stack, root: Path, secured: tuple[str, str]
+) -> None:
+    found = answers(machine, stack, root, pin=secured[1])
+
+    assert found.other_certificate
+    assert found.with_key == 0
+    assert stack.proxy.asked == []
+
+
+def test_a_wrong_key_is_told(machine: Machine, stack: Stack, root: Path) -> None:
+    assert answers(machine, stack, root, "sk-wrong").with_key == 401
+
+
+def test_silence_is_told(machine: Machine, root: Path, free_port: int) -> None:
     done = machine.run(
-        *("answers", free_port, f"http://127.0.0.1:{free_port}", "/no/log"),
+        *("answers", f"http://127.0.0.1:{free_port}", "", root, free_port, "/no/key", "/no/log"),
         stdin=key_options(KEY).getvalue(),
     )
 
@@ -119,19 +217,19 @@ LIE = '2026-11-22T20:00:03Z INFO access id=1 status=404 model="ERROR the old key
     ("lines", "refused"), [([TAKEN, KEPT], KEPT), ([KEPT, TAKEN], ""), ([TAKEN, LIE], "")]
 )
 def test_keys_that_the_proxy_did_not_take_are_told(
-    machine: Machine, stack: Stack, lines: list[str], refused: str
+    machine: Machine, stack: Stack, root: Path, lines: list[str], refused: str
 ) -> None:
-    log = machine.home / "my proxy.log"
+    log = root / "my.log"
     log.write_text("".join(f"{line}\n2026-11-22T20:00:03Z INFO GET /x\n" for line in lines))
 
-    assert answers(machine, stack).refused == refused
+    assert answers(machine, stack, root).refused == refused
 
 
 # -- verify.sh
 
 
 @pytest.fixture
-def logs(machine: Machine) -> tuple[Path, Path]:
+def logs(machine: Machine, root: Path) -> tuple[Path, Path]:
     paths = machine.home / "my swap.log", machine.home / "my proxy.log"
     for path in paths:
         path.write_text("".join(f"{path.stem} {n}\n" for n in range(100)))
@@ -146,11 +244,14 @@ def verify(
     limit: int = 20,
     key: str | None = KEY,
     url: str = "",
+    pin: str = "",
 ) -> Done:
+    root = machine.home / "my stack"
     bodies = {m: completion(m, "Hi", max_tokens=1, stream=False) for m in models}
     words = [word for m, body in bodies.items() for word in (m, url or stack.proxy.url, body)]
     return machine.run(
-        *("verify", limit, 30, stack.swap.port, stack.proxy.url, *logs, *words),
+        *("verify", limit, 30, stack.proxy.url, pin, root),
+        *(stack.swap.port, root / "llama-swap.key", *logs, *words),
         stdin=key_options(key).getvalue(),
     )
 
@@ -172,13 +273,14 @@ def test_a_stack_that_comes_up_is_waited_for(
     done = verify(machine, stack, logs)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert len(stack.swap.asked) == 6
+    assert len([path for path, _ in stack.swap.asked if path == "/health"]) == 6
 
 
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
         ({"health": 500}, "llama-swap does not answer on http://127.0.0.1:SWAP (HTTP 500)"),
+        ({"locked": False}, "llama-swap answers HTTP 200 without its key, not 401"),
         ({"anonymous": 200}, "the proxy on PROXY answers HTTP 200 without a key, not 401"),
         ({"with_key": 401}, "the proxy on PROXY answers HTTP 401 with a key, not 200"),
         ({"with_key": 502}, "the proxy on PROXY answers HTTP 502 with a key, not 200"),
@@ -215,7 +317,39 @@ def test_nothing_listens(machine: Machine, stack: Stack, logs: tuple[Path, Path]
     assert "(HTTP 000)" in done.stderr
 
 
-def test_missing_logs_do_not_hide_the_reason(machine: Machine, stack: Stack) -> None:
+def test_a_key_that_is_not_llama_swaps_own_fails_with_the_reason(
+    machine: Machine, stack: Stack, logs: tuple[Path, Path], root: Path
+) -> None:
+    (root / "llama-swap.key").write_text("another\n")
+    done = verify(machine, stack, logs, limit=0)
+
+    assert done.stderr.startswith("After 0 s: llama-swap answers HTTP 401 with its key, not 200.")
+
+
+@pytest.mark.parametrize("whose", STRANGERS)
+def test_a_deploy_shows_no_key_to_a_stranger(
+    machine: Machine, stack: Stack, logs: tuple[Path, Path], root: Path, whose: str
+) -> None:
+    listens(machine, root, *STRANGERS[whose])
+    done = verify(machine, stack, logs, "a", limit=0)
+
+    assert done.returncode == 1
+    words = f"After 0 s: somebody else listens on {stack.proxy.url}, who gets no key."
+    assert done.stderr.startswith(words)
+    assert all("Authorization" not in headers for _, headers in stack.proxy.asked)
+
+
+def test_a_deploy_shows_no_key_to_another_certificate(
+    machine: Machine, stack: Stack, logs: tuple[Path, Path], secured: tuple[str, str]
+) -> None:
+    done = verify(machine, stack, logs, "a", limit=0, pin=secured[1])
+
+    assert "shows another certificate than the deployed one" in done.stderr
+    assert stack.proxy.asked == []
+    assert verify(machine, stack, logs, "a", pin=secured[0]).returncode == 0
+
+
+def test_missing_logs_do_not_hide_the_reason(machine: Machine, stack: Stack, root: Path) -> None:
     stack.health = 500
     done = verify(machine, stack, (machine.home / "no", machine.home / "none"), limit=0)
 
@@ -240,7 +374,7 @@ def test_models_to_preload_complete_with_the_key(
 def test_without_a_key_all_else_is_proved(
     machine: Machine, stack: Stack, logs: tuple[Path, Path]
 ) -> None:
-    """And llama-swap, which needs none, loads the models."""
+    """And llama-swap, by its own key, loads the models."""
     stack.with_key = 500
     done = verify(machine, stack, logs, "a", key=None, url=f"http://127.0.0.1:{stack.swap.port}")
 
@@ -249,7 +383,7 @@ def test_without_a_key_all_else_is_proved(
     assert [path for path, _ in stack.proxy.asked] == ["/v1/models"]
     asked = [headers for path, headers in stack.swap.asked if path == "/v1/chat/completions"]
     assert len(asked) == 1
-    assert "Authorization" not in asked[0]
+    assert asked[0]["Authorization"] == f"Bearer {SWAP_KEY}"
 
 
 def test_a_key_at_its_limit_does_not_keep_a_model_from_loading(
@@ -283,3 +417,26 @@ def test_a_reload_is_waited_for_only_where_somebody_reloads(
     assert machine.run("await-reload", stack.swap.port).returncode == 0
 
     assert (machine.home / "slept").read_text() == "3\n"
+
+
+# -- unload.sh
+
+
+@pytest.mark.parametrize(("path", "asked"), [("", ""), ("/my%20model", "/my model")])
+def test_llama_swap_is_told_to_unload_with_its_key(
+    machine: Machine, stack: Stack, root: Path, curl_calls: Path, path: str, asked: str
+) -> None:
+    done = machine.run("unload", stack.swap.port, root / "llama-swap.key", path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    ((found, headers),) = stack.swap.asked
+    assert found == f"/api/models/unload{asked}"
+    assert headers["Authorization"] == f"Bearer {SWAP_KEY}"
+    assert SWAP_KEY not in curl_calls.read_text()
+
+
+def test_without_the_key_nothing_is_unloaded(machine: Machine, stack: Stack) -> None:
+    done = machine.run("unload", stack.swap.port, "/no/key", "")
+
+    assert done.returncode != 0
+    assert "401" in done.stderr

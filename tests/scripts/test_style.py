@@ -24,7 +24,7 @@ FOREIGN = {
     "GNU's find -printf": r"-printf|-readable|-size \+?\d+[MG]",
     "GNU's xargs -r": r"\bxargs -r",
     "GNU's du -b": r"\bdu -b|--apparent-size",
-    "GNU's ps": r"\bps [^|]*--",
+    "GNU's ps": r"\bps [^|\n]*--",
     "a mktemp that BSD reads otherwise": r"\bmktemp (?!-t |-d)",
     "a bash 4 or a non-POSIX word": r"\[\[|\bmapfile\b|\blocal\b|\bdeclare\b|<<<|\$\{\w+,,|<\(",
     "echo with options or escapes": r"\becho -[en]\b|\becho '[^']*\\[nt]",
