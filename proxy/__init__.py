@@ -32,6 +32,7 @@ The policy:
 - `ranges`     which part of a file is asked for; pure
 - `shelf`      which model files are whole on this Mac, and which are under way
 - `files`      those, for the other Macs of a site
+- `standing`   whether what was let in may still go on; pure
 - `handlers`   what is answered here and not by llama-swap
 - `credential` the key that a request shows; pure
 - `identity`   who a request is from: its key, or the session of a browser

@@ -115,7 +115,7 @@ class Handlers:
                 rows = [row._asdict() for row in self._usage.rows(since, key)]
             except ValueError:
                 return error(500, "internal_error", "The books cannot be read.", request)
-            headers = [_JSON, ("Cache-Control", "no-store")]
+            headers = [_JSON, login.NO_STORE]
             return Reply(status=200, headers=headers, body=json.dumps({"data": rows}).encode())
 
         return used
@@ -128,18 +128,16 @@ class Handlers:
         key = self._keys.current().find(login.posted_key(body) or "")
         if key is None or Scope.ADMIN not in key.scopes or key.expired(time.time()):
             return _page(401, "This is no key with the scope admin.")
-        cookie = login.set_cookie(request.scheme, self._sessions.begin(key, self._clock()))
-        return Reply(status=303, headers=[("Location", "/ui/"), cookie, _NO_STORE])
+        session = self._sessions.begin(key, login.client_of(request), self._clock())
+        headers = [("Location", "/ui/"), login.set_cookie(request, session), login.NO_STORE]
+        return Reply(status=303, headers=headers)
 
     async def _logout(self, request: Request, body: bytes, fetch: Fetch) -> Reply:
         if not login.is_same_origin(request.headers, request.scheme):
             return _page(403, "Please log out on a page of the dashboard.")
-        self._sessions.end(login.session_id(request.headers, request.scheme))
-        gone = login.set_cookie(request.scheme, None)
-        return Reply(status=303, headers=[("Location", Own.LOGIN.value), gone, _NO_STORE])
-
-
-_NO_STORE = ("Cache-Control", "no-store")
+        self._sessions.end(login.session_id(request))
+        gone = login.set_cookie(request, None)
+        return Reply(status=303, headers=[("Location", Own.LOGIN.value), gone, login.NO_STORE])
 
 
 def _page(status: int, message: str = "") -> Reply:

@@ -2,12 +2,20 @@
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from proxy import login
 from proxy.credential import NoKey, advice, credential, is_shown
 from proxy.exchange import Error, Reply, Request
 from proxy.keyring import Key, Keys, Scope
 from proxy.routes import Own
+
+
+class Shown(NamedTuple):
+    """A key, and the session that it was shown for, if it was not shown itself."""
+
+    key: Key
+    session: str | None
 
 
 class Identity:
@@ -17,7 +25,7 @@ class Identity:
         self._sessions = sessions
         self._clock = clock
 
-    def key_of(self, request: Request, keys: Keys, error: Error) -> Key | Reply:
+    def key_of(self, request: Request, keys: Keys, error: Error) -> Shown | Reply:
         """The key, or the refusal; a session is looked for only if no header names a key."""
         secret = credential(request.headers)
         if isinstance(secret, NoKey):
@@ -30,19 +38,20 @@ class Identity:
             return error(401, "invalid_api_key", message, request)
         if key.expires is not None and key.expired(time.time()):
             return error(401, "expired_api_key", "This API key has expired.", request)
-        return key
+        return Shown(key, None)
 
     def _of_session(
         self, request: Request, keys: Keys, error: Error, why: str
-    ) -> Key | Reply:  # fmt: skip
-        id_ = login.session_id(request.headers, request.scheme)
-        shown = self._sessions.find(id_, self._clock())
+    ) -> Shown | Reply:  # fmt: skip
+        id_ = login.session_id(request)
+        shown = self._sessions.find(id_, login.client_of(request), self._clock())
         key = keys.current(shown) if shown else None
         if key is None or key.expired(time.time()) or Scope.ADMIN not in key.scopes:
             if login.wants_page(request.method, request.headers):
-                return Reply(status=303, headers=[("Location", Own.LOGIN.value)])
+                to_login = ("Location", Own.LOGIN.value)
+                return Reply(status=303, headers=[to_login, login.NO_STORE])
             return error(401, "invalid_api_key", why, request)
         if not login.may_use_cookie(request.method, request.path, request.headers, request.scheme):
             message = "This request was not caused by a page of the dashboard."
             return error(403, "cross_site_request", message, request)
-        return key
+        return Shown(key, id_)

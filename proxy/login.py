@@ -6,12 +6,14 @@ Sec-Fetch-Site of the request keep out the other ports of this host, which are t
 """
 
 import html
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
+from proxy.exchange import Request
 from proxy.keyring import Key
 
 SECONDS = 12 * 3600
@@ -40,9 +42,17 @@ PAGE_HEADERS = (
     ("Content-Security-Policy",
      "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
      "frame-ancestors 'none'; base-uri 'none'"),
+    ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "same-origin"),
     ("X-Content-Type-Options", "nosniff"),
 )  # fmt: skip
+
+
+UNFRAMED = (("X-Frame-Options", "DENY"), ("Content-Security-Policy", "frame-ancestors 'none'"))
+"""For llama-swap's own pages: one that shows them within itself could have them clicked on."""
+
+NO_STORE = ("Cache-Control", "no-store")
+"""For what a session is shown: a browser keeps it longer than that, and for whoever comes next."""
 
 
 def page(message: str = "") -> bytes:
@@ -60,12 +70,24 @@ def posted_key(body: bytes) -> str | None:
     return keys[0].strip() if len(keys) == 1 else None
 
 
+Client = tuple[str, ...]
+"""What a session is bound to: a cookie that was read by others on its way, or by another program
+of the same host, is of no use elsewhere."""
+
+
+def client_of(request: Request) -> Client:
+    """The browser, its address, and the name by which it knows this proxy."""
+    headers = request.headers
+    return request.client, headers.get("User-Agent", ""), headers.get("Host", "")
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Whose it is, and until when."""
+    """Whose it is, until when, and where it was begun."""
 
     key: Key
     ends: float
+    client: Client
 
 
 class Sessions:
@@ -74,46 +96,61 @@ class Sessions:
     def __init__(self) -> None:
         self._sessions: dict[str, Session] = {}
 
-    def begin(self, key: Key, now: float) -> str:
+    def begin(self, key: Key, client: Client, now: float) -> str:
         """A new session's id. `now` is monotonic."""
         for id_ in [id_ for id_, session in self._sessions.items() if session.ends <= now]:
             del self._sessions[id_]
         while len(self._sessions) >= MOST:
             del self._sessions[next(iter(self._sessions))]
         id_ = secrets.token_urlsafe(32)
-        self._sessions[id_] = Session(key, now + SECONDS)
+        self._sessions[id_] = Session(key, now + SECONDS, client)
         return id_
 
-    def find(self, id_: str | None, now: float) -> Key | None:
-        """The key that was shown at the login."""
-        session = self._sessions.get(id_ or "")
-        return session.key if session and now < session.ends else None
+    def find(self, id_: str, client: Client, now: float) -> Key | None:
+        """The key that was shown at the login, by the same client."""
+        session = self._sessions.get(id_)
+        fits = session and now < session.ends and session.client == client
+        return session.key if session and fits else None
 
-    def end(self, id_: str | None) -> None:
+    def is_open(self, id_: str, now: float) -> bool:
+        """Whether it goes on."""
+        session = self._sessions.get(id_)
+        return session is not None and now < session.ends
+
+    def end(self, id_: str) -> None:
         """A logout."""
-        self._sessions.pop(id_ or "", None)
+        self._sessions.pop(id_, None)
 
 
-def cookie_name(scheme: str) -> str:
-    """Browsers accept a name with this prefix from this very host only, and only over TLS."""
-    return "__Host-herd" if scheme == "https" else "herd"
+def cookie_name(scheme: str, host: str) -> str:
+    """Browsers accept a name with this prefix from this very host only, and only over TLS.
+
+    To them all ports of a host are one: the dashboards of several Macs, each through a tunnel,
+    are told apart by the name.
+    """
+    port = re.search(r":(\d{1,5})$", host)
+    return ("__Host-herd" if scheme == "https" else "herd") + (f"-{port[1]}" if port else "")
 
 
-def set_cookie(scheme: str, id_: str | None) -> tuple[str, str]:
+def set_cookie(request: Request, id_: str | None) -> tuple[str, str]:
     """The header that gives a session to the browser, or takes it."""
+    scheme = request.scheme
+    name = cookie_name(scheme, request.headers.get("Host", ""))
     age = SECONDS if id_ else 0
     secure = "; Secure" if scheme == "https" else ""
-    value = f"{cookie_name(scheme)}={id_ or ''}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict"
+    value = f"{name}={id_ or ''}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict"
     return "Set-Cookie", value + secure
 
 
-def session_id(headers: Mapping[str, str], scheme: str) -> str | None:
-    """The session that a browser claims to have."""
+def session_id(request: Request) -> str:
+    """The session that a browser claims to have, "" for none."""
+    headers = request.headers
+    name = cookie_name(request.scheme, headers.get("Host", ""))
     try:
-        cookie = SimpleCookie(headers.get("Cookie", "")).get(cookie_name(scheme))
+        cookie = SimpleCookie(headers.get("Cookie", "")).get(name)
     except CookieError:
-        return None
-    return cookie.value if cookie else None
+        return ""
+    return cookie.value if cookie else ""
 
 
 def is_same_origin(headers: Mapping[str, str], scheme: str) -> bool:

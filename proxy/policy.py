@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from proxy import cors, dialect, login
 from proxy.accesslog import AccessLog, Line
-from proxy.exchange import Caller, Forward, Local, Outcome, Reply, Request
+from proxy.exchange import Caller, Fetch, File, Forward, Local, Outcome, Reply, Request
 from proxy.handlers import Handlers
 from proxy.identity import Identity
 from proxy.keyring import Key, Keys, Scope
@@ -20,6 +20,7 @@ from proxy.metrics import Metrics, Models
 from proxy.nearby import nowhere, opens
 from proxy.routes import Own, Route, route_of
 from proxy.shelf import Shelf
+from proxy.standing import logged_out, lost
 from proxy.ticket import Books, Ticket
 from proxy.tokens import NONE
 from proxy.usage import Usage
@@ -46,6 +47,8 @@ class Visitor:
 
     key: Key | None
     route: Route | None
+    session: str | None = None
+    """That of a browser, if the key was shown at its login only."""
 
     @property
     def label(self) -> str:
@@ -111,8 +114,8 @@ class HerdPolicy:
         route = route_of(request.method, request.path)
         if route is not None and route.scope is None:
             return Visitor(None, route)
-        key = self._identity.key_of(request, self._keys, self.error)
-        return key if isinstance(key, Reply) else Visitor(key, route)
+        shown = self._identity.key_of(request, self._keys, self.error)
+        return shown if isinstance(shown, Reply) else Visitor(shown.key, route, shown.session)
 
     def route(self, request: Request, caller: Caller) -> Forward | Reply | Local:
         """What is reachable, with this key."""
@@ -129,7 +132,8 @@ class HerdPolicy:
             if route.own is Own.FILE and key is not None:
                 self._sending[request] = key
                 self._look_often()
-            return self._handlers.handle(route.own, key, self.error)
+            handled = self._handlers.handle(route.own, key, self.error)
+            return handled if caller.session is None else _unkept(handled)
         return route.forward
 
     def admit(self, request: Request, caller: Caller, model: str | None) -> Ticket | Reply:
@@ -142,6 +146,10 @@ class HerdPolicy:
             return self._no_model(request, model)
         origins = self._keys.origins
         lines = cors.shared(request.path, request.headers, origins) if origins else []
+        if route.scope is Scope.ADMIN:
+            lines += login.UNFRAMED
+        if caller.session is not None:
+            lines.append(login.NO_STORE)
         meter = None
         charged = route.scope is Scope.INFERENCE  # an admin's pages are neither limited nor charged
         if charged and (limits := self._keys.limits(key.name)) is not None:
@@ -209,25 +217,36 @@ class HerdPolicy:
     # -- the owner's
 
     def keys_changed(self, keys: Keys) -> None:
-        """Ends what runs with a key that is gone."""
+        """Ends what runs with a key that is gone, or that would no longer let it in."""
         self._keys = keys
         self._state.metrics.keys = len(keys.entries)
+        self._end_what_is_over()
+        self._meters.keep(keys.names())
+
+    def _end_what_is_over(self) -> None:
+        now, today, sessions = self._clock(), time.time(), self._state.sessions
         running = [(request, ticket.key) for request, ticket in self._books.running.items()]
         for request, key in [*running, *self._sending.items()]:
-            if not keys.has(key):
-                request.abort("broken off: key revoked")
-        self._meters.keep(keys.names())
+            caller = request.caller
+            if isinstance(caller, Visitor) and caller.route is not None:
+                why = logged_out(caller.session, sessions, now) or lost(
+                    key, caller.route, request.model, self._keys, today
+                )
+                if why:
+                    request.abort(f"broken off: {why}")
 
     def _look_often(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
 
     def _tick(self) -> None:
-        """While requests run: looks for changed keys, and charges what streams have sent so far."""
+        """While requests run: looks for changed keys and ended sessions, and charges what streams
+        have sent so far."""
         self._timer = None
         if self._books.running or self._sending:
             self._look_often()
         self._state.keys.current()
+        self._end_what_is_over()
         self._books.settle()
 
     # -- steps
@@ -257,3 +276,15 @@ class HerdPolicy:
         told = meter.headers(self._clock(), time.time())
         return Reply(status=429, headers=[*plain.headers, *denied.headers(), *told],
                      body=plain.body, note="over limit")  # fmt: skip
+
+
+def _unkept(handled: Reply | Local) -> Reply | Local:
+    """The same for a session: its answer is kept nowhere."""
+
+    async def handler(request: Request, body: bytes, fetch: Fetch) -> Reply | File:
+        assert isinstance(handled, Local)
+        answer = await handled.handler(request, body, fetch)
+        kept = [pair for pair in answer.headers if pair[0] != login.NO_STORE[0]]
+        return replace(answer, headers=[*kept, login.NO_STORE])
+
+    return Local(handler) if isinstance(handled, Local) else handled

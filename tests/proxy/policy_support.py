@@ -52,6 +52,7 @@ class Desk:
 
     config: Path
     now: float = 1000.0
+    client: str = "10.0.0.9"
     usage: Usage | None = None
     aborted: list[str] = field(default_factory=list)
     log: Lines = field(default_factory=Lines)
@@ -75,7 +76,7 @@ class Desk:
         abort: Callable[[str], None] = self.aborted.append
         return Request(
             id="id1", method=method, target=target, path=path, query=query,
-            headers=CIMultiDictProxy(named), raw_headers=(), version=(1, 1), client="10.0.0.9",
+            headers=CIMultiDictProxy(named), raw_headers=(), version=(1, 1), client=self.client,
             scheme="http", started=self.now, abort=abort,
         )  # fmt: skip
 

@@ -5,10 +5,13 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
 from policy_support import ANNA, ROOT, STANDARD, Desk, entry
 
 from proxy import login
-from proxy.exchange import Reply
+from proxy.exchange import Reply, Request
+from proxy.policy import TICK
+from proxy.ticket import Ticket
 
 OWN = {"Host": "mac.example:3000", "Origin": "http://mac.example:3000",
        "Sec_Fetch_Site": "same-origin"}  # fmt: skip
@@ -60,9 +63,27 @@ def test_admin_key_gives_a_session_that_opens_the_dashboard(desk: Desk) -> None:
     assert status(desk, "GET /metrics", Cookie=cookie(reply), **OWN) == 404
 
 
+def asked(host: str, scheme: str = "http") -> Request:
+    headers = CIMultiDictProxy(CIMultiDict({"Host": host}))
+    return Request(
+        id="", method="GET", target="/", path="/", query="", headers=headers, raw_headers=(),
+        version=(1, 1), client="", scheme=scheme, started=0, abort=print,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("127.0.0.1:3000", "herd-3000"), ("[::1]:49152", "herd-49152"), ("mac", "herd"),
+     ("[fe80::1]", "herd"), ("", "herd")],
+)  # fmt: skip
+def test_dashboards_on_other_ports_of_a_host_have_other_cookies(host: str, name: str) -> None:
+    """As several tunnels are: to a browser they are one place, and the last login would count."""
+    assert login.set_cookie(asked(host), "id")[1].startswith(f"{name}=id;")
+
+
 def test_cookie_over_tls_is_for_this_host_only() -> None:
     """Its name makes browsers insist on that."""
-    name, value = login.set_cookie("https", "id")
+    name, value = login.set_cookie(asked("mac.example", "https"), "id")
 
     assert name == "Set-Cookie"
     assert value.startswith("__Host-herd=id; Path=/;")
@@ -131,15 +152,154 @@ def test_session_ends(desk: Desk) -> None:
     assert status(desk, "GET /running", Cookie=sessions[1], **OWN) == 401
 
 
+@pytest.mark.parametrize("other", ["address", "browser", "name"])
+def test_a_cookie_is_of_the_client_that_logged_in(desk: Desk, other: str) -> None:
+    """Whoever read it on its way, or on another port of this host, has no use of it."""
+    mine = {**OWN, "User-Agent": "mine"}
+    session = cookie(post(desk, ROOT, **mine))
+    assert status(desk, "GET /running", Cookie=session, **mine) == 0
+
+    theirs = dict(mine)
+    if other == "address":
+        desk.client = "10.0.0.66"
+    elif other == "browser":
+        theirs["User-Agent"] = "theirs"
+    else:
+        theirs |= {"Host": "evil.example:3000", "Origin": "http://evil.example:3000"}
+    assert status(desk, "GET /running", Cookie=session, **theirs) == 401
+    desk.client = "10.0.0.9"
+    assert status(desk, "GET /running", Cookie=session, **mine) == 0
+
+
+def watching(desk: Desk, line: str = "GET /logs/stream", **headers: str) -> None:
+    """A stream of the dashboard, under way."""
+    request = desk.request(line, **headers)
+    assert isinstance(desk.meet(request, "gpt-oss"), Ticket)
+
+
+async def ticks(desk: Desk) -> list[str]:
+    """Why streams were broken off, after two looks at what runs."""
+    await asyncio.sleep(2.2 * TICK)
+    return desk.aborted
+
+
+LINES = ["GET /logs/stream", "GET /api/events", "POST /v1/chat/completions"]
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("how", ["logout", "hours", "key"])
+def test_streams_of_a_session_end_with_it(desk: Desk, line: str, how: str) -> None:
+    session = cookie(post(desk, ROOT))
+
+    async def main() -> None:
+        watching(desk, line, Cookie=session, **OWN)
+        assert await ticks(desk) == []
+        if how == "logout":
+            await desk.answer("POST /logout", Cookie=session, **OWN)
+        elif how == "hours":
+            desk.now += login.SECONDS
+        else:
+            desk.write(*[item for item in STANDARD if item != STANDARD[2]])
+        assert set(await ticks(desk)) == {
+            "broken off: key revoked" if how == "key" else "broken off: session ended"
+        }
+
+    asyncio.run(main())
+
+
+def test_another_session_of_the_same_key_goes_on(desk: Desk) -> None:
+    mine, other = cookie(post(desk, ROOT)), cookie(post(desk, ROOT))
+
+    async def main() -> None:
+        watching(desk, Cookie=mine, **OWN)
+        await desk.answer("POST /logout", Cookie=other, **OWN)
+        assert await ticks(desk) == []
+
+    asyncio.run(main())
+
+
+CHANGES: dict[str, dict[str, object]] = {
+    "key lost its scope": {"scopes": ["metrics"]},
+    "key lost its model": {"scopes": ["admin", "inference"], "models": ["qwen*"]},
+    "key expired": {"scopes": ["admin", "inference"], "expires": "2020-01-01"},
+}
+
+
+@pytest.mark.parametrize("by", ["session", "header"])
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("GET /logs/stream", "key lost its scope"),
+        ("GET /upstream/gpt-oss/", "key lost its scope"),
+        ("GET /api/events", "key expired"),
+        ("POST /v1/chat/completions", "key lost its scope"),
+        ("POST /v1/chat/completions", "key lost its model"),
+        ("POST /v1/messages", "key lost its model"),
+    ],
+)
+def test_a_stream_ends_when_its_key_would_no_longer_open_it(
+    desk: Desk, line: str, why: str, by: str
+) -> None:
+    """Whether the key was shown with the request or at a login."""
+    shown = {"Cookie": cookie(post(desk, ROOT))} if by == "session" else {"x-api-key": ROOT}
+
+    async def main() -> None:
+        watching(desk, line, **OWN, **shown)
+        changed = entry("root", ROOT, **CHANGES[why])
+        desk.write(*[changed if item == STANDARD[2] else item for item in STANDARD])
+        assert set(await ticks(desk)) == {f"broken off: {why}"}
+
+    asyncio.run(main())
+
+
+def test_what_a_changed_key_still_opens_goes_on(desk: Desk) -> None:
+    """And a completion may finish behind the end of its key."""
+
+    async def main() -> None:
+        watching(desk, "POST /v1/chat/completions", **{"x-api-key": ROOT})
+        changed = entry("root", ROOT, models=["gpt-*"], expires="2020-01-01")
+        desk.write(*[changed if item == STANDARD[2] else item for item in STANDARD])
+        assert await ticks(desk) == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "line", ["GET /ui/", "GET /logs", "GET /upstream/gpt-oss/", "GET /running"]
+)
+def test_llama_swaps_own_pages_are_in_no_frame_and_not_kept(desk: Desk, line: str) -> None:
+    session = cookie(post(desk, ROOT))
+
+    async def main() -> bytes:
+        met = desk.meet(desk.request(line, Cookie=session, **OWN))
+        assert isinstance(met, Ticket)
+        return met.head(200, b"text/html")
+
+    added = asyncio.run(main()).decode().splitlines()
+    assert "X-Frame-Options: DENY" in added
+    assert "Content-Security-Policy: frame-ancestors 'none'" in added
+    assert "Cache-Control: no-store" in added
+
+
+@pytest.mark.parametrize("path", ["/admin/usage", "/v1/models"])
+def test_what_is_answered_here_is_not_kept_either(desk: Desk, path: str) -> None:
+    """Of a session; a program that shows its key keeps what it likes."""
+    listed = Reply(status=200, body=b'{"data": []}')
+    own = {"Cookie": cookie(post(desk, ROOT)), **OWN}
+    reply = asyncio.run(desk.answer(f"GET {path}", upstream=listed, **own))
+
+    assert [value for name, value in reply.headers if name == "Cache-Control"] == ["no-store"]
+
+
 def test_sessions_are_bounded() -> None:
     """The oldest gives way."""
     sessions = login.Sessions()
     key = Desk.__dataclass_fields__  # any object will do
-    ids = [sessions.begin(key, 0) for _ in range(login.MOST + 5)]  # type: ignore[arg-type]
+    begun = [sessions.begin(key, ("me",), 0) for _ in range(login.MOST + 5)]  # type: ignore[arg-type]
 
     assert len(sessions._sessions) == login.MOST
-    assert sessions.find(ids[0], 1) is None
-    assert sessions.find(ids[-1], 1)
+    assert sessions.find(begun[0], ("me",), 1) is None
+    assert sessions.find(begun[-1], ("me",), 1)
 
 
 @pytest.mark.parametrize("body", [b"", b"key", b"key=a&key=b", b"\xff=\xff", b"a=1&" * 99])
