@@ -1,0 +1,97 @@
+"""Where a body names media by a URL. Pure.
+
+A vision model's llama-server fetches `image_url` by itself, from wherever it is told to: another
+Mac's pages, a router's, or its own llama-swap's. So what comes from a key that may not have these
+is only let up if it has the image in it, as `data:`.
+
+The body passes as it comes, and is looked at as it passes. It is JSON to whoever reads it, where a
+quote within a string is escaped: `"url"` with a colon behind it is a member's name wherever it
+stands, and no text. Whether it belongs to an image is not asked, so a name that llama-server may
+learn to follow is no way around.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+
+# Of OpenAI's parts (`image_url` with its `url`, or alone as in Responses), Anthropic's `source`,
+# and the names of sound and video in llama-server.
+NAMES = ("url", "image_url", "audio_url", "video_url", "file_url", "data")
+ENOUGH = 1024
+"""Bytes of a value, escapes included, that say where it leads."""
+
+_PLAIN = "|".join(NAMES).encode()
+_LETTER = rb"(?:[a-z_]|\\u00[0-9A-Fa-f]{2})"
+_NAME = (
+    rb'"(' + _PLAIN + rb"|(?:[a-z_]{0,8}\\u00[0-9A-Fa-f]{2})" + _LETTER + rb'{0,8})"'
+)  # as it is, or with escapes in it
+_WS = rb"[ \t\r\n]*+"
+_VALUE = rb'"((?:[^"\\]|\\(?:u[0-9A-Fa-f]{4}|[^u])){0,%d}+)' % ENOUGH
+_MEMBER = re.compile(_NAME + _WS + rb":" + _WS + _VALUE + rb'("?)')
+# What may be the beginning of one, at the end of what has come.
+_BEGUN = re.compile(_NAME + rb"(" + _WS + rb"(?::" + _WS + rb'(?:"(?:[^"\\]|\\.)*+\\?+)?)?)\Z')
+_ESCAPE = len(r"\u0000")
+_LONGEST_NAME = _ESCAPE * 9 + 2
+_SCHEME = re.compile(r"\s*(?:[a-z][a-z0-9+.\-]*:|//|\\\\)", re.IGNORECASE)
+
+
+class Inspection:
+    """Of one body, piece by piece; `allowed` are beginnings of URLs that may go up."""
+
+    __slots__ = ("_allowed", "_held")
+
+    def __init__(self, allowed: Sequence[str] = ()) -> None:
+        self._allowed = tuple(allowed)
+        self._held = b""  # a member that is not all there
+
+    def feed(self, data: bytes) -> str | None:
+        """The name of a member with a URL in this piece that may not go up."""
+        data = self._held + data if self._held else data
+        self._held = b""
+        at = 0
+        while found := _MEMBER.search(data, at):
+            name, value, closed = found.groups()
+            if not closed and len(value) < ENOUGH and len(data) - found.end() < _ESCAPE:
+                break  # more of it comes
+            if (plain := _text(name)) in NAMES and not self._may_pass(_text(value)):
+                return plain
+            at = found.end()
+        self._held = _rest(data, at)
+        return None
+
+    def _may_pass(self, value: str) -> bool:
+        """Whether a value leads nowhere, holds what it is about, or leads where it may."""
+        return (
+            not _SCHEME.match(value)
+            or value.startswith("data:")
+            or value.startswith(self._allowed or "\0")
+        )
+
+
+def _rest(data: bytes, at: int) -> bytes:
+    """What is needed of the data when more comes; white space may be of any length."""
+    if begun := _BEGUN.search(data, at):
+        name, behind = begun.groups()
+        colon, _, value = behind.partition(b'"')
+        quote = b'"' if b'"' in behind else b""
+        return b'"%b"%b%b%b' % (name, colon.strip(), quote, value)
+    return data[max(at, len(data) - _LONGEST_NAME) :]
+
+
+def _text(raw: bytes) -> str:
+    """A string, or its beginning, without escapes."""
+    try:
+        return str(json.loads(b'"' + raw + b'"', strict=False))
+    except ValueError:
+        return raw.decode(errors="replace")
+
+
+def faults_of_prefixes(prefixes: object) -> list[str]:
+    """What is wrong with a list of beginnings of URLs. Each has all of a host, with the slash
+    behind it: else it would be that of others, too."""
+    good = re.compile(r"https?://[a-z0-9.\-]+(?::\d{1,5})?/[!-~]*")
+    if isinstance(prefixes, list) and all(
+        isinstance(p, str) and good.fullmatch(p) for p in prefixes
+    ):
+        return []
+    return ['"allowImageUrls" must be a list of beginnings as "https://images.example.com/"']
