@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -220,7 +221,7 @@ def _write_binary(mac: Machine, path: Path) -> None:
         path.symlink_to(os.path.realpath(sys.executable))
         return
     elif (venv / path.name).exists():
-        path.write_text(f"#!/bin/sh\nexec '{venv / path.name}' \"$@\"\n")
+        path.write_text(f'#!/bin/sh\nexec {shlex.quote(str(venv / path.name))} "$@"\n')
         path.chmod(0o755)
         return
     else:

@@ -14,7 +14,9 @@ from tests.core.samples import ROOT
 MAKEFILE = (ROOT / "Makefile").read_text()
 PROGRAMS = ("python", "pyinfra", "ruff", "mypy", "uv")
 # In place of a program: writes down how it was called. What parts the words of ARGS is no end.
-RECORDER = """#!{python}
+# A script of sh that Python reads as a text and its own lines: the path may have blanks.
+RECORDER = """#!/bin/sh
+''''exec "{python}" "$0" "$@" # '''
 import json, os, sys
 if sys.argv[1:3] == ["-m", "herd.words"]:
     os.environ["PYTHONPATH"] = {root!r}

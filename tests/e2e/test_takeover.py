@@ -70,7 +70,7 @@ class HandRun:
             START.format(
                 llama_swap=mac.prefix / "bin/llama-swap",
                 config=f"{at}config.yaml",
-                python=sys.executable,
+                python=shlex.quote(sys.executable),
                 proxy=f"{at}proxy.py",
                 llama_swap_port=mac.ports["llama_swap"],
                 proxy_port=mac.ports["proxy"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import plistlib
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -242,7 +243,7 @@ def test_without_command_line_tools(mac: Mac) -> None:
 def test_lsof_shows_who_listens(mac: Mac, until: Until) -> None:
     port = mac.ports["proxy"]
     code = f"import socket, time; s = socket.create_server(('', {port})); time.sleep(1000)"
-    mac.run(f'nohup {sys.executable} -c "{code}" >/dev/null 2>&1 &')
+    mac.run(f'nohup {shlex.quote(sys.executable)} -c "{code}" >/dev/null 2>&1 &')
     until(lambda: run(mac, f"lsof -nP -iTCP:{port} -sTCP:LISTEN")[0] == 0)
     pid = mac.processes()[0]
     heading, row = run(mac, f"lsof -nP -iTCP:{port} -sTCP:LISTEN")[1].splitlines()

@@ -25,7 +25,7 @@ from lab.llama_swap.macros import ConfigError
 from lab.reciter import SENTENCE, write_model
 
 ROOT = Path(__file__).resolve().parents[2]
-RESPONDER = f"{sys.executable} -ISu {Path(__file__).with_name('responder.py')}"
+RESPONDER = shlex.join([sys.executable, "-ISu", str(Path(__file__).with_name("responder.py"))])
 REAL = os.environ.get("LAB_LLAMA_SWAP")
 STAND_IN = [sys.executable, "-m", "lab.llama_swap"]
 VARIANTS = [pytest.param(STAND_IN, id="stand-in")]

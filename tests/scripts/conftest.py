@@ -49,17 +49,13 @@ class Machine:
         # Waiting is part of the scripts, but not of what is tested.
         self.program("sleep", f"exec {shutil.which('sleep')} 0.01")
 
-    def program(self, name: str, text: str, interpreter: str = "/bin/sh") -> Path:
+    def program(self, name: str, text: str) -> Path:
         """Put a program on PATH."""
         path = self.bin / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"#!{interpreter}\n{text}\n")
+        path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
         return path
-
-    def python(self, name: str, text: str) -> Path:
-        """Put a program in Python on PATH."""
-        return self.program(name, text, sys.executable)
 
     def command(self, name: str, *arguments: object) -> list[str]:
         """As pyinfra sends it: the text of the script, then its arguments."""
