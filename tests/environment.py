@@ -11,6 +11,8 @@ import sys
 import threading
 from collections.abc import Mapping
 
+from lab.mac import NETWORK_NAMES
+
 # What make and the verbs take, and what the programs do that tests run: whole families by prefix.
 PREFIXES = (
     *("HERD_", "HF_", "HUGGING", "PYINFRA_", "API_KEYS", "OPENAI_", "ANTHROPIC_", "LLAMA_", "GIT_"),
@@ -22,8 +24,11 @@ NAMES = (
     *("FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS", "VIRTUAL_ENV", "CURL_HOME"),
     *("BASH_ENV", "ENV", "CDPATH", "SHELLOPTS", "BASHOPTS", "POSIXLY_CORRECT", "GREP_OPTIONS"),
 )
-# Of these families, what is meant for the tests, or harmless and about files only.
-KEPT = ("LAB_LLAMA_SERVER", "LAB_LLAMA_SWAP", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+# Of these families, what is meant for the tests, leads to an index, or is about files only.
+KEPT = (
+    *("LAB_LLAMA_SERVER", "LAB_LLAMA_SWAP", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+    *NETWORK_NAMES,
+)
 LOOPBACK = "127.0.0.1,localhost,::1"
 
 

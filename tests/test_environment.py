@@ -43,6 +43,7 @@ THEIRS_TOO = {
     "https_proxy": "http://proxy.invalid:8080",
     "NO_PROXY": "intranet",
     "TZ": "Asia/Kolkata",
+    "GIT_SSL_CAINFO": "/their/ca.pem",
     "UV_INDEX_URL": "https://index.invalid/simple",
 }
 
