@@ -1,7 +1,11 @@
 """Asks Hugging Face, from the workstation, what a model's repository holds.
 
 The endpoint and the token are the workstation's own: HF_ENDPOINT, and HF_TOKEN or `hf auth login`.
+Its library, which takes as long to import as pyinfra's, is imported where it is used: most runs ask
+nothing of the Hub.
 """
+
+from __future__ import annotations
 
 import hashlib
 import os
@@ -9,29 +13,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
-from huggingface_hub import HfApi, get_token
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
-from huggingface_hub.hf_api import RepoSibling
-from huggingface_hub.utils import (
-    build_hf_headers,
-    filter_repo_objects,
-    get_session,
-    hf_raise_for_status,
-)
 from pydantic import JsonValue, ValidationError
 
 from herd.core import gguf
 from herd.core.lock import File, Locked, Terms
 from herd.core.settings import Model
 from herd.core.splits import first_file, models_in, some
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
 
 T = TypeVar("T")
 
@@ -46,6 +39,8 @@ def endpoint() -> str:
 
 def token() -> str | None:
     """The workstation's token; it goes to a Mac on a command's stdin only."""
+    from huggingface_hub import get_token
+
     return get_token()
 
 
@@ -54,6 +49,8 @@ def resolve(model: Model) -> Locked:
 
     Raises ValueError with what is wrong, in words: nothing there, no access, no match.
     """
+    from huggingface_hub.utils import filter_repo_objects
+
     answer = _repository(model.repo, model.revision)
     if isinstance(answer, str):
         raise ValueError(answer)
@@ -118,6 +115,8 @@ class Remote:
             raise ValueError(_trouble(self.repo, self.commit, error)) from None
 
     def _part(self, offset: int, size: int) -> bytes:
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
         url = f"{endpoint()}/{self.repo}/resolve/{self.commit}/{quote(self.path)}"
         span = {"Range": f"bytes={offset}-{offset + size - 1}"}
         # The client drops the token when it is redirected to another host.
@@ -145,6 +144,8 @@ def _repository(repo: str, revision: str) -> tuple[str, Mapping[str, RepoSibling
 
     Asked once in a run, also when it fails: a Hub that is ill may take its time each time.
     """
+    from huggingface_hub import HfApi
+
     api = HfApi(endpoint=endpoint(), token=token() or False)
     try:
         info = _patiently(
@@ -159,6 +160,8 @@ def _repository(repo: str, revision: str) -> tuple[str, Mapping[str, RepoSibling
 
 def _patiently(ask: Callable[[], T]) -> T:
     """What `ask` returns; again after a while when the Hub is busy, ill or out of reach."""
+    from huggingface_hub.errors import HfHubHTTPError
+
     for pause in (0.5, 1, 2):
         try:
             return ask()
@@ -175,6 +178,12 @@ def _patiently(ask: Callable[[], T]) -> T:
 
 def _trouble(repo: str, revision: str, error: Exception) -> str:
     """What an exception says about a repository, of huggingface_hub or its HTTP client."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
     match error:
         case GatedRepoError():
             terms = f"{repo} is gated: accept its terms at {endpoint()}/{repo}"
