@@ -18,6 +18,7 @@ What is known, without I/O:
 
 On disk:
 
+- `below`      files below a model's directory, by no link
 - `receipts`   what was verified, and who put it there
 - `pieces`     the unfinished file and its journal
 - `lock`       one run per directory at a time

@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 READ = 4 << 20
 """Bytes at once."""
@@ -17,10 +17,10 @@ class Digest:
         self.done = 0
         self.stopped = False
 
-    def run(self, path: Path) -> str:
+    def run(self, opened: Callable[[], int]) -> str:
         """In a thread. The checksum; "" when it was stopped."""
         sha256, view = hashlib.sha256(), memoryview(bytearray(READ))
-        with path.open("rb", buffering=0) as file:
+        with open(opened(), "rb", buffering=0) as file:
             while count := file.readinto(view):
                 if self.stopped:
                     return ""
@@ -36,12 +36,12 @@ class Hashing:
         self._threads = ThreadPoolExecutor(os.cpu_count() or 2, thread_name_prefix="hashing")
         self._digests: set[Digest] = set()
 
-    async def sha256(self, path: Path, digest: Digest) -> str:
-        """Waits for a free core. Raises OSError."""
+    async def sha256(self, opened: Callable[[], int], digest: Digest) -> str:
+        """Waits for a free core; `opened` gives a descriptor. Raises OSError."""
         self._digests.add(digest)
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, digest.run, path)
+            return await loop.run_in_executor(self._threads, digest.run, opened)
         finally:
             self._digests.discard(digest)
 

@@ -2,10 +2,12 @@
 
 import os
 import re
+from contextlib import suppress
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
+from fetcher import below
 from fetcher.hashing import Digest
 from fetcher.pieces import Pieces
 from fetcher.receipts import Receipts
@@ -44,9 +46,9 @@ class Item:
     @cached_property
     def pieces(self) -> Pieces:
         """Read from the disk when they are first wanted, which is under the lock."""
-        journal = self.directory / ".herd" / f"{self.file.path}.{self.file.sha256[:12]}.pieces"
         file = self.file
-        return Pieces(file.path, self.directory / self.part, journal, file.sha256, file.size)
+        journal = f".herd/{file.path}.{file.sha256[:12]}.pieces"
+        return Pieces(self.directory, file.path, self.part, journal, file.sha256, file.size)
 
     @property
     def at(self) -> Path:
@@ -79,11 +81,7 @@ class Item:
         self.pieces.close()
         self.pieces.remove_journal()
         self.receipts.forget(self.part)
-        prefix = self.part_at.name
-        try:
-            names = os.listdir(self.part_at.parent)
-        except OSError:
-            return
-        for name in names:
-            if name.startswith(prefix) and _LEFT.fullmatch(name[len(prefix) :]):
-                (self.part_at.parent / name).unlink(missing_ok=True)
+        with suppress(OSError), below.parent(self.directory, self.part) as (folder, prefix):
+            for name in os.listdir(folder):
+                if name.startswith(prefix) and _LEFT.fullmatch(name[len(prefix) :]):
+                    os.unlink(name, dir_fd=folder)

@@ -18,15 +18,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fetcher import below
 from fetcher.errors import Failure
 from fetcher.ranges import Ranges
-from fetcher.receipts import write
 
 
 class Pieces:
     """The bytes of one file that have come so far."""
 
-    def __init__(self, name: str, part: Path, journal: Path, sha256: str, size: int) -> None:
+    def __init__(
+        self, directory: Path, name: str, part: str, journal: str, sha256: str, size: int
+    ) -> None:
+        self._directory = directory
         self._name, self._part, self._journal = name, part, journal
         self._sha256, self._size = sha256, size
         self._fd = -1
@@ -34,7 +37,7 @@ class Pieces:
         self._writing = threading.Lock()
         self._version = 0
         self._changed = False
-        self._ranges = Ranges(_read(part, journal, sha256, size))
+        self._ranges = Ranges(_read(directory, part, journal, sha256, size))
 
     @property
     def have(self) -> int:
@@ -59,11 +62,10 @@ class Pieces:
         if self.begun:
             return
         try:
-            self._part.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._fd = below.open_ours(self._directory, self._part, 0o644)
             if not self.have:
                 os.ftruncate(self._fd, 0)
-            write(self._journal, self._line(list(self._ranges)))
+            below.write(self._directory, self._journal, self._line(list(self._ranges)))
         except OSError as error:
             raise Failure(f"{self._name}: cannot be written: {error.strerror}") from None
 
@@ -93,7 +95,7 @@ class Pieces:
             self._changed = False
             if self.begun:
                 os.ftruncate(self._fd, 0)
-                write(self._journal, self._line([]))
+                below.write(self._directory, self._journal, self._line([]))
 
     def close(self) -> None:
         """Leaves the file to a later run, or to another Mac; without bytes, as if it had never
@@ -107,11 +109,11 @@ class Pieces:
             self._fd = -1
         if not self.have and not self.whole:
             self.remove_journal()
-            self._part.unlink(missing_ok=True)
+            below.remove(self._directory, self._part)
 
     def remove_journal(self) -> None:
         """Of a file that needs none any more."""
-        self._journal.unlink(missing_ok=True)
+        below.remove(self._directory, self._journal)
 
     def _save(self, ranges: list[tuple[int, int]], version: int) -> None:
         with self._writing:
@@ -119,7 +121,7 @@ class Pieces:
                 return
             try:
                 flush(self._fd)
-                write(self._journal, self._line(ranges))
+                below.write(self._directory, self._journal, self._line(ranges))
             except OSError as error:
                 raise Failure(f"{self._name}: cannot be written: {error.strerror}") from None
 
@@ -143,14 +145,23 @@ def flush(fd: int) -> None:
     os.fsync(fd)
 
 
-def _read(part: Path, journal: Path, sha256: str, size: int) -> list[tuple[int, int]]:
-    """What a journal says, if it is of this content and its part can have these bytes."""
+def _read(
+    directory: Path, part: str, journal: str, sha256: str, size: int
+) -> list[tuple[int, int]]:
+    """What a journal says, if it is of this content and its part can have these bytes; of what
+    somebody else put there, nothing."""
     try:
-        told = json.loads(journal.read_bytes())
-        ranges = [(int(start), int(end)) for start, end in told["ranges"]]
-        there = part.stat().st_size
+        told = json.loads(below.read(directory, journal))
+        ranges = [(start, end) for start, end in told["ranges"]]
+        fd = below.open_to_read(directory, part)
+        found = os.fstat(fd)
+        os.close(fd)
+        there = found.st_size if below.is_ours(found) else 0
         same = (told["sha256"], told["size"]) == (sha256, size)
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []
-    sane = all(0 <= start < end <= min(size, there) for start, end in ranges)
+    sane = all(
+        type(start) is type(end) is int and 0 <= start < end <= min(size, there)
+        for start, end in ranges
+    )
     return ranges if same and sane else []

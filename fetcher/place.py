@@ -6,7 +6,9 @@ is an earlier one, and is set aside when it is wrong.
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from fetcher import below
 from fetcher.errors import Failure
 from fetcher.item import Item, State
 from fetcher.pieces import flush
@@ -102,7 +104,7 @@ def switch(items: Sequence[Item], origin: str, say: Say) -> None:
         switched = True
         known = item.receipts.known(path)
         if known.valid and known.origin == FETCHED:
-            _change(f"cannot remove {path}", lambda at=item.at: at.unlink())  # type: ignore[misc]
+            _change(f"cannot remove {path}", partial(below.remove, item.directory, path))
             item.receipts.forget(path)
         else:
             aside = item.receipts.set_aside(path, known.sha256)
@@ -130,14 +132,15 @@ def _place(item: Item, origin: str) -> None:
     if item.state is not State.CHECKED:
         _to_disk(item)
     item.receipts.vouch(path, item.file.sha256, origin, item.part)
-    _change(f"cannot put {path} in place", lambda: os.replace(item.part_at, item.at))
+    rename = partial(below.rename, item.directory, item.part, path)
+    _change(f"cannot put {path} in place", rename)
     item.state = State.WHOLE
     item.clear_away()
 
 
 def _to_disk(item: Item) -> None:
     """A receipt is not to outlive a crash that its bytes do not."""
-    fd = os.open(item.part_at, os.O_RDONLY)
+    fd = below.open_to_read(item.directory, item.part)
     try:
         flush(fd)
     finally:

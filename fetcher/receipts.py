@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from fetcher import below
 from fetcher.errors import Failure
 
 ADOPTED = "adopted"
@@ -34,7 +35,8 @@ class Receipts:
     def known(self, path: str) -> Known:
         """What is known of a file."""
         try:
-            sha256, *stat, origin = self._at(path).read_text().split()
+            note = below.read(self._directory, self._at(path)).decode("ascii")
+            sha256, *stat, origin = note.split()
         except (OSError, ValueError):
             return Known()
         now = look(self._directory / path)
@@ -44,16 +46,16 @@ class Receipts:
 
     def vouch(self, path: str, sha256: str, origin: str, file: str | None = None) -> None:
         """For what is at a path, or is `file` and will be moved there."""
-        receipt = self._at(path)
         stat = look(self._directory / (file or path))
         try:
-            write(receipt, " ".join([sha256, *stat, origin]) + "\n")
+            text = " ".join([sha256, *stat, origin]) + "\n"
+            below.write(self._directory, self._at(path), text)
         except OSError as error:
             raise Failure(f"{path}: cannot write its receipt: {error.strerror}") from None
 
     def forget(self, path: str) -> None:
         """Removes a receipt, if there is one."""
-        self._at(path).unlink(missing_ok=True)
+        below.remove(self._directory, self._at(path))
 
     def set_aside(self, path: str, sha256: str = "") -> str:
         """Renames a file, with its origin, which tells whether it may be removed one day; the
@@ -63,7 +65,7 @@ class Receipts:
         while os.path.lexists(self._directory / (aside := f"{path}.set-aside-{at}")):
             at += 1
         try:
-            os.rename(self._directory / path, self._directory / aside)
+            below.rename(self._directory, path, aside)
         except OSError as error:
             raise Failure(f"cannot set {path} aside: {error.strerror}") from None
         if known.origin:
@@ -71,8 +73,8 @@ class Receipts:
         self.forget(path)
         return aside
 
-    def _at(self, path: str) -> Path:
-        return self._directory / ".herd" / f"{path}.receipt"
+    def _at(self, path: str) -> str:
+        return f".herd/{path}.receipt"
 
 
 def look(path: Path) -> list[str]:
@@ -83,11 +85,3 @@ def look(path: Path) -> list[str]:
         return []
     seconds, nanoseconds = divmod(stat.st_mtime_ns, 10**9)
     return [str(stat.st_size), f"{seconds}.{nanoseconds:09}", str(stat.st_ino)]
-
-
-def write(path: Path, text: str) -> None:
-    """Replaces a small file as a whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(text)
-    os.replace(new, path)

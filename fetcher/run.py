@@ -1,11 +1,13 @@
 """The order of a run: locks, what is there, room, the way of the bytes, the switch."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
-from fetcher import place
+from fetcher import below, place
 from fetcher.errors import Failure
 from fetcher.hashing import Digest, Hashing
 from fetcher.hub import Hub
@@ -140,10 +142,13 @@ class Run:
                 self._verifying[item].add_done_callback(lambda _: self._woken.set())
 
     async def _hash(self, item: Item) -> None:
-        at = item.at if item.state is State.ADOPT else item.part_at
         item.digest = Digest()
+        # What was there before us may be a link of its owner; what we write is none.
+        opened = partial(below.open_to_read, item.directory, item.part)
+        if item.state is State.ADOPT:
+            opened = partial(os.open, item.at, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            found = await self._hashing.sha256(at, item.digest)
+            found = await self._hashing.sha256(opened, item.digest)
         except OSError as error:
             raise Failure(f"{item.file.path}: cannot be hashed: {error.strerror}") from None
         finally:

@@ -57,6 +57,7 @@ class Patience:
     retry: float = 5.0  # the same, when it did not answer
     grace: float = 15.0  # for another Mac to begin what is its turn
     stall: float = 60.0  # without a byte, of a connection or of another Mac's file
+    compare: float = 60.0  # from elsewhere, before it is compared to what the Hub would give
     pause: float = 1.0  # before an interrupted piece goes on; longer with each attempt
 
 

@@ -110,11 +110,11 @@ class Transfer:
 
     def _watch(self, item: Item) -> None:
         """Compares another source than the Hub with the Hub, now and then."""
-        found, now, stall = self.sources[item], time.monotonic(), self._patience.stall
+        found, now, first = self.sources[item], time.monotonic(), self._patience.compare
         if isinstance(found, FromHub):
             self._watches.pop(item, None)
             return
-        watch = self._watches.setdefault(item, Watch(now, stall))
+        watch = self._watches.setdefault(item, Watch(now, first))
         level = item.pieces.have
         if isinstance(found, Waiting):
             told = self._peers.hosts[found.name].files.get(item.file.sha256)
@@ -131,7 +131,7 @@ class Transfer:
         elif self._samples[item].done():
             hub, missing = self._samples.pop(item).result(), item.file.size - item.pieces.have
             if not hub:
-                watch.wait(now, stall)
+                watch.wait(now, first)
             elif watch.is_slower(now, item.file.size - level, missing, hub):
                 self._give_up(item, found)
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pyinfra.api.exceptions import PyinfraError
+
 from herd import newkey, review
 from herd.core.problems import SettingsError
 from herd.remote import Remote, RemoteError, connected
@@ -90,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     try:
         return 0 if _run(options) else 1
-    except (RemoteError, SettingsError, ValueError) as error:
+    except (RemoteError, SettingsError, ValueError, PyinfraError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

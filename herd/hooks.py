@@ -8,6 +8,7 @@ matches no host is an error: pyinfra would do nothing, and call that a success. 
 import os
 import signal
 import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pyinfra.api import Host, State
@@ -17,21 +18,50 @@ from pyinfra_cli.exceptions import CliError
 from herd import plan
 from herd.core.problems import SettingsError
 
+LONGEST_LINE = 1 << 20
+"""Bytes of a Mac's output, after which a line is broken."""
+
+
+class Lines:
+    """Lines of a command's output, whatever bytes a Mac sends: pyinfra's own reading ends with the
+    first that is no UTF-8, and what the Mac says after it is lost."""
+
+    def __init__(self, channel: Any, file: Any) -> None:
+        self.channel, self._file = channel, file
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._file.readline(LONGEST_LINE):
+            yield line.decode(errors="backslashreplace")
+
 
 class Connected(BaseStateCallback):
-    """A connection without delays."""
+    """A connection without delays, over which a Mac may say anything."""
 
     @staticmethod
     def host_connect(state: State, host: Host) -> None:
-        """Send small packets at once.
+        """Send small packets at once, and read what comes as it comes.
 
         pyinfra's SSH client leaves Nagle's algorithm on: 44 of a command's 48 ms are waiting.
         """
         client = getattr(host.connector, "client", None)
+        if client:
+            client.exec_command = _reading(client.exec_command)
         transport = client.get_transport() if client else None
         # Behind a jump host this is a channel of another connection, without such an option.
         if transport and isinstance(transport.sock, socket.socket):
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _reading(run: Callable[..., Any]) -> Callable[..., Any]:
+    """An SSH client's exec_command, with its output as `Lines`."""
+
+    def exec_command(*arguments: Any, **options: Any) -> tuple[Any, Lines, Lines]:
+        stdin, stdout, _ = run(*arguments, **options)
+        channel = stdout.channel
+        errors = Lines(channel, channel.makefile_stderr("rb"))
+        return stdin, Lines(channel, channel.makefile("rb")), errors
+
+    return exec_command
 
 
 def install(state: Any, *, check: bool, inventory: str) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -108,12 +109,26 @@ def grant(key: str, expires: datetime, now: datetime, earlier: str = "") -> str:
 
 
 def _entries(text: str) -> list[dict[str, Any]]:
-    """Those that we wrote; a list that is broken, or of others, has none."""
+    """Those that we wrote, word for word; a list that is broken, or of others, has none."""
     try:
         found = json.loads(text)["apiKeys"]
-        return [e for e in found if {"name", "sha256", "scopes", "expires"} == set(e)]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []
+    return [e for e in found if _is_ours(e)] if isinstance(found, list) else []
+
+
+def _is_ours(entry: Any) -> bool:
+    if not isinstance(entry, dict) or {"name", "sha256", "scopes", "expires"} != set(entry):
+        return False
+    digest, expires = entry["sha256"], entry["expires"]
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        return False
+    if not isinstance(expires, str) or not _MOMENT.fullmatch(expires):
+        return False
+    return bool(entry["name"] == f"peers-{digest[:8]}" and entry["scopes"] == ["files"])
+
+
+_MOMENT = re.compile("[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}Z")
 
 
 def _moment(time: datetime) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pyinfra.api import FactBase, StringCommand
+from pyinfra.api import StringCommand
 
 from herd.core.endpoints import local_proxy
 from herd.core.jobs import PROXY
 from herd.core.layout import Layout
+from herd.facts.fact import Fact
 from herd.facts.script import script
 
 
@@ -100,7 +101,7 @@ def _entries(section: list[str] | None, key: str) -> list[dict[str, Any]]:
     return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
 
 
-class Answers(FactBase[Served]):
+class Answers(Fact[Served]):
     """Asked on the Mac itself; a key goes along as `_stdin`, `pin` is `herd.tls.pin`'s."""
 
     def command(self, layout: Layout, pin: str) -> StringCommand:

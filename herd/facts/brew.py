@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pyinfra.api import FactBase, FactProcessError, StringCommand
+from pyinfra.api import FactProcessError, StringCommand
 
+from herd.facts.fact import Fact
 from herd.facts.script import script
 
 
@@ -59,7 +60,7 @@ def _trusted(text: str) -> frozenset[str] | None:
         raise FactProcessError(f"`brew trust --json=v1` gave no list: {error}") from error
 
 
-class Brew(FactBase[Packages | None]):
+class Brew(Fact[Packages | None]):
     """Formulae and trust, in one question."""
 
     def command(self, homebrew_prefix: str) -> StringCommand:
@@ -69,7 +70,7 @@ class Brew(FactBase[Packages | None]):
         return parse(output)
 
 
-class Outdated(FactBase[list[str]]):
+class Outdated(Fact[list[str]]):
     """Those of the formulae that Homebrew, after a look at what is new, would upgrade."""
 
     @staticmethod

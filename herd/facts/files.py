@@ -1,11 +1,15 @@
 """What is at some paths: enough to tell whether it is what we want there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from pyinfra.api import FactBase, FactProcessError, QuoteString, StringCommand
+from pyinfra.api import FactProcessError, QuoteString, StringCommand
 
+from herd.facts.fact import Fact
 from herd.facts.script import script
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,23 +32,32 @@ def parse(lines: Iterable[str]) -> list[Entry]:
     return entries
 
 
-class Modes(FactBase[list[str]]):
+class Modes(Fact[list[str]]):
     """Permissions of the paths in octal text ("600"), in their order; "" for what is not there."""
 
     def command(self, paths: list[str]) -> StringCommand:
+        self.paths = paths
         quoted = [QuoteString(path) for path in paths]
         each = '; do stat -f %Lp "$path" 2>/dev/null || echo; done'
         return StringCommand("for path in", *quoted, each)
 
     def process(self, output: Iterable[str]) -> list[str]:
-        return list(output)
+        return _one_each(self.paths, list(output))
 
 
-class State(FactBase[list[Entry]]):
+class State(Fact[list[Entry]]):
     """The entries of the paths, in their order."""
 
     def command(self, paths: list[str]) -> StringCommand:
+        self.paths = paths
         return script("state", *paths)
 
     def process(self, output: Iterable[str]) -> list[Entry]:
-        return parse(output)
+        return _one_each(self.paths, parse(output))
+
+
+def _one_each(paths: Sequence[str], found: list[T]) -> list[T]:
+    """Raises FactProcessError when there is not one of them for each path."""
+    if len(found) != len(paths):
+        raise FactProcessError(f"{len(found)} lines about {len(paths)} paths")
+    return found

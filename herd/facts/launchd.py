@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.launchd import DIGEST, Job, parse_print
+from herd.facts.fact import Fact
 from herd.facts.script import script
 
 
-class Loaded(FactBase[Job | None]):
+class Loaded(Fact[Job | None]):
     """The job `gui/UID/LABEL`; None when it is not loaded, or nobody is logged in."""
 
     def command(self, uid: int, label: str) -> StringCommand:
@@ -20,7 +21,7 @@ class Loaded(FactBase[Job | None]):
         return parse_print(output)
 
 
-class Installed(FactBase[list[str]]):
+class Installed(Fact[list[str]]):
     """Labels of the jobs that we installed, whose property lists hold all of the texts."""
 
     @staticmethod

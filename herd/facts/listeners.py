@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pyinfra.api import FactBase, FactProcessError, StringCommand
+from pyinfra.api import FactProcessError, StringCommand
 
 from herd.core.text import elided
+from herd.facts.fact import Fact
 from herd.facts.script import script
 
 
@@ -52,7 +53,7 @@ def parse(lines: Iterable[str]) -> dict[int, Listener]:
     return {port: Listener(processes) for port, processes in ports.items()}
 
 
-class Listeners(FactBase[Mapping[int, Listener]]):
+class Listeners(Fact[Mapping[int, Listener]]):
     """Those of the given ports that are taken, and by whom."""
 
     default = dict

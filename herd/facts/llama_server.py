@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.llama_server import Flags
+from herd.facts.fact import Fact
 
 
-class KnownFlags(FactBase[Flags | None]):
+class KnownFlags(Fact[Flags | None]):
     """From the binary's own --help; None when it is not installed yet."""
 
     def command(self, program: str) -> StringCommand:

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterable
 
-from pyinfra.api import FactBase, FactProcessError, StringCommand
+from pyinfra.api import FactProcessError, StringCommand
 
 from herd.core.mac import Identity
+from herd.core.text import complaint
 from herd.core.units import MIB
+from herd.facts.fact import Fact
 from herd.facts.script import script
 
 
@@ -18,25 +20,44 @@ def parse(lines: Iterable[str]) -> Identity:
         # df -P: Filesystem 1024-blocks Used Available Capacity Mounted-on
         disk = re.search(r"\s(\d+)\s+(\d+)\s+(-?\d+)\s+\d+%", values["disk"])
         return Identity(
-            uid=int(values["uid"]),
-            user=values["user"],
-            home=values["home"].rstrip("/"),
+            uid=_number(values["uid"], 2**32),
+            user=_plain(values["user"]),
+            home=_path(values["home"].rstrip("/")),
             system=values["system"],
             arch=values["arch"],
             macos=tuple(int(part) for part in re.findall(r"\d+", values["macos"])),
             chip=values["chip"],
-            memory=int(values["memory"] or 0),
+            memory=_number(values["memory"] or "0", 2**50),
             command_line_tools="tools" in values,
             console="console" in values,
             brew="brew" in values,
             sudo=None if "brew" in values else "sudo" in values,
             writable="writable" in values,
             disk_free=int(disk[3]) * 1024 if disk else 0,
-            wired_limit=int(values["wired"]) * MIB if values.get("wired") else None,
+            wired_limit=_number(values["wired"], 2**30) * MIB if values.get("wired") else None,
             gpu_memory=_gpu_memory(text for key, text in pairs if key == "device"),
         )
     except (KeyError, ValueError) as error:
         raise FactProcessError(f"the Mac did not say what it is: {error!r}") from error
+
+
+def _number(text: str, most: int) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 20 or int(text) > most:
+        raise ValueError(f"no number of this kind: {text!r}")
+    return int(text)
+
+
+def _plain(text: str) -> str:
+    if wrong := complaint(text, llama_swap=False):
+        raise ValueError(wrong)
+    return text
+
+
+def _path(text: str) -> str:
+    """One that goes into files and commands of this Mac as it is."""
+    if not text.startswith("/") or {"..", "."} & set(text.split("/")):
+        raise ValueError(f"no home directory: {text!r}")
+    return _plain(text)
 
 
 def _gpu_memory(devices: Iterable[str]) -> int | None:
@@ -46,7 +67,7 @@ def _gpu_memory(devices: Iterable[str]) -> int | None:
     return max((int(match[1]) * MIB for match in found if match), default=None)
 
 
-class Mac(FactBase[Identity]):
+class Mac(Fact[Identity]):
     """One compound question, as each remote command costs a round trip."""
 
     def command(self, root: str, homebrew_prefix: str) -> StringCommand:

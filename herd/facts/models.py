@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Iterable
 
-from pyinfra.api import FactBase, FactProcessError, StringCommand
+from pyinfra.api import FactProcessError, StringCommand
 
 from herd.core.transfers import Holdings, Receipt, Stat
+from herd.facts.fact import Fact
 from herd.facts.script import script
 
 _FILE = re.compile(r"(\d+) (\S+) (\d+) \./(.+)")
@@ -53,7 +54,7 @@ def _have(journal: str) -> int:
     return have if type(have) is int and have > 0 else 0
 
 
-class Models(FactBase[Holdings]):
+class Models(Fact[Holdings]):
     """Paths are relative to the directory; free is None for a Mac that did not say.
 
     An unfinished file of `hf download` is left out while it may still be written.

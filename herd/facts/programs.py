@@ -3,10 +3,12 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
+
+from herd.facts.fact import Fact
 
 
-class Linked(FactBase[Mapping[str, str]]):
+class Linked(Fact[Mapping[str, str]]):
     """Versions by formula ({"llama.cpp": "0.9.0"}), from where Homebrew's links point."""
 
     default = dict

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyinfra.api import FactBase, FactProcessError, StringCommand
+from pyinfra.api import FactProcessError, StringCommand
 
+from herd.facts.fact import Fact
 from herd.facts.script import script
 from herd.keys import Mark
 
@@ -17,7 +18,7 @@ class Installed:
     junk: frozenset[str]
 
 
-class Releases(FactBase[Installed]):
+class Releases(Fact[Installed]):
     """What is in the proxy's directory."""
 
     @staticmethod
@@ -38,7 +39,7 @@ class Releases(FactBase[Installed]):
         return Installed(frozenset(paths["whole"]), frozenset(paths["junk"]))
 
 
-class KeyMarks(FactBase[list[Mark]]):
+class KeyMarks(Fact[list[Mark]]):
     """Of each key of a config.json; no key, nor its hash, is asked for."""
 
     default = list

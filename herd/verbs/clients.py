@@ -67,7 +67,8 @@ def _talk(host: Any, settings: Settings, prompt: str, *, model: str | None, stre
 
 def usage(remotes: Sequence[Remote], options: Sequence[str], *, json_wanted: bool) -> bool:
     """What each key used, from the books of each host's proxy."""
-    done, books = True, {}
+    done = True
+    books: dict[str, Any] = {}
     for remote in remotes:
         command = _usage_command(remote, [*options, *(["--json"] if json_wanted else [])])
         if command is None:
@@ -76,9 +77,11 @@ def usage(remotes: Sequence[Remote], options: Sequence[str], *, json_wanted: boo
             done &= remote.follow(command)
         else:
             ok, lines = remote.run(command)
-            if ok:
-                books[remote.host.name] = json.loads("\n".join(lines))
-            else:
+            try:
+                books |= {remote.host.name: json.loads("\n".join(lines))} if ok else {}
+            except (ValueError, RecursionError):
+                ok, lines = False, ["its books cannot be read"]
+            if not ok:
                 done &= remote.say(False, lines)
     if json_wanted:
         print(json.dumps(books, indent=2))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,21 @@ def test_a_list_does_not_grow_for_ever_and_a_run_is_in_it_once() -> None:
     assert digests == [digest_of(f"key {number}") for number in range(12, 20)]
 
 
-@pytest.mark.parametrize("there", ["{torn", "[]", '{"apiKeys": 7}', '{"apiKeys": ["plain"]}'])
+def entries(*changes: dict[str, Any]) -> str:
+    """A list of ours, each entry with a change that we would not make."""
+    (mine,) = json.loads(grant("other", NOW + DAY, NOW))["apiKeys"]
+    return json.dumps({"apiKeys": [{**mine, **change} for change in changes]})
+
+
+BROKEN = [
+    *("{torn", "[]", "7", "null", '{"apiKeys": 7}', '{"apiKeys": ["plain"]}', "[" * 100_000),
+    *('{"apiKeys": {"a": 1}}', '{"apiKeys": [[], null, 1e999]}', "\ud800", '{"apiKeys": NaN}'),
+    entries({"expires": 7}, {"expires": None}, {"expires": ["9"]}, {"expires": "never"}),
+    entries({"sha256": 7}, {"sha256": ["a"]}, {"sha256": "A" * 64}, {"name": {}}),
+    entries({"scopes": ["admin"]}, {"scopes": "files"}, {"more": 1}, {"name": "me"}),
+]
+
+
+@pytest.mark.parametrize("there", BROKEN)
 def test_a_broken_list_is_replaced(there: str) -> None:
     assert grant("one", NOW + DAY, NOW, there) == grant("one", NOW + DAY, NOW)

@@ -142,9 +142,10 @@ def test_an_earlier_run_that_does_not_end_is_killed(
             "-c",
             "import fcntl, os, signal, sys, time\n"
             "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-            "f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX)\n"
-            "f.write(str(os.getpid())); f.flush(); time.sleep(60)",
+            "f = open(sys.argv[1], 'w'); os.chmod(f.name, 0o600); fcntl.lockf(f, fcntl.LOCK_EX)\n"
+            "f.write('held'); f.flush(); time.sleep(60)",
             str(lock),
+            "fetcher",
         ]
     )
     wait_for(lambda: lock.exists() and lock.read_text())
@@ -170,16 +171,42 @@ def test_a_process_that_only_has_the_number_of_an_earlier_run_is_left_alone(
     assert "taking over" not in done.stdout
 
 
-def test_a_run_holds_its_directory_and_says_who_it_is(
+def test_a_run_holds_its_directory_and_nobody_else_may_open_its_lock(
     program: Program, hub: Hub, target: Path
 ) -> None:
+    put(target / ".herd" / "lock", b"")
+    (target / ".herd" / "lock").chmod(0o666)
     hub.hang(after=10)
-    process = program.start(spec(model(hub, target)))
+    program.start(spec(model(hub, target)))
     wait_for(lambda: hub.asked)
-    with (target / ".herd" / "lock").open() as lock:
-        assert lock.read() == f"{process.pid}\n"
+    with (target / ".herd" / "lock").open("r+") as lock:
+        assert os.fstat(lock.fileno()).st_mode & 0o777 == 0o600
         with pytest.raises(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_who_holds_the_lock_and_is_no_fetcher_is_left_alone(
+    program: Program, hub: Hub, target: Path
+) -> None:
+    """Nor is the process whose number stands in the file."""
+    named = subprocess.Popen(["sleep", "60"])
+    lock = target / ".herd" / "lock"
+    put(lock, str(named.pid).encode())
+    code = "import fcntl, sys, time; f = open(sys.argv[1], 'r+')\n"
+    code += "fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code, str(lock)]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert holder.stdout
+    assert holder.stdout.readline() == b"held\n"
+    done = program.run(spec(model(hub, target)))
+    lived = [process.poll() is None for process in (named, holder)]
+    for process in (named, holder):
+        process.kill()
+        process.communicate()
+
+    assert lived == [True, True]
+    assert done.returncode == 1
+    assert f"process {holder.pid}, which is no run of ours, holds .herd/lock" in done.stderr
 
 
 def test_nothing_of_a_transfer_is_left_in_the_end(program: Program, hub: Hub, target: Path) -> None:

@@ -316,7 +316,7 @@ def test_a_retry_after_that_is_no_number_of_seconds_does_not_matter(
 def test_hostile_names_arrive_as_they_are(program: Program, serve: Serve, tmp_path: Path) -> None:
     hubs = {
         name: serve({f"a{file}.gguf": b"one", f"a{file}/b{file}.gguf": b"two"})
-        for name, file in {name: name.replace("\\", "") for name in HOSTILE_NAMES}.items()
+        for name, file in {name: name.replace("\\", "").strip() for name in HOSTILE_NAMES}.items()
     }
     models = [model(hub, tmp_path / f"{name}!", name) for name, hub in hubs.items()]
     done = program.run(spec(*models))

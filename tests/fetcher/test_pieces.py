@@ -16,7 +16,8 @@ NAME = "a/m.gguf"
 
 def pieces(directory: Path) -> Pieces:
     places = part_of(directory, NAME, CONTENT), journal_of(directory, NAME, CONTENT)
-    return Pieces(NAME, *places, sha256(CONTENT), len(CONTENT))
+    part, journal = (str(place.relative_to(directory)) for place in places)
+    return Pieces(directory, NAME, part, journal, sha256(CONTENT), len(CONTENT))
 
 
 @pytest.mark.parametrize(

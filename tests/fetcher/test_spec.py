@@ -67,8 +67,12 @@ def test_patience_may_be_left_out() -> None:
         (("models", 0, "files", 0, "url"), "ftp://x", "models[0].files[0].url is to be a URL"),
         (("peers", "key"), "", "peers.key is to be printable text"),
         (("peers", "others"), {}, "peers.others is to be a list"),
-        (("patience",), {"poll": 0}, "patience has grace, pause, poll, retry, stall, each above 0"),
-        (("patience",), {"haste": 1}, "patience has grace"),
+        (
+            ("patience",),
+            {"poll": 0},
+            "patience has compare, grace, pause, poll, retry, stall, each above 0",
+        ),
+        (("patience",), {"haste": 1}, "patience has compare"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fetcher import listing
 from fetcher.watch import Watch, sample_size
-from tests.fetcher.conftest import Program, files, fleet, model, sha256, spec
+from tests.fetcher.conftest import PATIENCE, Program, files, fleet, model, sha256, spec
 from tests.fetcher.servers import Hub, Proxy, Say, Wild
 
 FILES = {"one.gguf": os.urandom(300_000)}
@@ -115,7 +115,8 @@ def run(strangers: list[Wild], serve: Callable[..., Hub], program: Program, tmp_
         strangers.append(wild)
         url = wild.url.replace("http:", "https:") if tls else wild.url
         others = {"stranger": url, **more.pop("others", {})}
-        document = spec(model(hub, target), peers=fleet("me", others), **more)
+        patience = {**PATIENCE, "compare": 2.0}
+        document = spec(model(hub, target), peers=fleet("me", others), patience=patience, **more)
         began = time.monotonic()
         done = program.run(document, timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr

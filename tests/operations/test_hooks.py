@@ -27,7 +27,7 @@ macs = [
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """This project without what a person keeps beside it (config.json), and its own inventory."""
-    for name in ("config.py", "deploy.py", "group_data", "herd", "proxy", "templates"):
+    for name in ("config.py", "deploy.py", "fetcher", "group_data", "herd", "proxy", "templates"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "inventory.py").write_text(INVENTORY)
     return tmp_path
