@@ -85,6 +85,9 @@ proxy_python = "python@3.13"
 # Origins whose pages and apps may use it: "https://chat.example.com", "app://obsidian.md",
 # "http://localhost:*", "https://*.example.com", "chrome-extension://*"; without any, config.json's.
 proxy_allow_origins = []
+# Where a vision model may fetch images from for keys without the scope admin, as the beginning of a
+# URL: "https://images.example.com/". Images in the request itself (data:) need none of it.
+proxy_allow_image_urls = []
 # PEM files of this workstation, a certificate with its chain and its key, for https; None is
 # plain HTTP. A renewed pair is taken at the next deploy, without a restart.
 proxy_tls_certificate = None

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 from herd.core.settings import Settings
 from proxy.keyring import Key, Keys, Scope
 from proxy.keys import new_key, parse_key_list, parse_keys, read_entries
+from proxy.media import faults_of_prefixes
 from proxy.origins import fault_of
 
 CONFIG = Path("config.json")
 HELD = "HERD_API_KEY"
 
+_MEDIA_FIX = 'write the beginning of each, all of its host: "https://images.example.com/".'
 _ORIGINS_FIX = 'write each as a browser sends it: "https://chat.example.com".'
 _IN_CLEAR = "remove it, as group_data is read by many; `make key NAME=...` makes one and its entry."
 
@@ -92,29 +94,32 @@ class Shipped:
 def shipped(settings: Settings) -> Shipped:
     """What a host with valid settings gets. Raises ValueError with what is wrong here."""
     values: list[Any] = list(settings.api_keys)
-    origins = list(settings.proxy_allow_origins)
+    allowed = {
+        "allowOrigins": settings.proxy_allow_origins,
+        "allowImageUrls": settings.proxy_allow_image_urls,
+    }
     if not values:
-        values, own = of_workstation()
-        origins = origins or own
+        own = of_workstation()
+        values = own["apiKeys"]
+        allowed = {name: given or own.get(name, []) for name, given in allowed.items()}
     keys, faults = read_entries(values)
     if faults:
         raise ValueError("; ".join(faults))
-    document = {"apiKeys": values, **({"allowOrigins": origins} if origins else {})}
-    return Shipped(json.dumps(document, indent=2) + "\n", Keys(keys, origins))
+    document = {"apiKeys": values, **{name: given for name, given in allowed.items() if given}}
+    return Shipped(json.dumps(document, indent=2) + "\n", Keys(keys, *allowed.values()))
 
 
-def of_workstation() -> tuple[list[Any], list[str]]:
-    """The keys and origins of config.json here, else the keys of API_KEYS.
+def of_workstation() -> dict[str, Any]:
+    """config.json as it is here, else one with the keys of API_KEYS.
 
     Raises ValueError with what is wrong and how to mend it.
     """
     try:
         if CONFIG.exists():
-            document = read_config()
-            return document["apiKeys"], document.get("allowOrigins", [])
+            return read_config()
         if listed := os.environ.get("API_KEYS", "").strip():
             parse_key_list(listed)
-            return _split(listed), []
+            return {"apiKeys": _split(listed)}
     except ValueError as error:
         raise ValueError(str(error) if CONFIG.exists() else f"API_KEYS: {error}") from None
     raise ValueError("There is no API key, neither in api_keys nor in config.json nor in API_KEYS")
@@ -165,6 +170,13 @@ def faults_in_origins(origins: Sequence[str]) -> Iterator[tuple[str, str]]:
     for origin in origins:
         if fault := fault_of(origin):
             yield f"{origin!r} {fault}.", _ORIGINS_FIX
+
+
+def faults_in_image_urls(prefixes: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What is wrong with `proxy_allow_image_urls`, and how to mend it."""
+    for prefix in prefixes:
+        if faults_of_prefixes([prefix]):
+            yield f"{prefix!r} is no beginning of URLs.", _MEDIA_FIX
 
 
 def difference(there: Iterable[Mark], wanted: Iterable[Mark]) -> str:

@@ -100,6 +100,7 @@ def _check(hosts: Iterable[Host]) -> tuple[dict[str, Settings], list[Problem]]:
     rules: list[tuple[str, Callable[[Any], Iterable[tuple[str, str]]]]] = [
         ("api_keys", keys.faults),
         ("proxy_allow_origins", keys.faults_in_origins),
+        ("proxy_allow_image_urls", keys.faults_in_image_urls),
     ]
     for host in everything:
         merged = merge(host.layers)

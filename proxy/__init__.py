@@ -12,6 +12,7 @@ The policy:
 - `origins`    which pages and apps of other origins may use the proxy; pure
 - `keyring`    what a key is and may do, and how the key of a request is found; pure
 - `weakness`   which keys could be guessed or not be sent; pure
+- `media`      where a body names media by a URL; pure
 - `entry`      one entry of config.json's `apiKeys`, with all its faults; pure
 - `keys`       what config.json and API_KEYS may say about keys, and a fresh one; pure
 - `grants`     keys of another file, which open model files and nothing else

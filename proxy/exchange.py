@@ -66,6 +66,9 @@ class Request:
     """What `authenticate` returned, set by the engine."""
     model: str | None = None
     """Set by the engine before `admit`."""
+    inspect: "Callable[[bytes], Reply | None] | None" = None
+    """Looks at each piece of the body before it goes up; what it returns is the answer instead.
+    Set by the policy in `route`, if at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

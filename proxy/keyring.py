@@ -62,11 +62,18 @@ _NOBODY = Key(name="-", digest=secrets.token_bytes(32))
 
 
 class Keys:
-    """All keys of one configuration, never none, and the web pages that may use them."""
+    """All keys of one configuration, never none, the web pages that may use them, and beginnings of
+    the URLs that media may be fetched from."""
 
-    def __init__(self, entries: Iterable[Key], origins: Iterable[str] | Origins = ()) -> None:
+    def __init__(
+        self,
+        entries: Iterable[Key],
+        origins: Iterable[str] | Origins = (),
+        media: Iterable[str] = (),
+    ) -> None:
         self.entries = tuple(entries)
         self.origins = origins if isinstance(origins, Origins) else Origins(origins)
+        self.media = tuple(media)
         self._by_digest = {key.digest: key for key in self.entries}
         # Of two entries with one name, an old key and its successor, the last one says the limits.
         self._limits = {

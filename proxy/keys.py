@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from proxy.entry import FIELDS, read_entry
 from proxy.keyring import Key, Keys
+from proxy.media import faults_of_prefixes
 from proxy.origins import fault_of
 
 
@@ -17,7 +18,7 @@ def new_key() -> str:
 def parse_keys(text: str) -> Keys:
     """The keys in the text of a config.json; ValueError names everything wrong with it."""
     values, config = _read(text)
-    return _keys(values, config.get("allowOrigins", []))
+    return _keys(values, config.get("allowOrigins", []), config.get("allowImageUrls", []))
 
 
 def parse_grants(text: str) -> list[Key]:
@@ -64,20 +65,20 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-_NAMES = {"apiKeys", "allowOrigins", *FIELDS}
+_NAMES = {"apiKeys", "allowOrigins", "allowImageUrls", *FIELDS}
 
 
 def parse_key_list(text: str) -> Keys:
     """The keys in a comma-separated list, as in API_KEYS=a,b."""
-    return _keys([part.strip() for part in text.split(",") if part.strip()], [])
+    return _keys([part.strip() for part in text.split(",") if part.strip()], [], [])
 
 
-def _keys(values: Sequence[object], origins: object) -> Keys:
+def _keys(values: Sequence[object], origins: object, media: object) -> Keys:
     keys, faults = read_entries(values)
-    faults += faults_of_origins(origins)
-    if faults:
+    faults += faults_of_origins(origins) + faults_of_prefixes(media)
+    if faults or not isinstance(origins, list) or not isinstance(media, list):
         raise ValueError("; ".join(faults))
-    return Keys(keys, origins if isinstance(origins, list) else ())
+    return Keys(keys, origins, media)
 
 
 def read_entries(values: Sequence[object]) -> tuple[list[Key], list[str]]:

@@ -66,7 +66,8 @@ class KeyStore:
         own, of which a grant can change nothing."""
         if self._grants is None:
             return self._own
-        return Keys((*self._grants.keys, *self._own.entries), self._own.origins)
+        own = self._own
+        return Keys((*self._grants.keys, *own.entries), own.origins, own.media)
 
     def _remind(self) -> None:
         if over := [_title(key) for key in self._own.entries if key.expired(time.time())]:

@@ -16,9 +16,10 @@ from proxy.identity import Identity
 from proxy.keyring import Key, Keys, Scope
 from proxy.keystore import KeyStore
 from proxy.limits import Denied, Meter, Meters
+from proxy.media import Inspection
 from proxy.metrics import Metrics, Models
 from proxy.nearby import nowhere, opens
-from proxy.routes import Own, Route, route_of
+from proxy.routes import FORMS, Own, Route, route_of
 from proxy.shelf import Shelf
 from proxy.standing import logged_out, lost
 from proxy.ticket import Books, Ticket
@@ -134,6 +135,8 @@ class HerdPolicy:
                 self._look_often()
             handled = self._handlers.handle(route.own, key, self.error)
             return handled if caller.session is None else _unkept(handled)
+        if key is not None and route.scope is Scope.INFERENCE and Scope.ADMIN not in key.scopes:
+            self._inspect(request)
         return route.forward
 
     def admit(self, request: Request, caller: Caller, model: str | None) -> Ticket | Reply:
@@ -256,6 +259,23 @@ class HerdPolicy:
         if allowed is None:
             return self.error(403, "origin_not_allowed", "This origin is not allowed.", request)
         return Reply(status=204, headers=allowed)
+
+    def _inspect(self, request: Request) -> None:
+        kind = request.headers.get("Content-Type", "")
+        if request.path in FORMS and kind.lower().startswith("multipart/"):
+            return  # files, in which anything may stand
+        inspection = Inspection(self._keys.media)
+
+        def inspect(data: bytes) -> Reply | None:
+            if (name := inspection.feed(data)) is None:
+                return None
+            message = (
+                f"'{name}' has a URL that is not fetched for this key. Send the content itself: "
+                "data:image/png;base64,..."
+            )
+            return self.error(400, "media_url_not_allowed", message, request)
+
+        request.inspect = inspect
 
     def _nowhere(self, request: Request, key: Key | None, route: Route | None) -> Reply:
         found = nowhere(request, key, route)

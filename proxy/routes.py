@@ -75,6 +75,8 @@ _POST: dict[str, tuple[Ending, ...]] = {
     "/v/rerank": (),
     "/v/reranking": (),
 }
+# Of those, what takes a form with files in it, and no JSON.
+FORMS = frozenset({"/v1/audio/transcriptions", "/v1/images/edits"})
 _GET = ("/props", "/v1/audio/voices", "/sdapi/v1/loras")
 
 _MODELS = Route(Scope.INFERENCE, Own.MODELS, shared=True)

@@ -176,6 +176,7 @@ class Settings(_Strict):
         Text, Field(pattern=r"^python@3\.\d+$", description="`python@3.` and a number")
     ]
     proxy_allow_origins: list[Text]
+    proxy_allow_image_urls: list[Text]
     proxy_tls_certificate: Text | None
     proxy_tls_key: Text | None
 

@@ -1,10 +1,16 @@
 """URLs of media in a body: found however they are written and cut, and nothing else is."""
 
+import asyncio
 import json
 import random
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from policy_support import ANNA, PLAIN, ROOT
+from proxy_support import Seen, Wire, answer, run
+from stack_support import Stack, stack
 
 from proxy.media import ENOUGH, Inspection, faults_of_prefixes
 
@@ -181,3 +187,100 @@ def test_beginnings_that_are_none(prefixes: object) -> None:
 def test_beginnings() -> None:
     assert faults_of_prefixes(["https://images.example.com/", "http://10.0.0.5:8000/a/"]) == []
     assert faults_of_prefixes([]) == []
+
+
+# -- Through the proxy
+
+
+async def post(made: Stack, body: Any, key: str, path: str = "/v1/chat/completions") -> Any:
+    """Status and code of an error."""
+    async with aiohttp.ClientSession() as client:
+        data = body if isinstance(body, bytes) else json.dumps({**body, "model": "gpt-x"}).encode()
+        headers = {"x-api-key": key, "Content-Type": "application/json"}
+        async with client.post(made.url + path, data=data, headers=headers) as response:
+            told = await response.json(content_type=None)
+            return response.status, told.get("error", {}).get("code", told["error"].get("type"))
+
+
+@pytest.mark.parametrize("key", [ANNA, PLAIN])
+def test_a_url_does_not_reach_llama_swap(tmp_path: Path, key: str) -> None:
+    refused = json.dumps({"error": {"code": "it came through"}}).encode()
+
+    async def main() -> None:
+        async with stack(tmp_path, answer(body=refused)) as made:
+            for api, path in (
+                ("chat", "/v1/chat/completions"),
+                ("responses", "/v1/responses"),
+                ("messages", "/v1/messages"),
+            ):
+                status, _ = await post(made, image(INSIDE)[api], key, path)
+                assert status == 400
+            assert made.upstream.seen == []
+            _, code = await post(made, image(PIXEL)["chat"], key)
+            assert code == "it came through"
+
+    run(main())
+
+
+def test_an_administrator_may_name_any_and_others_what_is_allowed(tmp_path: Path) -> None:
+    through = json.dumps({"error": {"code": "it came through"}}).encode()
+    picture = "https://images.example.com/a.png"
+
+    async def main() -> None:
+        async with stack(tmp_path, answer(body=through)) as made:
+            assert (await post(made, image(INSIDE)["chat"], ROOT))[1] == "it came through"
+            _, code = await post(made, image(picture)["chat"], ANNA)
+            assert code == "media_url_not_allowed"
+            config = json.loads(made.config.read_text())
+            config["allowImageUrls"] = ["https://images.example.com/"]
+            made.config.write_text(json.dumps(config))
+            assert (await post(made, image(picture)["chat"], ANNA))[1] == "it came through"
+            assert (await post(made, image(INSIDE)["chat"], ANNA))[1] == "media_url_not_allowed"
+
+    run(main())
+
+
+def test_a_url_behind_what_has_gone_up_ends_the_request_there(tmp_path: Path) -> None:
+    """llama-swap never gets the end of such a body, so it does nothing with it."""
+    came = asyncio.Event()
+    whole: list[bytes] = []
+
+    async def script(seen: Seen, wire: Wire) -> None:
+        came.set()
+        whole.append(await wire.reader.read(-1))
+
+    async def pieces() -> Any:
+        yield b'{"model": "gpt-x", "messages": [{"content": "' + b"a" * 300_000
+        await asyncio.wait_for(came.wait(), 5)
+        yield b'"}, {"image_url": {"ur'
+        yield b'l": "' + INSIDE.encode() + b'"}}]}'
+
+    async def main() -> None:
+        async with stack(tmp_path, script) as made, aiohttp.ClientSession() as client:
+            made.upstream.reads_body = False
+            headers = {"x-api-key": ANNA, "Content-Type": "application/json"}
+            url = made.url + "/v1/chat/completions"
+            async with client.post(url, data=pieces(), headers=headers) as response:
+                assert response.status == 400
+            for _ in range(100):
+                if whole:
+                    break
+                await asyncio.sleep(0.02)
+            assert INSIDE.encode() not in whole[0]
+            assert not whole[0].endswith(b"0\r\n\r\n")
+
+    run(main())
+
+
+def test_a_file_may_hold_anything(tmp_path: Path) -> None:
+    through = json.dumps({"error": {"code": "it came through"}}).encode()
+
+    async def main() -> None:
+        async with stack(tmp_path, answer(body=through)) as made, aiohttp.ClientSession() as client:
+            form = aiohttp.FormData({"model": "gpt-x"})
+            form.add_field("file", f'"url": "{INSIDE}"'.encode(), filename="a.wav")
+            url = f"{made.url}/v1/audio/transcriptions"
+            async with client.post(url, data=form, headers={"x-api-key": ANNA}) as response:
+                assert response.status == 200
+
+    run(main())
