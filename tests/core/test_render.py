@@ -214,6 +214,9 @@ def test_a_foreground_start_runs_both_programs_with_their_exact_arguments(tmp_pa
             "case $0 in *launchctl) exit 113 ;; esac\n"
             f'{{ pwd; echo "$PYTHONPATH$LLAMA_API_KEY"; printf "%s\\n" "$@"; }}'
             f' >"{tmp_path}/${{0##*/}}.said"\n'
+            # When one ends the other is stopped, be it through with this or not.
+            f'until [ -s "{tmp_path}/llama-swap.said" ] && [ -s "{tmp_path}/python.said" ]\n'
+            "do sleep 0.05; done\n"
         )
         Path(program).chmod(0o755)
     Path(place.swap_key).write_text("the key\n")
