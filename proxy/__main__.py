@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yarl import URL
 
-from proxy import commands, log
+from proxy import commands, log, logfiles
 from proxy.app import Settings
 from proxy.keystore import KeyStore
 from proxy.policy import HerdPolicy, PolicyState
@@ -138,6 +138,15 @@ def add_serve(server: argparse.ArgumentParser) -> None:
         "the scope files (without it: none are)",
     )
     server.add_argument(
+        "--log-file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a log to keep below 16 MiB, its last part beside it as PATH.1: ours, and that of "
+        "llama-swap; may be given more than once",
+    )
+    server.add_argument(
         "--grants",
         type=Path,
         default=argparse.SUPPRESS,
@@ -158,7 +167,8 @@ def run_server(args: argparse.Namespace) -> int:
     except ValueError as problem:
         return fail(f"cannot start: {problem}")
     shelf = Shelf(args.files) if "files" in args else None
-    policy = HerdPolicy(PolicyState(keys, usage, files=shelf))
+    state = PolicyState(keys, usage, files=shelf)
+    policy = HerdPolicy(state)
     settings = Settings(
         keys=keys,
         upstream=args.upstream,
@@ -167,6 +177,8 @@ def run_server(args: argparse.Namespace) -> int:
         certificate=certificate,
     )
     host, port = args.listen
+    logfiles.append()
+    keeper = logfiles.Keeper(args.log_file)
     try:
         run(serve(settings, host, port, drain_seconds=args.drain))
     except OSError as error:
@@ -175,6 +187,8 @@ def run_server(args: argparse.Namespace) -> int:
         return fail(f"cannot listen on {host} port {port}: {reason}")
     finally:
         usage.close()
+        state.log.close()
+        keeper.close()
     return 0
 
 

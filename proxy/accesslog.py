@@ -8,10 +8,17 @@ import asyncio
 import os
 import re
 import time
+from collections import Counter
 from functools import lru_cache
 from typing import NamedTuple
 
 LONGEST = 200
+
+LINES, LINES_OF_ONE = 50, 10
+"""Minor lines in a second: of all, and of one client."""
+SUM_SECONDS = 1.0
+SUMS = 100
+"""Of clients, keys and statuses apart; what is more is one sum for each status."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9._~/:+@#-]{1,200}")
 _KEY = re.compile(r"sk-[A-Za-z0-9_-]{8,}")  # put where it does not belong
@@ -65,6 +72,41 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]) & 0xFFFF:04x}"
 
 
+class Brief:
+    """What of the requests that llama-swap never saw is told one by one, and what in sums.
+
+    They cost next to nothing, so somebody without a key could fill a disk with lines on them.
+    """
+
+    def __init__(self) -> None:
+        self._told: Counter[str] = Counter()  # in this second, by client
+        self._sums: Counter[tuple[str, str, int]] = Counter()
+        self._second = 0
+
+    def is_told(self, line: Line, second: int) -> bool:
+        """Whether this one has a line of its own; otherwise it is added up."""
+        if second != self._second:
+            self._second = second
+            self._told.clear()
+        if self._told.total() < LINES and self._told[line.client] < LINES_OF_ONE:
+            self._told[line.client] += 1
+            return True
+        who = line.client, line.key, line.status
+        if who not in self._sums and len(self._sums) >= SUMS:
+            who = "others", "-", line.status
+        self._sums[who] += 1
+        return False
+
+    def take(self) -> list[str]:
+        """The sums since the last time, without the time."""
+        found = [
+            f"client={plain(client)} key={plain(key)} status={status} count={count}"
+            for (client, key, status), count in self._sums.items()
+        ]
+        self._sums.clear()
+        return found
+
+
 class AccessLog:
     """Writes lines to a file, all of one turn of the event loop at once."""
 
@@ -73,17 +115,38 @@ class AccessLog:
         self._lines: list[str] = []
         self._second = 0
         self._stamp = ""
+        self._brief = Brief()
+        self._sums: asyncio.TimerHandle | None = None
 
-    def write(self, line: Line) -> None:
-        """Queues a line."""
-        if not self._lines:
-            asyncio.get_running_loop().call_soon(self.flush)
+    def write(self, line: Line, *, minor: bool = False) -> None:
+        """Queues a line; if it is a minor one, not more of them than can be read."""
         now = time.time()
+        if not minor or self._brief.is_told(line, int(now)):
+            if not self._lines:
+                asyncio.get_running_loop().call_soon(self.flush)
+            self._queue(f"access {line.text()}", now)
+        elif self._sums is None:
+            self._sums = asyncio.get_running_loop().call_later(SUM_SECONDS, self._sum_up)
+
+    def _sum_up(self) -> None:
+        self._sums = None
+        for text in self._brief.take():
+            self._queue(f"summed {text}", time.time())
+        self.flush()
+
+    def _queue(self, text: str, now: float) -> None:
         if int(now) != self._second:
             self._second = int(now)
             self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
         milliseconds = int(now % 1 * 1000)
-        self._lines.append(f"{self._stamp}.{milliseconds:03d}Z INFO access {line.text()}\n")
+        self._lines.append(f"{self._stamp}.{milliseconds:03d}Z INFO {text}\n")
+
+    def close(self) -> None:
+        """Writes what is left, sums too."""
+        if self._sums is not None:
+            self._sums.cancel()
+            self._sum_up()
+        self.flush()
 
     def flush(self) -> None:
         """Writes what is queued. A log that cannot be written is no reason to stop serving."""

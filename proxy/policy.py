@@ -215,7 +215,7 @@ class HerdPolicy:
             request.id, request.client, name, request.method, request.path, request.model,
             outcome.status, outcome.seconds, first, prompt, completion, outcome.sent, outcome.how,
         )  # fmt: skip
-        self._state.log.write(line)
+        self._state.log.write(line, minor=ticket is None)
 
     # -- the owner's
 

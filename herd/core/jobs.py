@@ -46,6 +46,8 @@ def proxy_command(layout: Layout, python: str) -> list[str]:
         *("--upstream-key-file", layout.swap_key),
         *("--usage", layout.usage),
         *("--files", layout.models, "--grants", layout.peers),
+        # launchd rotates nothing, and llama-swap neither; the proxy keeps both logs small.
+        *(word for job in JOBS for word in ("--log-file", layout.log(job))),
         *(pair if settings.proxy_tls_certificate else ()),
     ]
 

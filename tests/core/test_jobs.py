@@ -120,6 +120,8 @@ def test_the_proxy_runs_its_release_on_its_own_environment() -> None:
         *("--usage", "/Users/me/llama-swap/usage.db"),
         *("--files", "/Users/me/llama-swap/models"),
         *("--grants", "/Users/me/llama-swap/peers.json"),
+        *("--log-file", "/Users/me/llama-swap/llama-swap.log"),
+        *("--log-file", "/Users/me/llama-swap/proxy.log"),
     ]
     release = f"/Users/me/llama-swap/proxy/release-{BUNDLE.release}"
     assert found["EnvironmentVariables"]["PYTHONPATH"] == release

@@ -42,7 +42,7 @@ class Lines(AccessLog):
         super().__init__()
         self.lines: list[Line] = []
 
-    def write(self, line: Line) -> None:
+    def write(self, line: Line, *, minor: bool = False) -> None:
         self.lines.append(line)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,67 @@ def test_log_is_written_at_once_and_whole(tmp_path: Path) -> None:
     assert first.endswith("Z INFO access id=ab12 client=::1 key=- method=GET path=/ status=401 "
                           "time=0.000 sent=0")  # fmt: skip
     assert second.endswith(' note="over limit"')
+
+
+class TestManyRefusals:
+    """Somebody without a key sends as many as the network takes."""
+
+    def test_they_are_summed_up(self, tmp_path: Path) -> None:
+        """Nothing is lost: lines and sums are all of them, by client and status."""
+        path = tmp_path / "log"
+
+        async def situation() -> None:
+            with path.open("wb") as file:
+                log = AccessLog(file.fileno())
+                for _ in range(5000):
+                    log.write(line(client="10.0.0.9", status=404), minor=True)
+                log.write(line(client="10.0.0.7", status=404), minor=True)
+                await asyncio.sleep(1.2)
+                for _ in range(100):
+                    log.write(line(client="10.0.0.9", status=401), minor=True)
+                log.close()
+
+        asyncio.run(situation())
+        lines = path.read_text().splitlines()
+        assert len(lines) < 40
+        counted: Counter[tuple[str, str]] = Counter()
+        for one in lines:
+            found = re.search(r" client=(\S+) key=- .*?status=(\d+)(?: count=(\d+))?", one)
+            assert found, one
+            counted[found[1], found[2]] += int(found[3] or 1)
+        assert counted == {
+            ("10.0.0.9", "404"): 5000, ("10.0.0.7", "404"): 1, ("10.0.0.9", "401"): 100,
+        }  # fmt: skip
+        assert " client=10.0.0.7 key=- method=GET " in path.read_text()
+
+    def test_from_many_addresses_too(self, tmp_path: Path) -> None:
+        """What cannot be told apart is told together."""
+        path = tmp_path / "log"
+
+        async def situation() -> None:
+            with path.open("wb") as file:
+                log = AccessLog(file.fileno())
+                for number in range(9000):
+                    log.write(line(client=f"fe80::{number:x}"), minor=True)
+                log.close()
+
+        asyncio.run(situation())
+        text = path.read_text()
+        assert len(text) < 40_000
+        told = text.count(" access ") + sum(map(int, re.findall(r" count=(\d+)", text)))
+        assert told == 9000
+        assert " INFO summed client=others key=- status=401 count=" in text
+
+    def test_what_llama_swap_answered_has_its_line(self, tmp_path: Path) -> None:
+        """Whoever has a key is somebody."""
+        path = tmp_path / "log"
+
+        async def situation() -> None:
+            with path.open("wb") as file:
+                log = AccessLog(file.fileno())
+                for _ in range(500):
+                    log.write(line(status=200))
+                log.close()
+
+        asyncio.run(situation())
+        assert path.read_text().count(" access ") == 500

@@ -1,0 +1,102 @@
+"""Keeps log files small that other programs write, or launchd for them.
+
+launchd opens a job's log once, to append, and keeps it open: a file that is renamed is written to
+for ever. So the last part of a file that has grown is copied beside it, and the file is emptied in
+place. Lines that come between the two are lost, which takes microseconds.
+"""
+
+import fcntl
+import logging
+import os
+import stat
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_log = logging.getLogger("proxy.logs")
+
+MOST = 16 * 2**20
+"""Bytes of a log, and of what is kept of it beside it."""
+SECONDS = 1.0
+"""Between two looks: so much longer a file may have grown."""
+
+_PIECE = 2**20
+
+
+class Keeper:
+    """Looks at some files until it is closed, in a thread of its own."""
+
+    def __init__(self, paths: Sequence[Path], most: int = MOST, seconds: float = SECONDS) -> None:
+        self._paths = paths
+        self._most = most
+        self._seconds = seconds
+        self._ending = threading.Event()
+        self._failing: set[Path] = set()
+        self._thread = threading.Thread(target=self._run, name="logs", daemon=True)
+        if paths:
+            self._thread.start()
+
+    def close(self) -> None:
+        """Looks no more."""
+        self._ending.set()
+        if self._paths:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(self._seconds):
+            for path in self._paths:
+                self._look(path)
+
+    def _look(self, path: Path) -> None:
+        try:
+            keep_small(path, self._most)
+            self._failing.discard(path)
+        except OSError as error:
+            if path not in self._failing:  # said once
+                self._failing.add(path)
+                _log.warning("%s cannot be kept small: %s", path.name, error.strerror)
+
+
+def keep_small(path: Path, most: int) -> None:
+    """Empties a file that is larger; its last part, of as many bytes, goes to `path`.1."""
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size <= most:
+            return
+        source = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return
+    try:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
+            return
+        new = path.with_name(f"{path.name}.new")
+        new.unlink(missing_ok=True)
+        target = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            os.lseek(source, -most, os.SEEK_END)
+            first = True
+            while piece := os.read(source, _PIECE):
+                if first:  # it begins with a line
+                    piece = piece[piece.find(b"\n") + 1 :]
+                    first = False
+                while piece:
+                    piece = piece[os.write(target, piece) :]
+        except OSError:  # as on a full disk, where room is what is needed
+            os.ftruncate(source, 0)
+            new.unlink(missing_ok=True)
+            raise
+        else:
+            os.ftruncate(source, 0)
+        finally:
+            os.close(target)
+        new.replace(path.with_name(f"{path.name}.1"))
+    finally:
+        os.close(source)
+
+
+def append(descriptor: int = 2) -> None:
+    """Whoever opened our log, we write behind its end: also where that was emptied."""
+    with suppress(OSError):
+        flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_APPEND)
