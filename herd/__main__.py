@@ -11,6 +11,7 @@ from typing import Any
 from pyinfra.api.exceptions import PyinfraError
 
 from herd import newkey, review
+from herd.core.harmless import harmless
 from herd.core.problems import SettingsError
 from herd.remote import Remote, RemoteError, connected
 from herd.verbs import clients, models, services, terminal
@@ -93,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return 0 if _run(options) else 1
     except (RemoteError, SettingsError, ValueError, PyinfraError) as error:
-        print(error, file=sys.stderr)
+        print(harmless(str(error), keep="\n"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -5,17 +5,21 @@ host by host, so the first bad host would hide the problems of the others. And a
 matches no host is an error: pyinfra would do nothing, and call that a success. Ctrl+C ends a run.
 """
 
+import logging
 import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import click
 from pyinfra.api import Host, State
+from pyinfra.api.output import set_echo
 from pyinfra.api.state import BaseStateCallback
 from pyinfra_cli.exceptions import CliError
 
 from herd import plan
+from herd.core.harmless import harmless
 from herd.core.problems import SettingsError
 
 LONGEST_LINE = 1 << 20
@@ -85,8 +89,23 @@ def install(state: Any, *, check: bool, inventory: str) -> None:
                 raise CliError(str(error)) from None
 
     state.init = init
+    set_echo(_echo)
+    logging.getLogger("pyinfra").addFilter(_make_harmless)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, _interrupted)
+
+
+def _echo(message: Any = None, **options: Any) -> None:
+    """What a Mac says, as pyinfra prints it under `-v` and when something fails."""
+    click.echo(harmless(str(message), keep="\n", colours=True), **options)
+
+
+def _make_harmless(record: logging.LogRecord) -> bool:
+    """The same in pyinfra's log, which quotes command lines and outputs."""
+    if isinstance(record.msg, str):
+        record.msg, record.args = record.getMessage(), ()
+        record.msg = harmless(record.msg, keep="\n", colours=True)
+    return True
 
 
 def _interrupted(*_: object) -> None:

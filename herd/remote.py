@@ -18,6 +18,7 @@ from pyinfra.context import ctx_state
 from pyinfra_cli.inventory import make_inventory
 
 from herd import plan
+from herd.core.harmless import harmless
 from herd.core.layout import Layout
 from herd.core.mac import Identity
 from herd.core.settings import Settings
@@ -71,7 +72,7 @@ class Remote:
     def say(self, ok: bool, lines: Sequence[str], success: str = "") -> bool:
         """Print lines with the host's name: of success, or why there was none; returns `ok`."""
         for line in [success] if ok and success else lines:
-            print(f"[{self.host.name}] {line}", file=sys.stdout if ok else sys.stderr)
+            print(f"[{self.host.name}] {harmless(line)}", file=sys.stdout if ok else sys.stderr)
         return ok
 
 
@@ -80,7 +81,7 @@ def read(inventory: str) -> State:
     if not Path(inventory).exists():
         raise RemoteError(f"there is no inventory {inventory}; name one with --inventory")
     logging.getLogger("pyinfra").setLevel(logging.ERROR)
-    set_echo(lambda line, **_: print(line, flush=True))  # for what `follow` prints
+    set_echo(lambda line, **_: print(harmless(line), flush=True))  # for what `follow` prints
     state = State()
     ctx_state.set(state)  # as the CLI does, before an inventory is read
     try:

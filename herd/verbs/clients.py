@@ -12,6 +12,7 @@ from pyinfra.api import QuoteString, StringCommand
 from herd import chat, keys, newkey, plan, tls
 from herd.core.bundle import bundle
 from herd.core.endpoints import public_proxy
+from herd.core.harmless import harmless
 from herd.core.settings import Settings
 from herd.facts.proxy import Releases
 from herd.remote import Remote, RemoteError, hosts, read
@@ -56,11 +57,11 @@ def _talk(host: Any, settings: Settings, prompt: str, *, model: str | None, stre
             url, held.secret, name, prompt, stream=stream, certificate=certificate
         )
         for piece in answer:
-            print(piece, end="", flush=True)
+            print(harmless(piece, keep="\n"), end="", flush=True)
         print()
     except chat.ChatError as error:
         print(flush=True)
-        print(f"[{host.name}] {error}", file=sys.stderr)
+        print(f"[{host.name}] {harmless(str(error))}", file=sys.stderr)
         return False
     return True
 

@@ -13,6 +13,7 @@ from herd.core.bundle import bundle, fetcher
 from herd.core.endpoints import proxy_for_peers
 from herd.core.fetching import LIFE, Wanted, grant, job
 from herd.core.fit import Limits, Sum, fixes
+from herd.core.harmless import harmless
 from herd.core.lock import Lock
 from herd.core.problems import report
 from herd.core.settings import Model, Settings
@@ -30,7 +31,7 @@ def lock(inventory: str, names: Sequence[str]) -> None:
     settings = plan.settings_of(state.inventory)
     declared = {host: list(wanted.models.values()) for host, wanted in settings.items()}
     try:
-        locks.make(locks.beside(inventory), declared, names, lambda line: print(line, flush=True))
+        locks.make(locks.beside(inventory), declared, names, _say)
     except ValueError as error:
         raise RemoteError(str(error)) from None
 
@@ -50,7 +51,8 @@ def fit(remotes: Sequence[Remote], inventory: str) -> bool:
         )
         fits, lines = _fit(settings, limits, held, inventory)
         macos = ".".join(map(str, mac.macos))
-        print("\n".join([f"{remote.host.name}: {gib(mac.memory)}, macOS {macos}", *lines]))
+        told = "\n".join([f"{remote.host.name}: {gib(mac.memory)}, macOS {macos}", *lines])
+        print(harmless(told, keep="\n"))
         done &= fits
     return done
 
@@ -186,3 +188,8 @@ def _fetch_one(remote: Remote, models: Sequence[Resolved], **options: Any) -> bo
         **options,
     )
     return remote.follow(fetch_command(layout, packed), stdin=said)
+
+
+def _say(line: str) -> None:
+    """What the Hub named is in it."""
+    print(harmless(line), flush=True)

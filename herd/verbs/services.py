@@ -7,6 +7,7 @@ from pyinfra.api import QuoteString, StringCommand
 
 from herd import keys, tls
 from herd.core.endpoints import public_proxy
+from herd.core.harmless import harmless
 from herd.core.jobs import JOBS, LLAMA_SWAP
 from herd.core.launchd import Job
 from herd.core.secrets import key_options
@@ -36,13 +37,14 @@ def _status(remote: Remote) -> bool:
     )
     print(f"{remote.host.name}  {public_proxy(settings, remote.address)}/v1")
     for name in JOBS:
-        print(f"  {name:<12}{_job(_loaded(remote, name))}")
+        print(f"  {name:<12}{harmless(_job(_loaded(remote, name)))}")
     for model in settings.models:
-        print(f"  {model:<12}{served.states.get(model, 'not loaded')}")
-    print(f"  {'versions':<12}{', '.join(f'{n} {v}' for n, v in versions.items()) or 'none'}")
+        print(f"  {model:<12}{harmless(served.states.get(model, 'not loaded'))}")
+    linked = ", ".join(f"{name} {version}" for name, version in versions.items())
+    print(f"  {'versions':<12}{harmless(linked) or 'none'}")
     wrong = served.complaint(settings.models, [])
     untried = "" if held.secret else f" (not tried with a key: {held.lacking})"
-    print(f"  {'serves':<12}{wrong or f'yes{untried}'}")
+    print(f"  {'serves':<12}{harmless(wrong) if wrong else f'yes{untried}'}")
     return wrong is None
 
 

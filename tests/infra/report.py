@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
+from herd.core.harmless import harmless
 from herd.core.problems import Problem, count, report
 
 
@@ -12,7 +13,7 @@ def refuse(problems: Sequence[Problem]) -> None:
     if problems:
         text = report(f"{count(problems)}.", problems)
         # The problem says what of an exception is worth knowing.
-        raise pytest.fail.Exception(text, pytrace=False) from None
+        raise pytest.fail.Exception(harmless(text, keep="\n"), pytrace=False) from None
 
 
 def found_by_host(
@@ -32,4 +33,4 @@ def found_by_host(
 
 
 def _after(found: object) -> str:
-    return f": {found}" if found else ""
+    return f": {harmless(str(found))}" if found else ""
