@@ -1,9 +1,9 @@
 """What a request took at most, where its answer did not tell, or was not waited for. Pure.
 
 A limit that could be got round by not listening to the end would be none. So what is not told is
-taken from what was seen: bytes of the request, events and bytes of the answer, and time. A token
-is a byte of text or more, so a byte is charged as a token, until the model has shown by long
-requests that were told that its own are longer; see docs/decisions/0016.
+taken from what was seen: bytes of the request, events and bytes of the answer, and time. A byte of
+a prompt is charged as the most tokens it can be, until the model has shown by long requests that
+were told that its own are longer; see docs/decisions/0016.
 """
 
 import math
@@ -12,10 +12,10 @@ from enum import Enum, auto
 from proxy.observer import Told
 from proxy.tokens import NONE, Tokens
 
-LONG = 4096
+LONG = 1024
 """Bytes from which on a request says how long a model's tokens are: most of it is text."""
-DENSEST, THINNEST = 1.0, 0.25
-"""Tokens in a byte of a request: the most there can be, and English."""
+DENSEST, THINNEST = 2.0, 0.25
+"""Tokens in a byte of a request: where a vocabulary of bytes writes a space as three; English."""
 ENOUGH = 8
 """Tokens, to speak of a speed."""
 FAST = 100.0
@@ -84,7 +84,8 @@ def of_plain(kind: Kind, told: Told, asked: int, timed: int, *, whole: bool) -> 
     """`timed` is what was made meanwhile, at most."""
     if whole and told.complete:
         return told.tokens
-    tokens = told.tokens._replace(prompt=max(told.tokens.prompt, asked))
+    prompt = max(told.tokens.prompt * max(1, told.results), asked)
+    tokens = told.tokens._replace(prompt=prompt)
     if kind is Kind.PROMPT:
         return tokens
     seen = told.size if whole else max(told.size, timed)

@@ -31,6 +31,8 @@ class Told(NamedTuple):
     """Of a stream: one token each, or more."""
     size: int
     """Bytes."""
+    results: int = 1
+    """Of a plain answer: how many it says it has."""
 
 
 class Stream:
@@ -165,7 +167,7 @@ class Plain:
             told = of(result)
             complete = complete and told != NONE
             tokens += told
-        return Told(tokens, complete, 0, self.size)
+        return Told(tokens, complete, 0, self.size, max(choices, 1))
 
     def _results(self) -> tuple[list[dict[str, Any]], int]:
         if self._skimmer is not None:

@@ -132,7 +132,7 @@ def test_eight_prompts_at_once(tmp_path: Path) -> None:
     (tmp_path / "3").mkdir()
     script = plain({"choices": choices, "object": "text_completion", "usage": USAGE})
     prompt, completion = charged(tmp_path / "3", script, "/v1/completions", prompt=["p" * 99] * 8)
-    assert prompt >= 8 * 99
+    assert prompt >= 16 * 99
     assert completion >= 8 * 200
 
 
@@ -148,7 +148,7 @@ def test_embeddings_and_rerank_cost_their_prompt(tmp_path: Path, size: int) -> N
             where.mkdir()
             assert charged(where, plain(value), path, input="x") == (7, 0)
     prompt, completion = charged(tmp_path, plain(bulk), "/v1/embeddings", input="x" * 500)
-    assert 500 <= prompt < 600
+    assert 1000 <= prompt < 1200
     assert completion == 0
 
 
@@ -169,7 +169,7 @@ def test_answer_that_tells_nothing_costs_the_most_it_can_be(tmp_path: Path) -> N
         tmp_path, script, "/completion", prompt="p" * 700, response_fields=["content"]
     )
 
-    assert 700 <= prompt < 800
+    assert 1400 <= prompt < 1600
     assert len(CONTENT) <= completion < len(CONTENT) + 50
 
 
@@ -245,7 +245,7 @@ def test_prompt_of_a_stream_that_was_left_is_not_free(tmp_path: Path) -> None:
         tmp_path, script, "/v1/chat/completions", {"messages": ["p" * 3000]}, after_three
     )
 
-    assert 3000 <= prompt < 3100
+    assert 6000 <= prompt < 6200
     assert completion == 3
 
 
@@ -272,7 +272,7 @@ def test_answer_that_was_not_waited_for_costs_its_time(tmp_path: Path) -> None:
         tmp_path, never, "/v1/chat/completions", {"messages": ["p" * 3000]}, after_a_while
     )
 
-    assert 3000 <= prompt < 3100
+    assert 6000 <= prompt < 6200
     assert 40 <= completion <= 200
 
 
@@ -310,14 +310,14 @@ def test_no_shape_gets_more_than_its_limit_and_one_request(tmp_path: Path, shape
 def test_bytes_are_fewer_tokens_once_a_model_has_shown_it() -> None:
     """By long requests, the densest of them; and never fewer than a quarter."""
     pace = Pace()
-    assert pace.prompt("m", 1000) == 1000
+    assert pace.prompt("m", 1000) == 2000
     pace.learn("m", 400, Tokens(1))  # too short to say anything
-    assert pace.prompt("m", 1000) == 1000
+    assert pace.prompt("m", 1000) == 2000
     pace.learn("m", 40_000, Tokens(1))
     assert pace.prompt("m", 1000) == 250
     pace.learn("m", 40_000, Tokens(20_000))
     pace.learn("m", 40_000, Tokens(10_000))
     assert pace.prompt("m", 1000) == 500
-    assert pace.prompt("other", 1000) == 1000
+    assert pace.prompt("other", 1000) == 2000
     pace.learn("m", 40_000, Tokens(400_000))
-    assert pace.prompt("m", 1000) == 1000
+    assert pace.prompt("m", 1000) == 2000

@@ -51,6 +51,7 @@ class TestWhereverThePiecesAreCut:
             True,
             42,
             len(events(*CHAT)) + len(DONE),
+            1,
         )
 
     def test_timings_alone(self, size: int) -> None:
