@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from tests.clients import table
 from tests.environment import clean, dropped, heed_signals
 
 DROPPED: pytest.StashKey[list[str]] = pytest.StashKey()
@@ -29,3 +30,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if names := config.stash.get(DROPPED, []):
         return f"environment: without {', '.join(names)}"
     return None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    table.show(terminalreporter)

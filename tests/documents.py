@@ -18,6 +18,9 @@ MARKS = {
     "text": "anything else that is no command",
     "python": "",
     "json": "",
+    "js": "",
+    "toml": "",
+    "yaml": "",
 }
 FENCE = re.compile(r"^( *)```(.*)\n((?:.*\n)*?)\1```$", re.MULTILINE)
 

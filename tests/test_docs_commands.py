@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 import herd
 from lab.lab import Lab
@@ -22,6 +24,12 @@ from tests.documents import MARKS, OUTPUT, Block, Document, documents, links, sh
 from tests.typed import complaints, stamp
 
 DOCUMENTS = documents()
+READERS = {
+    "python": ast.parse,
+    "json": json.loads,
+    "toml": tomllib.loads,
+    "yaml": yaml.safe_load,
+}
 
 
 def name(document: Document) -> str:
@@ -52,11 +60,11 @@ def no_shell(block: Block) -> str:
 
 
 def malformed(block: Block) -> bool:
-    """Whether what is shown as Python or JSON is none."""
-    reader = {"python": ast.parse, "json": json.loads}.get(block.mark)
+    """Whether what is shown as Python, JSON, TOML or YAML is none."""
+    reader = READERS.get(block.mark)
     try:
         return reader is not None and reader(block.text) is None
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, yaml.YAMLError):
         return True
 
 
@@ -105,6 +113,14 @@ make lock "gpt
 macs = [
 ```
 
+```toml
+key =
+```
+
+```yaml
+a: [
+```
+
 [Nowhere](nowhere.md), [not there](wrong.md#here), `make statsu`.
 
 ```sh
@@ -122,21 +138,20 @@ make status
 def test_what_is_wrong_in_a_document_is_found(tmp_path: Path) -> None:
     document = Document("wrong.md", WRONG)
     (tmp_path / "tried").mkdir()
-    (broken, json_block, python_block, right) = document.blocks[1:]
+    (broken, *data, right) = document.blocks[1:]
 
     assert [place.partition(": ")[0] for place in unmarked(document)] == [
-        *("wrong.md:3", "wrong.md:7", "wrong.md:30")
+        *("wrong.md:3", "wrong.md:7", "wrong.md:38")
     ]
     assert [bool(no_shell(broken)), bool(no_shell(right))] == [True, False]
-    assert malformed(json_block)
-    assert malformed(python_block)
+    assert [block.mark for block in data if malformed(block)] == ["json", "python", "toml", "yaml"]
     assert dead_links(document) == ["nowhere.md", "wrong.md#here"]
     found = complaints(
         (command for command in document.commands() if command[1] != 'make lock "gpt'),
         tmp_path / "tried",
     )
     assert [complaint.split(": ")[0] for complaint in found] == [
-        *("wrong.md:21", "wrong.md:24", "wrong.md:25", "wrong.md:26", "wrong.md:27")
+        *("wrong.md:29", "wrong.md:32", "wrong.md:33", "wrong.md:34", "wrong.md:35")
     ]
 
 
