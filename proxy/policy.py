@@ -176,7 +176,9 @@ class HerdPolicy:
         """In the dialect of the client, which a page of another origin may read as well."""
         headers = [_JSON]
         if status == 401:
-            headers.append(("WWW-Authenticate", "Bearer"))
+            # Claude Code takes a wrong key for one that is about to be renewed, and tries it for
+            # minutes in silence, unless told.
+            headers += [("WWW-Authenticate", "Bearer"), ("x-should-retry", "false")]
         elif status == 426:  # what must be spoken here: RFC 9110 15.5.22
             headers += [("Upgrade", "HTTP/1.1"), ("Connection", "Upgrade")]
         if code in RETRY_AFTER:

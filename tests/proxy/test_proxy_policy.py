@@ -137,6 +137,7 @@ class TestWhoGetsWhere:
         assert isinstance(reply, Reply)
         assert reply.status == 401
         assert ("WWW-Authenticate", "Bearer") in reply.headers
+        assert ("x-should-retry", "false") in reply.headers
         assert ANNA.encode() not in reply.body
 
     def test_expired_key_is_told_so(self, desk: Desk) -> None:
