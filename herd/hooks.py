@@ -49,14 +49,14 @@ class Connected(BaseStateCallback):
         """
         client = getattr(host.connector, "client", None)
         if client:
-            client.exec_command = _reading(client.exec_command)
+            client.exec_command = reading(client.exec_command)
         transport = client.get_transport() if client else None
         # Behind a jump host this is a channel of another connection, without such an option.
         if transport and isinstance(transport.sock, socket.socket):
             transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _reading(run: Callable[..., Any]) -> Callable[..., Any]:
+def reading(run: Callable[..., Any]) -> Callable[..., Any]:
     """An SSH client's exec_command, with its output as `Lines`."""
 
     def exec_command(*arguments: Any, **options: Any) -> tuple[Any, Lines, Lines]:

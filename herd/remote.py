@@ -158,6 +158,8 @@ def ssh_command(host: Host, *options: str) -> list[str]:
             words += [option, str(value)]
     if config := data.get("ssh_config_file"):
         words += ["-F", str(config)]
+    if checking := data.get("ssh_strict_host_key_checking"):
+        words += ["-o", f"StrictHostKeyChecking={checking}"]
     if known := data.get("ssh_known_hosts_file"):
         words += ["-o", f"UserKnownHostsFile={known}"]
     return [*words, plan.address(host)]

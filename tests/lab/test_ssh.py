@@ -17,6 +17,7 @@ import pytest
 
 from lab.lab import Lab, Mac
 
+ROOT = Path(__file__).parents[2]
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 
 
@@ -193,3 +194,90 @@ def test_pyinfra_itself(lab: Lab, mac: Mac, tmp_path: Path) -> None:
     assert '"group": "staff"' in told
     assert '"mode": 600' in told
     assert not (tmp_path / ".ssh").exists()
+
+
+def reached(lab: Lab, folder: Path, known: Path, checking: str | None) -> tuple[bool, str]:
+    """Whether pyinfra connects with this file of known hosts, and what it says."""
+    options = ["--data", f"ssh_known_hosts_file={known}"]
+    if checking is None:
+        # pyinfra's own default, where an inventory says nothing.
+        inventory = folder / "inventory.py"
+        text = lab.inventory.read_text()
+        assert "ssh_strict_host_key_checking" in text
+        inventory.write_text(text.replace("ssh_strict_host_key_checking", "said_nothing"))
+    else:
+        inventory = lab.inventory
+        options += ["--data", f"ssh_strict_host_key_checking={checking}"]
+    result = subprocess.run(
+        [PYINFRA, inventory, *options, "--limit", "mac1", "exec", "--", "echo hi"],
+        cwd=folder, env=os.environ | {"HOME": str(folder)}, capture_output=True, text=True,
+    )  # fmt: skip
+    return result.returncode == 0, result.stdout + result.stderr
+
+
+def test_an_unknown_host_key_is_taken_unless_that_is_refused(
+    lab: Lab, mac: Mac, tmp_path: Path
+) -> None:
+    """As docs/security.md says of pyinfra's default, and of the setting that refuses it."""
+    known = tmp_path / "known"
+    known.touch()
+    refused, words = reached(lab, tmp_path, known, "yes")
+    assert not refused
+    assert "No host key for [127.0.0.1]:" in words
+    assert known.read_text() == ""
+
+    taken, words = reached(lab, tmp_path, known, None)
+    assert taken, words
+    assert "accepting & adding to host keys file" in words
+    assert known.read_text().startswith("[127.0.0.1]:")
+
+    again, words = reached(lab, tmp_path, known, "yes")
+    assert again, words
+
+
+@pytest.mark.parametrize("checking", ["yes", None])
+def test_a_host_key_that_changed_is_refused_in_words(
+    lab: Lab, mac: Mac, tmp_path: Path, checking: str | None
+) -> None:
+    other = paramiko.Ed25519Key.from_private_key_file(str(lab.directory / "client_key"))
+    known = tmp_path / "known"
+    known.write_text(f"[127.0.0.1]:{mac.ssh_port} {other.get_name()} {other.get_base64()}\n")
+    before = known.read_text()
+    connected, words = reached(lab, tmp_path, known, checking)
+
+    assert not connected
+    assert "Traceback" not in words
+    assert "host key" in words.lower()
+    assert known.read_text() == before
+
+
+READ = r"""
+import pyinfra_cli
+import sys
+import paramiko
+from herd.hooks import reading
+known, port, key = sys.argv[1:]
+client = paramiko.SSHClient()
+client.load_host_keys(known)
+client.connect("127.0.0.1", int(port), "tester", key_filename=key, allow_agent=False,
+               look_for_keys=False)
+command = r"printf 'a\377b\nrest\n'; printf 'x\200\n' >&2; head -c 1500000 /dev/zero"
+_, out, err = reading(client.exec_command)(command)
+lines = list(out)
+print([lines[:2], [len(line) for line in lines[2:]], list(err), out.channel.recv_exit_status()])
+"""
+
+
+def test_bytes_that_are_no_text_do_not_end_the_reading(lab: Lab, mac: Mac) -> None:
+    words = [
+        str(lab.directory / "known_hosts"),
+        str(mac.ssh_port),
+        str(lab.directory / "client_key"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", READ, *words], capture_output=True, text=True, cwd=ROOT
+    )
+
+    assert done.stderr == ""
+    told = [["a\\xffb\n", "rest\n"], [1 << 20, 1500000 - (1 << 20)], ["x\\x80\n"], 0]
+    assert done.stdout == f"{told}\n"
