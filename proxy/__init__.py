@@ -42,7 +42,10 @@ The policy:
 The engine:
 
 - `headers`    which headers of a request pass, and which requests are none; pure
-- `walker`, `multipart`, `model`     finds `model` in as little of a body as possible; pure
+- `refusal`    why a request is refused for what it says; pure
+- `mediatype`  Content-Type and Content-Disposition; pure
+- `walker`, `jsonbody`, `multipart`, `model`   a body's one meaning, in what goes up; pure
+- `turns`      long work in slices, between which tokens pass
 - `malformed`  what is said of a head that cannot be read; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
 - `listening`  the sockets that take connections

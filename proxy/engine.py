@@ -15,6 +15,7 @@ from proxy.parts import Counted
 from proxy.pool import Pool
 from proxy.transfers import Transfers
 from proxy.upstreamkey import UpstreamKey
+from proxy.turns import Turns
 
 MOST_REFUSED = 64  # connections beyond the limit, on their way out
 
@@ -35,6 +36,7 @@ class Engine:
         self.looks = Looks(self.pool)
         self.transfers = Transfers(self.limits)
         self.crowd = Crowd(self.limits)
+        self.turns = Turns(self.loop)
         self._servers: list[asyncio.Server | SecureServer] = []
         self._prefix = secrets.token_hex(4)
         self._count = 0

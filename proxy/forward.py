@@ -1,19 +1,23 @@
 """A request on its way up to llama-swap; its answer comes down through `relay`.
 
-Nothing of the body is kept, decoded or waited for but the part in which `model` is looked for, and
-what comes before there is a connection.
+Nothing of the body is kept or waited for but what comes before `model`, and before there is a
+connection. What must name a model is read to its end as it passes, and the end goes up last: a body
+that turns out to have no meaning, or two, is cut before it, and llama-swap reads all of a body
+before it does anything.
 """
 
 import logging
+from dataclasses import replace
 
 from proxy import headers
 from proxy.chunks import LAST, chunk
 from proxy.exchange import Forward, Reply, Ticket
-from proxy.model import at_first_sight, in_query, search_for
+from proxy.model import Form, at_first_sight, form_of, in_query, without_query
 from proxy.parts import Forwarded, Service
+from proxy.refusal import Refused
 from proxy.relay import Relay
 from proxy.upstream import Connection
-from proxy.walker import Walker
+from proxy.walker import PIECE
 from proxy.wire import Wire
 
 _log = logging.getLogger("proxy.upstream")
@@ -23,17 +27,23 @@ REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 
 class Forwarding:
-    """One forwarded request; a `pool.Waiter` until it has a connection."""
+    """One forwarded request; a `pool.Waiter` until it has a connection, and a `turns.Worker` while
+    its body is read for `model`."""
 
     __slots__ = (
+        "_behind",
+        "_chunked",
+        "_content",
         "_engine",
+        "_form",
+        "_full",
         "_held",
         "_relay",
         "_replay",
         "_route",
-        "_search",
         "_transaction",
         "_up",
+        "_whole",
         "_wire",
         "ticket",
     )
@@ -44,8 +54,13 @@ class Forwarding:
         self._wire = wire  # the client's
         self._route = route
         self.ticket: Ticket | None = None  # once it was admitted
-        self._held: bytes | bytearray = b""  # what came of the body before it could go up
-        self._search: Walker | None = None  # while `model` is looked for
+        self._form: Form | None = None  # how the body is read, if it is
+        self._behind = False  # whether more of it came than there was time to read
+        self._content: bytes | None = None  # header lines about the body, if they are ours
+        self._held = bytearray()  # what could go up, if there were a connection
+        self._whole = False  # whether nothing of the body comes behind that
+        self._chunked = False  # whether what goes up is
+        self._full = False  # whether llama-swap takes no more for now
         self._up: Connection | None = None
         self._relay: Relay | None = None  # once the request has begun to go up
         self._replay = b""  # all of the request, if it may be sent a second time
@@ -53,48 +68,110 @@ class Forwarding:
     def begin(self, data: bytes) -> None:
         """Takes the request up, or to where more of its body is needed."""
         transaction = self._transaction
-        request = transaction.request
         if self._route.needs_model:
-            request.model = in_query(request.query) if request.query else None
-            kinds = request.headers.getall("Content-Type", [])
-            if model := at_first_sight(request.method, request.query, kinds, data):
-                request.model = model
-            else:
-                self._search = search_for(request.method, request.query, kinds)
+            try:
+                data = self._understand(data)
+            except Refused as refused:
+                self._refuse(refused)
+                return
         if transaction.expects:
             # The client sends its body only when told to, and is told so only when llama-swap is
             # there: a body is never sent for nothing.
             self._up = self._engine.pool.acquire(self)
             if self._up is not None:
                 transaction.tell_to_send()
-        if self._search is not None:
-            self._look(self._search, data)
+        if self._form is not None:
+            self.body(data)
         else:
-            self._held = data
+            self._held += data
+            self._whole = transaction.body_complete
             self._admit()
+
+    def _understand(self, data: bytes) -> bytes:
+        """Finds where the request names its model; the body as it goes up, as far as it is here."""
+        request = self._transaction.request
+        if request.method in ("GET", "HEAD"):
+            self._content = b""
+            request.model = in_query(request.query, request.headers)
+            return b""
+        if self._transaction.body_complete and len(data) <= PIECE:
+            found = at_first_sight(request.method, request.query, request.headers, data)
+            if found is not None:
+                self._content = b"Content-Type: application/json\r\n"
+                request.model, data = found
+                return data
+        without_query(request.query)
+        self._form = form_of(request.headers, self._engine.limits.model_bytes)
+        self._content = b"Content-Type: " + self._form.content_type + b"\r\n"
+        return data
 
     def body(self, data: bytes) -> None:
         """A piece of the body, which may be empty at its end."""
+        complete = self._transaction.body_complete
+        if self._form is None:
+            self._whole = complete
+            self._pass(data)
+            return
+        self._form.walker.feed(data, complete)
+        if not self._behind:
+            self._behind = not self._engine.turns.take(self)
+            self._flow()
+
+    def work(self, until: float) -> bool:
+        """Reads what came of the body."""
+        through = True
+        try:
+            through = self._read(until)
+        except Refused as refused:
+            self._refuse(refused)
+        except Exception as bug:
+            self._transaction.failed(bug)
+        if through and self._behind:
+            self._behind = False
+            self._flow()
+        return through
+
+    def _read(self, until: float) -> bool:
+        form, request = self._form, self._transaction.request
+        if form is None:
+            return True
+        walker = form.walker
+        try:
+            through = walker.go_on(until)
+        except Refused as refused:
+            raise form.refusal(refused) from None
+        self._whole = walker.over
+        if request.model is None and walker.body.model is not None:
+            request.model = walker.body.model
+            self._held += walker.take()
+            self._admit()
+        elif walker.body.model is not None:
+            self._pass(walker.take())
+        return through
+
+    def _pass(self, data: bytes) -> None:
+        """What may go up, does, or waits for a connection."""
         if self._relay is not None and self._up is not None:
-            if self._is_refused(data):
-                return
-            self._up.write(self._framed(data))
-        elif self._search is not None:
-            self._look(self._search, data)
+            if (data or self._whole) and not self._is_refused(data):
+                self._up.write(self._framed(data))
         else:
             self._held += data
-            if len(self._held) > MOST_HELD:
-                self._wire.pause()
+            self._flow()
 
-    def _look(self, search: Walker, data: bytes) -> None:
+    def _flow(self) -> None:
+        """Reads from the client what can be dealt with."""
+        if self._full or self._behind or len(self._held) > MOST_HELD:
+            self._wire.pause()
+        else:
+            self._wire.resume()
+
+    def _refuse(self, refused: Refused) -> None:
+        """What has gone up so far is not whole, and llama-swap begins nothing without the end."""
         transaction = self._transaction
-        if search.feed(data, transaction.body_complete) or (
-            len(search.buffer) > self._engine.limits.model_bytes
-        ):
-            self._search = None
-            self._held = search.buffer
-            transaction.request.model = search.model
-            self._admit()
+        reply = self._engine.policy.error(
+            refused.status, refused.code, refused.message, transaction.request
+        )
+        transaction.reply(replace(reply, headers=[*reply.headers, *refused.headers]))
 
     def _admit(self) -> None:
         transaction = self._transaction
@@ -117,7 +194,7 @@ class Forwarding:
     def _is_refused(self, data: bytes) -> bool:
         """Whether the ticket has a word against this piece; llama-swap never has all of it then."""
         transaction, ticket = self._transaction, self.ticket
-        why = ticket.body(data, complete=transaction.body_complete) if ticket is not None else ""
+        why = ticket.body(data, complete=self._whole) if ticket is not None else ""
         if why:
             policy = self._engine.policy
             transaction.reply(policy.error(400, "bad_request", why, transaction.request))
@@ -134,25 +211,36 @@ class Forwarding:
             client=request.client,
             scheme=request.scheme,
             key=self._engine.pool.key.line,
+            content=self._content,
         )
-        coding = b"Transfer-Encoding: chunked\r\n\r\n" if transaction.chunked else b"\r\n"
         first = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
-        data = b"".join((first, lines, coding, self._framed(bytes(self._held))))
-        self._held = b""
-        self._wire.resume()
-        if up.used and transaction.body_complete and request.method in REPEATABLE:
+        framing = self._framing()
+        data = b"".join((first, lines, framing, b"\r\n", self._framed(bytes(self._held))))
+        self._held = bytearray()
+        if up.used and self._whole and request.method in REPEATABLE:
             self._replay = data
         self._relay = Relay(
             transaction, self, self._engine.policy, self._wire, ticket, self._route.endings
         )
         up.send(self._relay, data, to_head=request.method == "HEAD")
+        self._flow()
+
+    def _framing(self) -> bytes:
+        """How the end of the body is told; without that, what goes up is none."""
+        if self._content == b"":
+            return b""
+        if self._content is not None and self._whole:
+            self._chunked = False
+            return b"Content-Length: %d\r\n" % len(self._held)
+        self._chunked = self._content is not None or self._transaction.chunked
+        return b"Transfer-Encoding: chunked\r\n" if self._chunked else b""
 
     def _framed(self, data: bytes) -> bytes:
         """A piece of the body as it goes up."""
-        if not self._transaction.chunked:
+        if not self._chunked:
             return data
         framed = chunk(data) if data else b""
-        return framed + LAST if self._transaction.body_complete else framed
+        return framed + LAST if self._whole else framed
 
     # -- The connection, as the pool reports it
 
@@ -215,7 +303,15 @@ class Forwarding:
                 self._engine.policy.error(502, "upstream_error", message, transaction.request)
             )
 
-    # -- What the transaction asks for
+    def pause_body(self) -> None:
+        """llama-swap is slower than the client."""
+        self._full = True
+        self._flow()
+
+    def resume_body(self) -> None:
+        """It takes more again."""
+        self._full = False
+        self._flow()
 
     def is_told(self) -> bool:
         """Whether the client has all of an event stream but its formal end. Many do not wait for
@@ -239,8 +335,12 @@ class Forwarding:
         self._relay = None
         up, self._up = self._up, None
         if up is not None:
-            up.release(clean=clean)
+            up.release(clean=clean and self._whole)
         else:
             self._engine.pool.forget(self)
+        if self._behind:
+            self._engine.turns.leave(self)
+        self._form, self._held = None, bytearray()  # nothing is passed or waited for any more
+        self._behind = self._full = False
         self._wire.resume()
         return sent

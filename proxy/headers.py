@@ -46,17 +46,19 @@ _DROPPED = HOP_BY_HOP | CREDENTIALS | OURS
 
 
 def to_upstream(
-    headers: RawHeaders, *, host: bytes, client: str, scheme: str, key: bytes = b""
-) -> bytes:
+    headers: RawHeaders, *, host: bytes, client: str, scheme: str,
+    key: bytes = b"", content: bytes | None = None,
+) -> bytes:  # fmt: skip
     """The header lines llama-swap gets, without those that say where the body ends if chunked.
 
-    `key` is the line with its own key, which stands where the client's stood."""
+    `key` is the line with its own key, which stands where the client's stood; `content` are lines
+    that stand for all that the client says about its body."""
     forwarded_host = None
     named = frozenset[bytes]()
     lines = [b"Host: " + host]
     for pair in headers:
         lower = pair[0].lower()
-        if lower not in _DROPPED:
+        if lower not in _DROPPED and (content is None or not lower.startswith(b"content-")):
             lines.append(b": ".join(pair))
         elif lower == b"host":
             forwarded_host = pair[1]
@@ -67,7 +69,7 @@ def to_upstream(
     forwarded = f"X-Forwarded-For: {client}\r\nX-Forwarded-Proto: {scheme}\r\n".encode()
     if forwarded_host:
         forwarded += b"X-Forwarded-Host: " + forwarded_host + b"\r\n"
-    lines.append(key + forwarded)
+    lines.append(key + forwarded + (content or b""))
     return b"\r\n".join(lines)
 
 
@@ -75,7 +77,7 @@ def named_by_connection(headers: RawHeaders) -> frozenset[bytes]:
     """The headers that belong to the connection because its own header says so.
 
     Not what says how the body is to be read: without its length it would be taken for the next
-    request, and without its type for one with another model than the one found here.
+    request.
     """
     named = (
         part.strip().lower()

@@ -1,166 +1,115 @@
-"""Finds the `model` that llama-swap will see, in as little of a request as possible. Pure.
+"""What a request is for: which form its body has, and what of its query names a model. Pure.
 
-llama-swap (gjson) takes the first `model` of the outermost object, or the form field or query. To
-let it pass for what it is, whatever could be read in two ways is no model at all: None, which no
-key with a list of models gets past.
+What is let in here is understood by llama-swap, which has rules of its own: by the text of
+Content-Type it takes the first `model` of something like JSON, of a form's fields, or of the query.
+So only what has one meaning gets further: a POST with one `model` in a JSON object or in a
+multipart form, a GET or HEAD with one in the query. It goes up rewritten so far that llama-swap
+can only come to the same.
 """
 
-import json
 import re
-from collections.abc import Generator
-from urllib.parse import parse_qsl
+import secrets
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
-from proxy.multipart import boundary_of, walk
-from proxy.walker import Steps, Walker
+from multidict import MultiMapping
 
-LONGEST_NAME = 512
-LONGEST_FORM = 2**20
+from proxy import jsonbody, multipart
+from proxy.mediatype import is_utf8, parse
+from proxy.refusal import Refused, bad, no_model
+from proxy.walker import Walker, checked
+
+JSON = b"application/json"
+FORM = b"multipart/form-data; boundary="
+SEND = "Send JSON with 'Content-Type: application/json', or a form with 'multipart/form-data'."
 
 
-def search_for(method: str, query: str, content_types: list[str]) -> Walker | None:
-    """How to search the body of a request; None if the body does not count."""
-    if method == "GET" or len(content_types) != 1:
+@dataclass(slots=True, eq=False)
+class Form:
+    """How a body is read."""
+
+    walker: Walker
+    content_type: bytes
+    """As it goes up."""
+    doubt: str = ""
+    """What the client said it is, if it said something else than what it is read as."""
+
+    def refusal(self, refused: Refused) -> Refused:
+        """The true reason: what is not declared as JSON need not have been meant as it."""
+        if not self.doubt or refused.code != "invalid_body":
+            return refused
+        message = f"{self.doubt}, and the body is not plainly JSON. {SEND} ({refused.message})"
+        return Refused(415, "unsupported_media_type", message, ("Accept", "application/json"))
+
+
+def at_first_sight(
+    method: str, query: str, headers: MultiMapping[str], data: bytes
+) -> tuple[str, bytes] | None:
+    """Most requests are small JSON: one look at all of it, and no walk. The model, and the body as
+    it goes up."""
+    if method != "POST" or query or headers.getall("Content-Type", ()) != ["application/json"]:
         return None
-    kind = content_types[0]
-    if "application/json" in kind:
-        return Walker(_json)
-    if in_query(query) or "model" in query or "%" in query:
-        return None  # a form's field or the query: it depends on the form
-    if "multipart/form-data" in kind:
-        boundary = boundary_of(kind)
-        return Walker(lambda walker: walk(walker, boundary)) if boundary else None
-    if kind.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
-        return Walker(_form)
-    return None
+    return jsonbody.at_first_sight(data) if "Content-Encoding" not in headers else None
 
 
-def in_query(query: str) -> str | None:
-    """The model that a query names, if it names one only."""
-    if "model" not in query and "%" not in query:
-        return None
-    if ";" in query or re.search("%(?![0-9A-Fa-f]{2})", query):
-        return None  # Go leaves such a pair out, others do not
-    found = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "model"]
-    return found[0] or None if len(found) == 1 else None
-
-
-def at_first_sight(method: str, query: str, content_types: list[str], data: bytes) -> str | None:
-    """Most clients post JSON with a plain `model` at its beginning: one look then, and no walk."""
-    if method != "POST" or query or len(content_types) != 1:
-        return None
-    if "application/json" not in content_types[0]:
-        return None
-    found = _FIRST.match(data)
-    return found[1].decode() if found else None
-
-
-_FIRST = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"model"[ \t\r\n]*:[ \t\r\n]*"([ !#-\[\]-~]{1,512})"')
-_SPACE = re.compile(rb"[ \t\r\n]*")
-_PLAIN = re.compile(rb"[ \t\r\n,:0-9+\-.eEtrufalsn]*")  # all that is outside of strings, brackets
-_SCALAR = re.compile(rb"[0-9+\-.eEtrufalsn]*")
-_IN_STRING = re.compile(rb"[\"\\]")
-_OPEN, _CLOSE = frozenset(b"{["), frozenset(b"}]")  # sets: the end of a body is -1
-
-
-def _json(walker: Walker) -> Steps:
-    """Over the keys of the outermost object, stepping over values, up to `model`."""
-    at = yield from _space(walker, 0)
-    if (yield from walker.byte(at)) != ord("{"):
-        return None
-    while True:
-        at = yield from _space(walker, at + 1)
-        if (yield from walker.byte(at)) != ord('"'):
-            return None  # the end of the object, or no JSON
-        start, at = at, (yield from _string(walker, at + 1))
-        key = _text(walker, start, at)
-        at = yield from _space(walker, at)
-        if key is None or (yield from walker.byte(at)) != ord(":"):
-            return None
-        at = yield from _space(walker, at + 1)
-        if key == "model":
-            if (yield from walker.byte(at)) != ord('"'):
-                return None
-            start, at = at, (yield from _string(walker, at + 1))
-            return _text(walker, start, at)
-        at = yield from _value(walker, at)
-        at = yield from _space(walker, at)
-        if at < 0 or (yield from walker.byte(at)) != ord(","):
-            return None
-
-
-def _space(walker: Walker, at: int) -> Generator[None, None, int]:
-    return (yield from _run(walker, _SPACE, at))
-
-
-def _run(walker: Walker, run: re.Pattern[bytes], at: int) -> Generator[None, None, int]:
-    while True:
-        found = run.match(walker.buffer, at)
-        at = found.end() if found else at
-        if at < len(walker.buffer) or walker.complete:
-            return at
-        yield
-
-
-def _string(walker: Walker, at: int) -> Generator[None, None, int]:
-    """Behind the quote that ends a string; behind all there is if none does."""
-    while True:
-        found = _IN_STRING.search(walker.buffer, at)
-        if found is None:
-            at = max(at, len(walker.buffer))
-            if walker.complete:
-                return at + 1
-            yield
-        elif walker.buffer[found.start()] == ord('"'):
-            return found.end()
-        else:
-            at = found.end() + 1  # whatever is escaped is not the end
-
-
-def _value(walker: Walker, at: int) -> Generator[None, None, int]:
-    """Behind a value; -1 if it is none. Only brackets are counted, not what is between them."""
-    first = yield from walker.byte(at)
-    if first == ord('"'):
-        return (yield from _string(walker, at + 1))
-    if first not in _OPEN:
-        end = yield from _run(walker, _SCALAR, at)
-        return end if end > at else -1
-    depth = 0
-    while True:
-        at = yield from _run(walker, _PLAIN, at)
-        byte = yield from walker.byte(at)
-        at += 1
-        if byte == ord('"'):
-            at = yield from _string(walker, at)
-        elif byte in _OPEN:
-            depth += 1
-        elif byte in _CLOSE:
-            depth -= 1
-            if depth == 0:
-                return at
-        else:
-            return -1
-
-
-def _text(walker: Walker, start: int, end: int) -> str | None:
-    """A JSON string's text; None if it is long, or not a string for everyone."""
-    if end - start > LONGEST_NAME:
-        return None if end > len(walker.buffer) else ""
+def form_of(headers: MultiMapping[str], limit: int) -> Form:
+    """How to read the body of a POST that must name a model."""
+    kinds = headers.getall("Content-Type", [])
+    if len(kinds) > 1:
+        raise bad("The request has more than one Content-Type.")
+    codings = [part.strip().lower() for part in headers.getall("Content-Encoding", [])]
+    if codings not in ([], ["identity"], [""]):
+        message = f"Bodies in Content-Encoding '{', '.join(codings)[:64]}' are not read here."
+        raise Refused(415, "unsupported_media_type", message, ("Accept-Encoding", "identity"))
     try:
-        text = json.loads(bytes(walker.buffer[start:end]))
-        text.encode()
-    except (ValueError, AttributeError):  # UnicodeError is a ValueError
-        return None
-    found: str = text
+        kind, parameters = parse(kinds[0]) if kinds else ("", {})
+    except ValueError:
+        kind, parameters = "", {}
+    if kind == "multipart/form-data":
+        fence = b"herd-" + secrets.token_hex(16).encode()
+        walk = multipart.walk_of(multipart.boundary_of(parameters), fence)
+        return Form(Walker(walk, text=False, limit=limit), FORM + fence)
+    if not is_utf8(parameters.get("charset", "utf-8")):
+        message = f"The charset in Content-Type is not read here. {SEND}"
+        raise Refused(415, "unsupported_media_type", message, ("Accept", "application/json"))
+    doubt = "" if kind == "application/json" else "The request has no Content-Type"
+    if doubt and kinds:
+        doubt = f"The Content-Type is {kinds[0][:64]!a}"
+    return Form(Walker(jsonbody.walk, text=True, limit=limit), JSON, doubt)
+
+
+_BROKEN = re.compile("%(?![0-9A-Fa-f]{2})|;")
+
+
+def check_query(query: str) -> list[str]:
+    """Each `model` in a query that all programs split and decode alike."""
+    if _BROKEN.search(query):
+        raise bad("The query has a ';' or a '%' that is no escape. Write them as %3B and %25.")
+    found = []
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        if unquote_to_bytes(name.replace("+", " ")) == b"model":
+            found.append(value)
     return found
 
 
-def _form(walker: Walker) -> Steps:
-    """All of it, since the order of fields means nothing."""
-    while not walker.complete:
-        if len(walker.buffer) > LONGEST_FORM:
-            return None
-        yield
+def without_query(query: str) -> None:
+    """Refuses a model in the query of a request whose body names one."""
+    if query and check_query(query):
+        raise bad("'model' is in the query. Send it in the body, and only there.")
+
+
+def in_query(query: str, headers: MultiMapping[str]) -> str:
+    """The model of a GET or HEAD, whose query names it."""
+    found = check_query(query)
+    if len(found) > 1:
+        raise bad("The query names 'model' twice.")
+    if not found or not found[0]:
+        message = "The request names no model. Say which: ?model=NAME, with one of /v1/models."
+        raise Refused(404, "model_required", message)
+    if headers.get("Content-Length", "0").strip("0") or "Transfer-Encoding" in headers:
+        raise bad("A GET has no body here. Send what it is for in the query.")
     try:
-        return in_query(walker.buffer.decode())
+        return checked(unquote_to_bytes(found[0].replace("+", " ")).decode())
     except UnicodeDecodeError:
-        return None
+        raise no_model("'model' in the query is not UTF-8.") from None

@@ -12,6 +12,7 @@ from proxy.exchange import File, Limits, Policy, Reply, Request
 from proxy.looks import Looks
 from proxy.pool import Pool
 from proxy.transfers import Transfers
+from proxy.turns import Turns
 from proxy.wire import Wire
 
 # -- The engine
@@ -25,6 +26,7 @@ class Service(Protocol):
     pool: Pool
     looks: Looks
     transfers: Transfers
+    turns: Turns
     ending: bool
     """Whether no more requests are begun."""
 
@@ -156,6 +158,9 @@ class Forwarded(Answered, Relayed, Protocol):
     expects: bool
     """Whether the client waits for a word before it sends its body."""
 
+    def failed(self, bug: Exception) -> None:
+        """A bug, here or in the policy."""
+
     def tell_to_send(self) -> None:
         """Says `100 Continue` to a client that waits for it."""
 
@@ -171,3 +176,9 @@ class Sender(Protocol):
 
     def failed(self, why: str, *, begun: bool) -> None:
         """It is not whole, or there is none; the connection is gone."""
+
+    def pause_body(self) -> None:
+        """llama-swap is slower than the client."""
+
+    def resume_body(self) -> None:
+        """It takes more again."""

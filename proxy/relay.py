@@ -48,7 +48,6 @@ class Relay:
         "_ticket",
         "_transaction",
         "_unsent",
-        "_wire",
         "_write",
         "sent",
     )
@@ -65,7 +64,6 @@ class Relay:
         self._transaction = transaction
         self._sender = sender
         self._policy = policy
-        self._wire = wire
         self._write = wire.write
         self._ticket = ticket
         self._endings = endings
@@ -200,8 +198,8 @@ class Relay:
 
     def pause_body(self) -> None:
         """llama-swap is slower than the client."""
-        self._wire.pause()
+        self._sender.pause_body()
 
     def resume_body(self) -> None:
         """It takes more again."""
-        self._wire.resume()
+        self._sender.resume_body()

@@ -1,47 +1,140 @@
-"""Walks through a body that is still coming, one piece at a time. Pure.
+"""Walks through a body that is still coming, and passes on what has one meaning. Pure.
 
-A walk is a generator: it reads `buffer`, yields when it needs more, and returns what it found. So
-what has come is looked at once, however small the pieces are.
+A walk is a generator over a `Body`: it reads `buffer`, lets go of what it has understood, and
+raises `Refused` for what it does not let in. It yields `True` where it needs more, and `False` now
+and then, so that whoever drives it can give others their turn. It knows its `Body` and not its
+`Walker`: nothing here refers to itself, and all is freed with the last reference.
 """
 
-from collections.abc import Callable, Generator, Iterator
+import codecs
+from collections.abc import Callable, Generator
+from time import monotonic
 
-Steps = Generator[None, None, str | None]
+from proxy.refusal import bad, large, no_model
+
+Steps = Generator[bool, None, None]
+At = Generator[bool, None, int]
+Walk = Callable[["Body"], Steps]
+
+LONGEST_NAME = 512
+PIECE = 16384
+"""Bytes that are looked at in one go."""
+
+
+class Body:
+    """A body on its way through."""
+
+    __slots__ = ("_limit", "_text", "buffer", "complete", "held", "model", "passed", "read")
+
+    def __init__(self, *, text: bool, limit: int) -> None:
+        self.buffer = bytearray()  # what has come and is not understood yet
+        self.complete = False  # whether nothing comes behind it
+        self.passed: list[bytes] = []  # what may go up, once `model` is known
+        self.held = 0  # bytes that wait for it
+        self.read = 0  # bytes that were let go of
+        self.model: str | None = None
+        self._limit = limit  # of what is held
+        self._text = codecs.getincrementaldecoder("utf-8")() if text else None
+
+    def add(self, data: bytes, complete: bool) -> None:
+        """More of the body."""
+        self.complete = complete
+        if self._text is not None and not (data.isascii() and self._text.getstate()[0] == b""):
+            try:
+                self._text.decode(data, final=complete)
+            except UnicodeDecodeError:
+                raise bad("The body is not UTF-8.") from None
+        self.buffer += data
+
+    def let_go(self, at: int) -> None:
+        """What is before this offset is understood, and goes up."""
+        if at:
+            self.put(bytes(self.buffer[:at]))
+            self.drop(at)
+
+    def drop(self, at: int) -> None:
+        """What is before this offset is understood, and does not go up."""
+        del self.buffer[:at]
+        self.read += at
+
+    def put(self, data: bytes) -> None:
+        """Something to go up."""
+        self.passed.append(data)
+        if self.model is None:
+            self.held += len(data)
+            if self.held > self._limit:
+                raise large(
+                    f"No model was named in the first {self._limit >> 20} MiB of the body, and "
+                    "more is not kept. Send 'model' first, before what is long."
+                )
+
+    def found(self, model: str, front: bytes) -> None:
+        """The model, written so that nobody can read another one, before all else."""
+        if not model:
+            raise no_model("'model' is empty. Name one of those in /v1/models.")
+        self.model = model
+        self.passed.insert(0, front)
+        self.held = 0
+
+    def more(self, at: int = 0) -> Steps:
+        """Lets go of what is before an offset, and waits for what is behind it."""
+        if self.complete:
+            raise bad(f"The body ends early, behind {self.read + len(self.buffer)} bytes.")
+        self.let_go(at)
+        yield True
+
+
+def checked(model: str) -> str:
+    """A name that is the same for everybody who reads it."""
+    if len(model.encode(errors="surrogatepass")) > LONGEST_NAME:
+        raise no_model(f"The name in 'model' is longer than {LONGEST_NAME} bytes.")
+    if not model.isprintable():  # surrogates and controls are not
+        raise no_model("'model' is not a plain name: it has characters that cannot be printed.")
+    return model
 
 
 class Walker:
-    """Runs a walk; `model` is what it returned."""
+    """Drives a walk through what comes."""
 
-    def __init__(self, walk: Callable[["Walker"], Steps]) -> None:
-        self.buffer = bytearray()  # all that has come
-        self.complete = False
-        self.model: str | None = None
-        self._walk: Iterator[None] = walk(self)
+    __slots__ = ("_came", "_last", "_steps", "body", "over")
 
-    def feed(self, data: bytes, complete: bool) -> bool:
-        """Takes more of the body; whether the search is over."""
-        self.buffer += data
-        self.complete = complete
-        try:
-            next(self._walk)
-        except StopIteration as over:
-            self.model = over.value or None
-            return True
-        return complete
+    def __init__(self, walk: Walk, *, text: bool, limit: int) -> None:
+        self.body = Body(text=text, limit=limit)
+        self.over = False
+        self._steps = walk(self.body)
+        self._came = bytearray()  # what is not looked at yet
+        self._last = False
 
-    def byte(self, at: int) -> Generator[None, None, int]:
-        """The byte at an offset, waited for; -1 behind the end."""
-        while at >= len(self.buffer):
-            if self.complete:
-                return -1
-            yield
-        return self.buffer[at]
+    def feed(self, data: bytes, complete: bool) -> None:
+        """More of the body, which may be nothing at its end."""
+        self._came += data
+        self._last = complete
 
-    def find(self, text: bytes, at: int) -> Generator[None, None, int]:
-        """Where a text is next, waited for; -1 if nowhere."""
-        while (found := self.buffer.find(text, at)) < 0:
-            if self.complete:
-                return -1
-            at = max(at, len(self.buffer) - len(text) + 1)
-            yield
-        return found
+    def go_on(self, until: float) -> bool:
+        """Through all that came, or until this time (of time.monotonic()); whether it is through.
+        Raises Refused."""
+        while True:
+            for waits in self._steps:
+                if waits:
+                    break
+                if monotonic() > until:
+                    return False
+            else:
+                self.over = True
+                return True
+            last = self._last and len(self._came) <= PIECE
+            if not (self._came or last):
+                return True
+            self.body.add(bytes(self._came[:PIECE]), last)
+            del self._came[:PIECE]
+            if monotonic() > until:
+                return False
+
+    def take(self) -> bytes:
+        """What may go up now."""
+        body = self.body
+        if body.model is None or not body.passed:
+            return b""
+        data = body.passed[0] if len(body.passed) == 1 else b"".join(body.passed)
+        body.passed.clear()
+        return data

@@ -238,7 +238,7 @@ def test_each_request_is_one_line_without_anything_secret(config: Path) -> None:
     """Id, client, key's number, method, path, status, time, bytes; no query, no key."""
     with upstream() as server, program("--upstream", url(server), config=config) as process:
         port = port_of(line_with(process, "listening"))
-        with send(port, "POST /v1/rerank?prompt=secret-query") as client:
+        with send(port, "GET /props?model=m&prompt=secret-query") as client:
             above, _ = server.accept()
             receive_until(above, b"\r\n\r\n")
             above.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 6\r\n\r\nanswer")
@@ -257,8 +257,8 @@ def test_each_request_is_one_line_without_anything_secret(config: Path) -> None:
     request_id = re.search(r"X-Request-Id: (\w+)", got)
     assert request_id
     pattern = (
-        rf"\S+Z INFO access id={request_id[1]} client=127.0.0.1 key=#1 method=POST "
-        r"path=/v1/rerank status=201 time=\d\.\d+ sent=6 in=0 out=0"
+        rf"\S+Z INFO access id={request_id[1]} client=127.0.0.1 key=#1 method=GET "
+        r"path=/props status=201 time=\d\.\d+ sent=6 model=m in=0 out=0"
     )
     assert re.fullmatch(pattern, lines[0])
     denied = r"key=- method=GET path=/v1/models status=401 time=\d\.\d+ sent=\d\d\d$"
