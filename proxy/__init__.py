@@ -44,7 +44,9 @@ The engine:
 - `headers`    which headers of a request pass, and which requests are none; pure
 - `refusal`    why a request is refused for what it says; pure
 - `mediatype`  Content-Type and Content-Disposition; pure
+- `coding`     a body's Content-Encoding, undone as it comes; pure
 - `walker`, `jsonbody`, `multipart`, `model`   a body's one meaning, in what goes up; pure
+- `holdings`   how much is held of bodies; pure
 - `turns`      long work in slices, between which tokens pass
 - `malformed`  what is said of a head that cannot be read; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure

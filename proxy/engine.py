@@ -9,6 +9,7 @@ from proxy.client import ClientConnection
 from proxy.crowd import Crowd
 from proxy.exchange import Limits, Policy
 from proxy.handshake import SecureServer
+from proxy.holdings import Holdings
 from proxy.listening import BACKLOG, listeners, text
 from proxy.looks import Looks
 from proxy.parts import Counted
@@ -37,6 +38,7 @@ class Engine:
         self.transfers = Transfers(self.limits)
         self.crowd = Crowd(self.limits)
         self.turns = Turns(self.loop)
+        self.holdings = Holdings(self.limits.held_of_one, self.limits.held_of_all)
         self._servers: list[asyncio.Server | SecureServer] = []
         self._prefix = secrets.token_hex(4)
         self._count = 0

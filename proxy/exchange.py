@@ -5,11 +5,12 @@ each request the engine calls, in this order and on the event loop's thread:
 
 1. `authenticate`, on the head alone: no byte of the body has been read, no `100 Continue` sent.
 2. `route`, which says what becomes of it: forwarded, answered at once, or given to a handler.
-3. `admit`, if it is forwarded and after `model` was found in the part of the body held back.
-4. `translate`, if llama-swap answers with a small error.
-5. the ticket's `body` for each piece of the request, `head` once, `data` for each piece of the
+3. `hold`, if something of its body has to be kept until `model` is found in it.
+4. `admit`, if it is forwarded and after `model` was found.
+5. `translate`, if llama-swap answers with a small error.
+6. the ticket's `body` for each piece of the request, `head` once, `data` for each piece of the
    answer, `finish` once, always.
-6. `done` once, for every request, refused ones too: the place for the access log and counters.
+7. `done` once, for every request, refused ones too: the place for the access log and counters.
 
 None of these may block or raise; what one of them raises becomes a 500 and a line in the log.
 """
@@ -203,6 +204,10 @@ class Policy(Protocol):
     def route(self, request: Request, caller: Caller) -> Forward | Reply | Local:
         """What becomes of the request. The target is a path by now, and no upgrade asked for."""
 
+    def hold(self, request: Request, caller: Caller) -> Reply | None:
+        """The request has a body that is kept here until its model is known: from now on it counts
+        as one under way. What is against that, if anything."""
+
     def admit(self, request: Request, caller: Caller, model: str | None) -> Ticket | Reply:
         """The last word before llama-swap hears of the request."""
 
@@ -253,6 +258,11 @@ class Limits:
     """Without any progress of a client that takes nothing of its answer."""
     model_bytes: int = 32 * 2**20
     """How much of a body may be held back in the search for `model`."""
+    decoded_bytes: int = 64 * 2**20
+    """Of a body that came in a Content-Encoding."""
+    held_of_one: int = 96 * 2**20
+    """What is held of all bodies that one name sends."""
+    held_of_all: int = 256 * 2**20
     local_body_bytes: int = 65536
     files: int = 8
     """On their way at once; each takes a thread, and a disk serves no more of them well."""

@@ -17,11 +17,11 @@ from proxy.parts import Forwarded, Service
 from proxy.refusal import Refused
 from proxy.relay import Relay
 from proxy.upstream import Connection
-from proxy.walker import PIECE
 from proxy.wire import Wire
 
 _log = logging.getLogger("proxy.upstream")
 
+SMALL = 16384  # of a body that is read at one look
 MOST_HELD = 262144  # of a body that cannot go up yet, before the client has to wait
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
@@ -34,6 +34,7 @@ class Forwarding:
         "_behind",
         "_chunked",
         "_content",
+        "_counted",
         "_engine",
         "_form",
         "_full",
@@ -57,6 +58,7 @@ class Forwarding:
         self._form: Form | None = None  # how the body is read, if it is
         self._behind = False  # whether more of it came than there was time to read
         self._content: bytes | None = None  # header lines about the body, if they are ours
+        self._counted = 0  # bytes that are held of it
         self._held = bytearray()  # what could go up, if there were a connection
         self._whole = False  # whether nothing of the body comes behind that
         self._chunked = False  # whether what goes up is
@@ -81,6 +83,12 @@ class Forwarding:
             if self._up is not None:
                 transaction.tell_to_send()
         if self._form is not None:
+            caller = transaction.request.caller
+            if caller is not None and (
+                refusal := self._engine.policy.hold(transaction.request, caller)
+            ):
+                transaction.reply(refusal)
+                return
             self.body(data)
         else:
             self._held += data
@@ -94,14 +102,14 @@ class Forwarding:
             self._content = b""
             request.model = in_query(request.query, request.headers)
             return b""
-        if self._transaction.body_complete and len(data) <= PIECE:
+        if self._transaction.body_complete and len(data) <= SMALL:
             found = at_first_sight(request.method, request.query, request.headers, data)
             if found is not None:
                 self._content = b"Content-Type: application/json\r\n"
                 request.model, data = found
                 return data
         without_query(request.query)
-        self._form = form_of(request.headers, self._engine.limits.model_bytes)
+        self._form = form_of(request.headers, self._engine.limits)
         self._content = b"Content-Type: " + self._form.content_type + b"\r\n"
         return data
 
@@ -113,9 +121,22 @@ class Forwarding:
             self._pass(data)
             return
         self._form.walker.feed(data, complete)
+        if not self._count():
+            return
         if not self._behind:
             self._behind = not self._engine.turns.take(self)
             self._flow()
+
+    def _count(self) -> bool:
+        """Counts what is held of this; False if it was too much, and is answered."""
+        size = len(self._held) + (self._form.walker.size if self._form is not None else 0)
+        caller = self._transaction.request.caller
+        if caller is None or self._engine.holdings.change(caller.label, size - self._counted):
+            self._counted = size
+            return True
+        message = "Too many long requests wait here for their rest. Try again in a moment."
+        self._refuse(Refused(503, "too_much_held", message))
+        return False
 
     def work(self, until: float) -> bool:
         """Reads what came of the body."""
@@ -129,6 +150,7 @@ class Forwarding:
         if through and self._behind:
             self._behind = False
             self._flow()
+        self._count()
         return through
 
     def _read(self, until: float) -> bool:
@@ -341,6 +363,7 @@ class Forwarding:
         if self._behind:
             self._engine.turns.leave(self)
         self._form, self._held = None, bytearray()  # nothing is passed or waited for any more
+        self._count()
         self._behind = self._full = False
         self._wire.resume()
         return sent

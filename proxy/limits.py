@@ -82,6 +82,13 @@ class Meter:
             self._tokens = _resized(self._tokens, limits.tpm, now)
             self._limits = limits
 
+    def hold(self) -> Denied | None:
+        """One request more that is under way, though not let in yet; or why not."""
+        if (parallel := self._limits.parallel) is not None and self.open >= parallel:
+            return Denied("requests at once", parallel, 0)
+        self.open += 1
+        return None
+
     def enter(self, now: float, today: float) -> Denied | None:
         """One request more, or why not. `now` is monotonic, `today` is seconds since 1970."""
         limits = self._limits

@@ -15,6 +15,8 @@ from urllib.parse import unquote_to_bytes
 from multidict import MultiMapping
 
 from proxy import jsonbody, multipart
+from proxy.coding import decoder_of
+from proxy.exchange import Limits
 from proxy.mediatype import is_utf8, parse
 from proxy.refusal import Refused, bad, no_model
 from proxy.walker import Walker, checked
@@ -52,15 +54,12 @@ def at_first_sight(
     return jsonbody.at_first_sight(data) if "Content-Encoding" not in headers else None
 
 
-def form_of(headers: MultiMapping[str], limit: int) -> Form:
+def form_of(headers: MultiMapping[str], limits: Limits) -> Form:
     """How to read the body of a POST that must name a model."""
     kinds = headers.getall("Content-Type", [])
     if len(kinds) > 1:
         raise bad("The request has more than one Content-Type.")
-    codings = [part.strip().lower() for part in headers.getall("Content-Encoding", [])]
-    if codings not in ([], ["identity"], [""]):
-        message = f"Bodies in Content-Encoding '{', '.join(codings)[:64]}' are not read here."
-        raise Refused(415, "unsupported_media_type", message, ("Accept-Encoding", "identity"))
+    decoder = decoder_of(headers.getall("Content-Encoding", []), limits.decoded_bytes)
     try:
         kind, parameters = parse(kinds[0]) if kinds else ("", {})
     except ValueError:
@@ -68,14 +67,16 @@ def form_of(headers: MultiMapping[str], limit: int) -> Form:
     if kind == "multipart/form-data":
         fence = b"herd-" + secrets.token_hex(16).encode()
         walk = multipart.walk_of(multipart.boundary_of(parameters), fence)
-        return Form(Walker(walk, text=False, limit=limit), FORM + fence)
+        walker = Walker(walk, text=False, limit=limits.model_bytes, decoder=decoder)
+        return Form(walker, FORM + fence)
     if not is_utf8(parameters.get("charset", "utf-8")):
         message = f"The charset in Content-Type is not read here. {SEND}"
         raise Refused(415, "unsupported_media_type", message, ("Accept", "application/json"))
     doubt = "" if kind == "application/json" else "The request has no Content-Type"
     if doubt and kinds:
         doubt = f"The Content-Type is {kinds[0][:64]!a}"
-    return Form(Walker(jsonbody.walk, text=True, limit=limit), JSON, doubt)
+    walker = Walker(jsonbody.walk, text=True, limit=limits.model_bytes, decoder=decoder)
+    return Form(walker, JSON, doubt)
 
 
 _BROKEN = re.compile("%(?![0-9A-Fa-f]{2})|;")

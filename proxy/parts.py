@@ -9,6 +9,7 @@ import asyncio
 from typing import Protocol
 
 from proxy.exchange import File, Limits, Policy, Reply, Request
+from proxy.holdings import Holdings
 from proxy.looks import Looks
 from proxy.pool import Pool
 from proxy.transfers import Transfers
@@ -27,6 +28,7 @@ class Service(Protocol):
     looks: Looks
     transfers: Transfers
     turns: Turns
+    holdings: Holdings
     ending: bool
     """Whether no more requests are begun."""
 

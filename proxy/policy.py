@@ -30,6 +30,7 @@ RETRY_AFTER = {
     "upstream_unavailable": "5",
     "shutting_down": "2",
     "too_many_connections": "2",
+    "too_much_held": "2",
     "too_many_files": "2",
 }
 
@@ -95,6 +96,7 @@ class HerdPolicy:
         )
         self._meters = Meters(self._books.used_today)
         self._sending: dict[Request, Key] = {}  # files on their way
+        self._held: dict[Request, Meter] = {}  # not let in yet, and counted
         self._timer: asyncio.TimerHandle | None = None
         state.keys.on_change = self.keys_changed
         state.metrics.keys = len(self._keys.entries)
@@ -139,8 +141,21 @@ class HerdPolicy:
             self._inspect(request)
         return route.forward
 
+    def hold(self, request: Request, caller: Caller) -> Reply | None:
+        """Counts into the key's `parallel` from here on."""
+        assert isinstance(caller, Visitor)
+        key = caller.key
+        if key is None or (limits := self._keys.limits(key.name)) is None:
+            return None
+        meter = self._meters.of(key.name, limits, self._clock(), time.time())
+        if denied := meter.hold():
+            return self._over(request, denied, meter)
+        self._held[request] = meter
+        return None
+
     def admit(self, request: Request, caller: Caller, model: str | None) -> Ticket | Reply:
         """The key's models, then its limits."""
+        self._let_go(request)
         assert isinstance(caller, Visitor)
         route, key = caller.route, caller.key
         if key is None or route is None:
@@ -208,6 +223,7 @@ class HerdPolicy:
         """The line in the log, and what is counted of every request."""
         if self._sending:
             self._sending.pop(request, None)
+        self._let_go(request)
         name = request.caller.label if request.caller else "-"
         ticket = self._books.close(request, name, outcome)
         first = prompt = completion = None
@@ -255,6 +271,10 @@ class HerdPolicy:
         self._books.settle()
 
     # -- steps
+
+    def _let_go(self, request: Request) -> None:
+        if self._held and (meter := self._held.pop(request, None)) is not None:
+            meter.leave()
 
     def _preflight(self, request: Request) -> Reply:
         allowed = cors.preflight(request.path, request.headers, self._keys.origins)

@@ -10,6 +10,7 @@ import codecs
 from collections.abc import Callable, Generator
 from time import monotonic
 
+from proxy.coding import PIECE, Decoder
 from proxy.refusal import bad, large, no_model
 
 Steps = Generator[bool, None, None]
@@ -17,8 +18,6 @@ At = Generator[bool, None, int]
 Walk = Callable[["Body"], Steps]
 
 LONGEST_NAME = 512
-PIECE = 16384
-"""Bytes that are looked at in one go."""
 
 
 class Body:
@@ -96,12 +95,15 @@ def checked(model: str) -> str:
 class Walker:
     """Drives a walk through what comes."""
 
-    __slots__ = ("_came", "_last", "_steps", "body", "over")
+    __slots__ = ("_came", "_decoder", "_last", "_steps", "body", "over")
 
-    def __init__(self, walk: Walk, *, text: bool, limit: int) -> None:
+    def __init__(
+        self, walk: Walk, *, text: bool, limit: int, decoder: Decoder | None = None
+    ) -> None:
         self.body = Body(text=text, limit=limit)
         self.over = False
         self._steps = walk(self.body)
+        self._decoder = decoder
         self._came = bytearray()  # what is not looked at yet
         self._last = False
 
@@ -122,13 +124,28 @@ class Walker:
             else:
                 self.over = True
                 return True
-            last = self._last and len(self._came) <= PIECE
-            if not (self._came or last):
+            if (piece := self._next()) is None:
                 return True
-            self.body.add(bytes(self._came[:PIECE]), last)
-            del self._came[:PIECE]
+            self.body.add(*piece)
             if monotonic() > until:
                 return False
+
+    def _next(self) -> tuple[bytes, bool] | None:
+        """Some of what came, and whether it is the last; None if there is nothing for now."""
+        came = self._came
+        if self._decoder is not None:
+            return self._decoder.take(came, self._last)
+        last = self._last and len(came) <= PIECE
+        if not (came or last):
+            return None
+        piece = bytes(came[:PIECE])
+        del came[:PIECE]
+        return piece, last
+
+    @property
+    def size(self) -> int:
+        """Bytes that are kept here."""
+        return len(self._came) + len(self.body.buffer) + self.body.held
 
     def take(self) -> bytes:
         """What may go up now."""

@@ -2,6 +2,7 @@
 
 from multidict import CIMultiDict
 
+from proxy.exchange import Limits
 from proxy.model import form_of
 from proxy.refusal import Refused
 
@@ -17,7 +18,7 @@ def read(
     headers = CIMultiDict({name.replace("_", "-"): value for name, value in more.items()})
     if kind is not None:
         headers["Content-Type"] = kind
-    walker = (form := form_of(headers, limit)).walker
+    walker = (form := form_of(headers, Limits(model_bytes=limit, decoded_bytes=2**20))).walker
     passed = b""
     for at in range(0, max(1, len(body)), step):
         walker.feed(body[at : at + step], at + step >= len(body))
@@ -33,7 +34,7 @@ def read(
 
 def needed(body: bytes, kind: str = JSON, step: int = 10) -> tuple[str | None, int]:
     """The model, and how much of the body had to come for it."""
-    walker = form_of(CIMultiDict({"Content-Type": kind}), 2**20).walker
+    walker = form_of(CIMultiDict({"Content-Type": kind}), Limits()).walker
     for at in range(0, len(body), step):
         walker.feed(body[at : at + step], at + step >= len(body))
         walker.go_on(INF)

@@ -63,6 +63,9 @@ class PlainPolicy:
     def route(self, request: Request, caller: Caller) -> Forward | Reply | Local:
         return Forward(needs_model=False)
 
+    def hold(self, request: Request, caller: Caller) -> Reply | None:
+        return None
+
     def admit(self, request: Request, caller: Caller, model: str | None) -> NoBooks:
         return _NO_BOOKS
 

@@ -66,6 +66,10 @@ class Recorder:
     def route(self, request: Request, caller: Caller) -> Forward | Reply | Local:
         return self.routing
 
+    def hold(self, request: Request, caller: Caller) -> Reply | None:
+        self.said.append("hold")
+        return None
+
     def admit(self, request: Request, caller: Caller, model: str | None) -> "Recorder | Reply":
         self.said.append(f"admit {model}")
         return self.admitted or self
@@ -146,7 +150,7 @@ def test_only_what_is_needed_to_find_the_model_is_held_back() -> None:
             writer.write(b'{"stream":true,')
             await asyncio.sleep(0.1)
             assert not upstream.seen
-            assert policy.said == ["authenticate"]
+            assert policy.said == ["authenticate", "hold"]
             writer.write(b'"model":"m","x"')
             await arrived.wait()
             writer.write(b":12345678}")

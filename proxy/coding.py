@@ -1,0 +1,134 @@
+"""Undoes the Content-Encoding of a body as it comes, a little at a time and within a bound. Pure.
+
+Python has zstd since 3.14; before that the package `backports.zstd` is the same module. Without
+either, zstd is one of the codings that are not read here.
+"""
+
+import sys
+import zlib
+from typing import Any, Protocol
+
+from proxy.refusal import Refused, bad, large
+
+PIECE = 16384
+"""Decoded bytes in one go."""
+WINDOW = 23
+"""Bits of memory that zstd may take: 8 MiB, as RFC 9659 has it."""
+
+
+class _Decompressor(Protocol):
+    """As in `compression.zstd` and `bz2`."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Zlib:
+    """zlib's, in the same manner."""
+
+    def __init__(self, wbits: int) -> None:
+        self._inner = zlib.decompressobj(wbits)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        out = self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+        self.needs_input = len(out) < max_length and not self._inner.unconsumed_tail
+        return out
+
+
+def _zstd() -> Any:
+    """The module, or None."""
+    try:
+        if sys.version_info >= (3, 14):
+            from compression import zstd  # type: ignore[import-not-found,unused-ignore]
+        else:
+            from backports import zstd  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return None
+    return zstd
+
+
+_ZSTD = _zstd()
+_FAULTS = (zlib.error, _ZSTD.ZstdError) if _ZSTD else (zlib.error,)
+CODINGS = ("zstd", "gzip", "deflate") if _ZSTD else ("gzip", "deflate")
+ACCEPTED = ("Accept-Encoding", ", ".join(CODINGS))
+
+
+class Decoder:
+    """One body on its way out of its coding."""
+
+    __slots__ = ("_coding", "_decompressor", "_most", "_size")
+
+    def __init__(self, coding: str, most: int) -> None:
+        self._coding = coding
+        self._most = most
+        self._size = 0
+        self._decompressor = self._new()
+
+    def _new(self) -> _Decompressor:
+        if self._coding == "zstd":
+            bounded = {_ZSTD.DecompressionParameter.window_log_max: WINDOW}
+            made: _Decompressor = _ZSTD.ZstdDecompressor(options=bounded)
+            return made
+        return _Zlib(31 if self._coding == "gzip" else 15)
+
+    def take(self, came: bytearray, last: bool) -> tuple[bytes, bool] | None:
+        """Decodes some of what came, and takes that away: bytes, and whether they were the last.
+        None if more has to come. Raises Refused."""
+        while True:
+            inner = self._decompressor
+            if inner.eof:
+                if inner.unused_data:
+                    came[:0] = inner.unused_data
+                if not came:
+                    return (b"", True) if last else None
+                self._decompressor = inner = self._new()  # another one may follow
+            if inner.needs_input and not came:
+                if last:
+                    raise bad(f"The body ends before what Content-Encoding {self._coding} began.")
+                return None
+            data = b""
+            if inner.needs_input:
+                data = bytes(came[:PIECE])
+                del came[:PIECE]
+            try:
+                out = inner.decompress(data, PIECE)
+            except _FAULTS:
+                raise bad(f"The body is not in its Content-Encoding: {self._coding}.") from None
+            if out:
+                self._size += len(out)
+                if self._size > self._most:
+                    raise large(
+                        f"The body is larger than {self._most >> 20} MiB when it is decoded. "
+                        "Send one like this without Content-Encoding."
+                    )
+                return out, False
+
+
+def decoder_of(lines: list[str], most: int) -> Decoder | None:
+    """What undoes these codings; None if there is nothing to undo."""
+    named = [part.strip().lower() for line in lines for part in line.split(",")]
+    codings = [coding.removeprefix("x-") for coding in named if coding not in ("", "identity")]
+    if not codings:
+        return None
+    if len(codings) == 1 and codings[0] in CODINGS:
+        return Decoder(codings[0], most)
+    said = f"The Content-Encoding {', '.join(codings)[:64]!a} is not read here"
+    how = f"Send the body without one, or in one of {', '.join(CODINGS)}."
+    raise Refused(415, "unsupported_media_type", f"{said}. {how}", ACCEPTED)
