@@ -27,7 +27,7 @@ from proxy_support import (
     until,
 )
 
-from proxy import local
+from proxy import looks
 from proxy.engine import Engine
 from proxy.exchange import (
     Caller,
@@ -358,7 +358,7 @@ def test_handler_answers_with_the_body_and_what_it_fetches() -> None:
 
 def test_handler_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """llama-swap takes the question, and says nothing."""
-    monkeypatch.setattr(local, "FETCH_SECONDS", 0.1)
+    monkeypatch.setattr(looks, "FETCH_SECONDS", 0.1)
     stopped = asyncio.Event()
 
     async def script(_: Seen, wire: Wire) -> None:
