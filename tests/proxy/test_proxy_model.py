@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from body_support import FORM, JSON, form, needed, read
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
@@ -18,14 +18,19 @@ from proxy.refusal import Refused
 
 values = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("model"), inner),
-    max_leaves=20,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=9) | st.just("model"), inner, max_size=4)
+    ),
+    max_leaves=10,
 )
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 printable = st.text(min_size=1, max_size=20).filter(str.isprintable)
 
 
+@patient
 @given(
-    st.dictionaries(st.text() | st.sampled_from(["messages", "stream"]), values),
+    st.dictionaries(st.text() | st.sampled_from(["messages", "stream"]), values, max_size=4),
     printable,
     st.integers(0, 5),
     st.integers(1, 50),
@@ -60,6 +65,7 @@ pieces = st.lists(
 )  # fmt: skip
 
 
+@patient
 @given(pieces, st.integers(1, 9))
 def test_json_is_what_the_library_takes_for_it(parts: list[bytes], step: int) -> None:
     """Nothing else is let in, by neither of the two ways."""
