@@ -15,8 +15,8 @@ from proxy.looks import Looks
 from proxy.parts import Counted
 from proxy.pool import Pool
 from proxy.transfers import Transfers
-from proxy.upstreamkey import UpstreamKey
 from proxy.turns import Turns
+from proxy.upstreamkey import UpstreamKey
 
 MOST_REFUSED = 64  # connections beyond the limit, on their way out
 
