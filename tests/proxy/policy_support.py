@@ -73,12 +73,18 @@ class Desk:
         named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
         if key:
             named["Authorization"] = f"Bearer {key}"
-        abort: Callable[[str], None] = self.aborted.append
-        return Request(
+
+        def abort(how: str) -> None:
+            """As the engine does: nothing is left of the request."""
+            self.aborted.append(how)
+            self.policy.done(request, Outcome(0, how, 0, 1.0))
+
+        request = Request(
             id="id1", method=method, target=target, path=path, query=query,
             headers=CIMultiDictProxy(named), raw_headers=(), version=(1, 1), client=self.client,
             scheme="http", started=self.now, abort=abort,
         )  # fmt: skip
+        return request
 
     def meet(self, request: Request, model: str | None = None) -> Reply | Local | Forward | Ticket:
         """As far as the request gets."""
