@@ -17,6 +17,7 @@ from herd.core.llama_server import Flags
 from herd.core.lock import File, Lock, Locked
 from herd.core.units import GIB
 from lab.llama_server.__main__ import HELP
+from tests import preloaded
 from tests.core.samples import ROOT
 from tests.core.test_gguf import GPT_OSS_120B
 
@@ -119,13 +120,10 @@ def herd(
     root: Path, verb: str, *words: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """A verb in a project, by its own code, with no key and no Hub."""
-    return subprocess.run(
+    return preloaded.run(
         [sys.executable, "-m", "herd", verb, *words],
         cwd=root,
         env=os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HOME": str(root)} | environment,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
         timeout=120,
     )
 

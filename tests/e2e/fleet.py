@@ -18,6 +18,7 @@ from openai import OpenAI
 
 from lab.lab import Lab, Mac
 from lab.reciter import SENTENCE, write_model
+from tests import preloaded
 
 PROJECT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -51,8 +52,13 @@ class Fleet:
         self.lab = Lab(directory, names or ("mac1",), **facts)
         self.files = write_model(self.lab.hub_root / REPO)
         self.lab.start()
-        self.lock()
         self._locked = _terms(self._declared())
+        # Every new lab declares the same, of a Hub with the same bytes: one lock is theirs all.
+        lock, terms = self.lab.inventory.with_name("models.lock"), frozenset(self._locked)
+        if terms not in _LOCKS:
+            self.lock()
+            _LOCKS[terms] = lock.read_text()
+        lock.write_text(_LOCKS[terms])
 
     def __getitem__(self, name: str) -> Mac:
         return self.lab[name]
@@ -107,14 +113,11 @@ class Fleet:
 
     def pyinfra(self, *options: str, timeout: float = 240, **environment: str) -> Run:
         """Any pyinfra command; output as it is."""
-        done = subprocess.run(
+        done = preloaded.run(
             [str(PROGRAMS / "pyinfra"), *options],
             cwd=PROJECT,
             env=self.environment | environment,
-            capture_output=True,
-            text=True,
             timeout=timeout,
-            stdin=subprocess.DEVNULL,
         )
         return Run(done.returncode, done.stdout, done.stderr)
 
@@ -141,22 +144,12 @@ class Fleet:
     def herd(self, *words: str, inventory: Path | None = None, **environment: str) -> Run:
         """`python -m herd VERB …` on the lab's inventory."""
         verb, *rest = words
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "herd",
-                verb,
-                "--inventory",
-                str(inventory or self.lab.inventory),
-                *rest,
-            ],
+        where = ["--inventory", str(inventory or self.lab.inventory)]
+        done = preloaded.run(
+            [sys.executable, "-m", "herd", verb, *where, *rest],
             cwd=PROJECT,
             env=self.environment | environment,
-            capture_output=True,
-            text=True,
             timeout=120,
-            stdin=subprocess.DEVNULL,
         )
         return Run(done.returncode, done.stdout, done.stderr)
 
@@ -195,6 +188,9 @@ class Fleet:
             model=model, messages=[{"role": "user", "content": "Hello"}]
         )
         return answer.choices[0].message.content or ""
+
+
+_LOCKS: dict[frozenset[str], str] = {}
 
 
 def _terms(hosts: Iterable[tuple[str, dict[str, Any]]]) -> set[str]:

@@ -1,0 +1,132 @@
+"""Runs Python programs as `subprocess.run` does, but forked from a process with all libraries.
+
+Half of what a short run of pyinfra or of a verb takes is importing what never changes here, such as
+pyinfra, paramiko and pydantic. A forked child has still to import all of our own code, from the
+directory where it is started. Its arguments, environment, streams and end are its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_host: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+
+
+def run(
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run `[python, "-m", MODULE, ...]` or `[SCRIPT, ...]`; nothing on its stdin."""
+    if sys.platform == "darwin":  # whose libraries do not bear a fork
+        return subprocess.run(
+            command,
+            cwd=cwd,
+            env=env,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+        )
+    ours, theirs = socket.socketpair()
+    with (
+        tempfile.TemporaryFile("w+") as task,
+        tempfile.TemporaryFile("w+") as out,
+        tempfile.TemporaryFile("w+") as err,
+        ours,
+        theirs,
+    ):
+        words = list(map(str, command))
+        json.dump({"words": words, "cwd": str(cwd), "env": dict(env)}, task)
+        task.flush()
+        fds = [file.fileno() for file in (task, out, err, theirs)]
+        socket.send_fds(_hosting(), [b"."], fds)
+        theirs.close()
+        if not (started := ours.recv(8)):
+            raise RuntimeError("who runs our programs has died")
+        pid = int.from_bytes(started, "big")
+        ours.settimeout(timeout)
+        try:
+            ended = ours.recv(8)
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(words, timeout) from None
+        code = int.from_bytes(ended, "big", signed=True)
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(words, code, out.read(), err.read())
+
+
+def _hosting() -> socket.socket:
+    """The process that forks; it ends with us, as our end of its socket does."""
+    global _host
+    if _host is None or _host[0].poll() is not None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-c", f"import runpy; runpy.run_path({__file__!r})['host']()"],
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+                env=os.environ | {"PRELOADED": str(theirs.fileno())},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # as no terminal, so that a child's is none
+                start_new_session=True,
+            )
+        _host = process, ours
+    return _host[1]
+
+
+def host() -> None:
+    """Import, and fork a child for each task until there is nobody to give one."""
+    fork, wait = os.fork, os.waitpid  # before gevent has its own
+    import jinja2  # noqa: F401
+
+    with socket.socket(fileno=int(os.environ["PRELOADED"])) as asked:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        while True:
+            message, fds, _, _ = socket.recv_fds(asked, 1, 4)
+            if not message:
+                return
+            if fork():
+                for fd in fds:
+                    os.close(fd)
+                continue
+            break
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    task, out, err, answer = fds
+    if pid := fork():
+        os.write(answer, pid.to_bytes(8, "big"))
+        code = os.waitstatus_to_exitcode(wait(pid, 0)[1])
+        os.write(answer, code.to_bytes(8, "big", signed=True))
+        os._exit(0)
+    os.close(answer)
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    with open(task) as file:
+        file.seek(0)
+        given = json.load(file)
+    os.close(out)
+    os.close(err)
+    _become(**given)
+
+
+def _become(words: list[str], cwd: str, env: dict[str, str]) -> None:
+    import runpy
+
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    if words[1] == "-m":
+        sys.path[0] = cwd
+        sys.argv = words[2:]
+        runpy.run_module(words[2], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(Path(words[0]).parent)
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
