@@ -42,10 +42,12 @@ def failure(binary: Path, cache_type: str = "f16") -> str | None:
             *(binary, "-m", model, "--host", "127.0.0.1", "--port", port, "-c", "256", "-np", "1"),
             *("-fa", "on", "-ctk", cache_type, "-ctv", cache_type),
         ]
+        # Its own settings would be those of another start, such as a key to be shown.
+        usual = {k: v for k, v in os.environ.items() if not k.startswith("LLAMA_")}
         try:
             process = subprocess.Popen(
                 list(map(str, command)),
-                env=os.environ | environment(binary),
+                env=usual | environment(binary),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -12,7 +12,15 @@ from tests.e2e.fleet import Fleet, Run
 from tests.test_tls import pair
 
 # What programs make on a Mac, what is fetched, and what lasts for one run only.
-MADE = ("models/", "peers.json", "proxy/env-", "usage.db", "llama-swap.log", "proxy.log")
+MADE = (
+    "models/",
+    "peers.json",
+    "llama-swap.key",
+    "proxy/env-",
+    "usage.db",
+    "llama-swap.log",
+    "proxy.log",
+)
 ANNA = {
     "name": "anna",
     "sha256": "3c9d6f1a0b7e4852d1c6f0a9e8b7d6c5f4e3a2b1908172635445362718fa0b1c",

@@ -185,8 +185,9 @@ NEWER = f'case "$*" in *q8_0*) kill -ILL $$ ;; *) {RECITES} ;; esac'
     ids=["all", "no quantised cache", "nothing", "an error", "another program"],
 )
 def test_what_a_llama_server_can_do_here_is_tried(
-    tmp_path: Path, text: str, f16: str | None, q8_0: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, f16: str | None, q8_0: str | None
 ) -> None:
+    monkeypatch.setenv("LLAMA_API_KEY", "of the one that is started next")
     real = program(tmp_path / "llama-server", text)
     for cache_type, wanted in (("f16", f16), ("q8_0", q8_0)):
         found = trial.failure(real, cache_type)
