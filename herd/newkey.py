@@ -184,6 +184,9 @@ def _tail(name: str, old: Entry | None, ended: Entry | None, then: str) -> list[
         "shell the key, to be pasted in the dark and kept out of its history:",
         "",
         f"  read -rs {keys.HELD}; export {keys.HELD}",
+        "",
+        "The base URL for OpenAI's clients is the one that a deploy and `make status` show, with",
+        "/v1 at its end; for Anthropic's it is the same without /v1, which they add themselves.",
     ]
 
 

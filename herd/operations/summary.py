@@ -40,7 +40,7 @@ def show(
             f"-H 'Content-Type: application/json' -d {shell_quote(body)}"
         )
         rows = [
-            ("endpoint", f"{url}/v1"),
+            ("endpoint", f"{url}/v1 for OpenAI's clients, {url} for Anthropic's"),
             *(("model", _model(layout, model)) for model in models),
             *_disk(layout, models),
             ("keys", ", ".join(keys)),

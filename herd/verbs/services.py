@@ -35,7 +35,8 @@ def _status(remote: Remote) -> bool:
     versions = remote.host.get_fact(
         Linked, homebrew_prefix=settings.homebrew_prefix, programs=["llama-server", "llama-swap"]
     )
-    print(f"{remote.host.name}  {public_proxy(settings, remote.address)}/v1")
+    url = public_proxy(settings, remote.address)
+    print(f"{remote.host.name}  {url}/v1  (Anthropic's clients: {url})")
     for name in JOBS:
         print(f"  {name:<12}{harmless(_job(_loaded(remote, name)))}")
     for model in settings.models:

@@ -139,7 +139,8 @@ def test_status_shows_services_models_versions_and_whether_all_is_served(fleet: 
 
     assert run.code == 0, run.err
     lines = run.out.splitlines()
-    assert lines[0] == f"mac1  http://127.0.0.1:{mac.ports['proxy']}/v1"
+    url = f"http://127.0.0.1:{mac.ports['proxy']}"
+    assert lines[0] == f"mac1  {url}/v1  (Anthropic's clients: {url})"
     rows = dict(line.split(None, 1) for line in lines[1:])
     job = mac.launchd.job("com.moonspirit.proxy") or {}
     assert rows["proxy"] == f"running, pid {job['pid']}, {job['runs']} runs"

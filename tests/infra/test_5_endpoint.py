@@ -75,8 +75,9 @@ def test_exactly_the_declared_models_are_listed(running: Mac, found: Callable[[s
 
 
 def test_the_key_sees_exactly_its_models(running: Mac, key: str) -> None:
-    """Of those that llama-swap lists."""
-    listed = _answers(running).listed
+    """Of those that llama-swap lists, and of their aliases, which the proxy lists beside them."""
+    models = running.settings.models
+    listed = {*_answers(running).listed, *(a for model in models.values() for a in model.aliases)}
     where = f"{running.name}: {running.url}/v1/models"
     try:
         seen = asking.models(running, key)
