@@ -31,6 +31,7 @@ BODIES: list[tuple[str, bytes]] = [
     ("application/octet-stream", bytes(range(256)) * 5),
     ("text/plain", b""),
 ]  # fmt: skip
+LET_IN = [pair for pair in BODIES if b"gpt-" in pair[1] and pair[1].endswith((b"}", b"--\r\n"))]
 POSTS = ["/v1/chat/completions", "/v1/messages", "/completion", "/v1/audio/transcriptions"]
 GETS = ["/v1/models", "/props?model=gpt-oss", "/running", "/ui/app.js?v=%20", "/healthz", "/login",
         "/nowhere", "//running", "/v1/../running", "/upstream/gpt-oss/props"]  # fmt: skip
@@ -91,7 +92,7 @@ def request(draw: st.DrawFn) -> bytes:
     kind, content, frame = None, b"", ("", b"")
     if draw(st.integers(0, 3)):
         line = f"POST {draw(st.sampled_from(POSTS))}"
-        kind, content = draw(st.sampled_from(BODIES))
+        kind, content = draw(st.sampled_from(BODIES if draw(st.booleans()) else LET_IN))
         frame = draw(framed(content))
     else:
         method = draw(st.sampled_from(["GET", "GET", "HEAD", "OPTIONS", "DELETE", "BREW"]))

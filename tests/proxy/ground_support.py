@@ -100,7 +100,11 @@ class Case:
     @property
     def answers(self) -> Reading:
         """The answers, each to the request that it is for."""
-        return responses(self.got, [request.method for request, _ in self.over])
+        methods = [request.method for request, _ in self.over]
+        reading = responses(self.got, methods)
+        if reading.rest and b"HEAD " in self.sent:
+            return responses(self.got, [*methods, "HEAD"])  # to a head of one that is none
+        return reading
 
     @property
     def arrived(self) -> list[Message]:
