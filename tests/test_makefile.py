@@ -77,7 +77,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
         subprocess.run(
             [request.param, *words],
             cwd=tmp_path,
-            env=typed.environment() | environment,
+            env=os.environ | environment,
             capture_output=True,
             text=True,
             timeout=60,
@@ -150,7 +150,7 @@ def test_the_words_of_args_are_parted_and_no_more(make: Make, text: str, words: 
 def test_words_that_are_not_ended_are_told(tmp_path: Path) -> None:
     typed.workshop(tmp_path)
     done = subprocess.run(
-        ["make", "status", "ARGS=it's"], cwd=tmp_path, env=typed.environment(),
+        ["make", "status", "ARGS=it's"], cwd=tmp_path,
         capture_output=True, text=True,
     )  # fmt: skip
 

@@ -690,9 +690,7 @@ def make(tmp_path: Path) -> Callable[..., list[str]]:
 
     def run(*words: str) -> list[str]:
         (tmp_path / "calls").unlink(missing_ok=True)
-        done = subprocess.run(
-            ["make", *words], cwd=tmp_path, env=typed.environment(), capture_output=True, text=True
-        )
+        done = subprocess.run(["make", *words], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         (call,) = typed.recorded(tmp_path)
         assert call[:3] == ["python", "-m", "herd"]
