@@ -71,7 +71,7 @@ ROSTER = [
     ),
     Client("Claude Code", "npm", "claude --version", route="/v1/messages"),
     Client(
-        "Codex", "npm", "codex --version", route="/v1/responses",
+        "Codex", "npm", "codex --version", route="/v1/responses", spent="",
         files={".codex/config.toml": "toml"},
     ),
     Client(
