@@ -41,7 +41,9 @@ class ClientConnection(asyncio.Protocol):
         self.known = False  # whether a good key came
         self.transport: asyncio.Transport
         self.wire: Wire
-        self._parser = RequestParser(engine.loop, engine.limits.stranger_head_bytes)
+        self._parser = RequestParser(
+            engine.loop, engine.limits.stranger_head_bytes, engine.limits.head_bytes
+        )
         self._ahead = b""
         self._surplus = False  # whether more than that came, and was not kept
         self._reading = False  # in the loop of `_requests`

@@ -87,6 +87,8 @@ def _with_code(error: dict[str, Any], status: int, *, overflow: bool) -> dict[st
     code = error.get("code")
     if overflow:
         code = "context_length_exceeded"
+    elif error.get("message") == _NO_ROUTE:
+        code = "not_found"  # the model is there
     elif code is not None and not isinstance(code, str):
         code = _CODES.get(status)
     elif "code" not in error:
@@ -162,4 +164,5 @@ def of_text(dialect: Dialect, status: int, body: bytes, request_id: str | None =
     return error_body(dialect, status, _CODES.get(status, "upstream_error"), message, request_id)
 
 
+_NO_ROUTE = "File Not Found"  # llama-server, of a route that llama-swap has and it has not
 _CODES = {404: "model_not_found", 429: "rate_limit_exceeded", 503: "model_loading"}

@@ -64,10 +64,10 @@ class RequestParser:
 
     __slots__ = (
         "_came", "_offers", "_parser", "_payload", "_start", "complete", "head_bytes",
-        "limit", "rest",
+        "limit", "most", "rest",
     )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, head_bytes: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, head_bytes: int, most: int) -> None:
         self._parser: HttpRequestParser = HttpRequestParser(
             _FLOW,
             loop,
@@ -81,6 +81,8 @@ class RequestParser:
         self._payload: StreamReader = EMPTY_PAYLOAD
         self.limit = head_bytes
         """How much of a head may come before it is complete."""
+        self.most = most
+        """How large a head may be that came at once."""
         self._came = b""
         self._start = b""  # of a head
         self._offers = False  # to speak another protocol, or asks for a tunnel
@@ -105,7 +107,9 @@ class RequestParser:
             if self.head_bytes > self.limit:
                 raise malformed.head_too_large()
             return None
-        self.head_bytes = 0
+        came, self.head_bytes = self.head_bytes + len(data), 0
+        if came > self.most and _size(messages[0][0]) > self.most:
+            raise malformed.head_too_large()
         self.complete = False
         self._came = data
         self._parser.message_consumed()
@@ -148,3 +152,9 @@ class RequestParser:
         except (HttpProcessingError, ValueError) as error:  # ValueError: of yarl, about a target
             raise malformed.why(error, data) from None
         return messages
+
+
+def _size(head: Any) -> int:
+    """Of a head, in bytes; what is before the target and behind it is not counted."""
+    lines = sum(len(name) + len(value) + 4 for name, value in head.raw_headers)
+    return lines + len(head.path)

@@ -139,7 +139,7 @@ def route_of(method: str, path: str) -> Route | None:
     """
     if route := TABLE.get((method, path)):
         return route
-    if method in _READ and path.startswith(_MODEL_PREFIXES):
+    if method in _READ and path.startswith(_MODEL_PREFIXES) and path not in _MODEL_PREFIXES:
         return None if is_ambiguous(_SLASH.sub("/", path)) else _MODEL
     if is_ambiguous(path):
         return None

@@ -26,6 +26,14 @@ def test_bare_words_become_openais_shape(status: int, body: bytes, message: str,
     assert (error["message"], error["code"]) == (message, code)
 
 
+def test_a_route_that_llama_server_lacks_is_no_missing_model() -> None:
+    """llama-swap passes speech and pictures to every llama-server."""
+    error = {"code": 404, "message": "File Not Found", "type": "not_found_error"}
+    told = json.loads(translated(Dialect.OPENAI, 404, json.dumps({"error": error}).encode()))
+
+    assert told == {"error": {**error, "param": None, "code": "not_found"}}
+
+
 def test_openais_shape_stays_to_the_byte() -> None:
     """The next llama-swap's."""
     assert translated(Dialect.OPENAI, 503, SWAP_NEXT) == SWAP_NEXT

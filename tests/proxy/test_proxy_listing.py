@@ -196,7 +196,7 @@ def test_one_of_the_list_however_its_slash_is_written(
     run(situation())
 
 
-@pytest.mark.parametrize("name", ["", "nothing", "qwen/", "%ff", "QWEN", "lab", "lab%2F"])
+@pytest.mark.parametrize("name", ["nothing", "qwen/", "%ff", "QWEN", "lab", "lab%2F"])
 def test_what_is_not_in_the_list_is_not_found(tmp_path: Path, name: str) -> None:
     """In the client's dialect."""
 

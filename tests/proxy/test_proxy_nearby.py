@@ -29,6 +29,8 @@ def refused(desk: Desk, line: str, key: str = ANNA, **headers: str) -> Reply:
     [
         ("GET /v1//models", "/v1/models"),
         ("GET //v1/models", "/v1/models"),
+        ("GET /v1/models/", "/v1/models"),
+        ("GET /models/", "/v1/models"),
         ("POST /v1//chat/completions", "/v1/chat/completions"),
         ("POST //chat/completions", "/v1/chat/completions"),
         ("POST /v1/chat/completions/", "/v1/chat/completions"),

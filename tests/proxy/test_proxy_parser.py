@@ -10,7 +10,7 @@ from proxy.parser import RequestParser
 
 
 def parser(head_bytes: int = 65536) -> RequestParser:
-    return RequestParser(asyncio.new_event_loop(), head_bytes)
+    return RequestParser(asyncio.new_event_loop(), head_bytes, head_bytes)
 
 
 HEAD = b"POST /a HTTP/1.1\r\nHost: x\r\n"
@@ -169,3 +169,20 @@ def test_head_that_never_ends_is_too_large() -> None:
         list(map(one.head, lines))
 
     assert (caught.value.status, caught.value.code) == (431, "head_too_large")
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_head_that_comes_at_once_has_the_same_bound(pieces: int) -> None:
+    """And what comes behind it is no part of it."""
+    lines = b"X: aaa\r\n" * 100
+    whole = b"GET / HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n"
+    for most, fits in ((len(whole), True), (len(whole) - 50, False)):
+        one = parser(head_bytes=most)
+        parts = [whole[: -2 * (pieces - 1) or None], *([whole[-2:]] * (pieces - 1))]
+        parts[-1] += b"GET / HTTP/1.1\r\n" + b"Y: b\r\n" * 100
+        if fits:
+            assert list(map(one.head, parts))[-1] is not None
+        else:
+            with pytest.raises(Malformed) as caught:
+                list(map(one.head, parts))
+            assert (caught.value.status, caught.value.code) == (431, "head_too_large")
