@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,10 @@ ATTEMPTS = 6
 
 PEER_CONNECTIONS, OF_ONE_PEER = 8, 2
 """From other Macs: in all, and from each; two are enough to fill a network."""
+
+MADE_WAY = 3
+"""Times that we leave a file of the Hub to another Mac, which may begin and end as it likes: what
+each time costs us is little only if it is not for ever."""
 
 IDLE = 3
 """Polls after which a Mac that has nothing to fetch from the Hub takes what others do not begin."""
@@ -57,6 +62,7 @@ class Transfer:
         self._watches: dict[Item, Watch] = {}  # of files that do not come from the Hub
         self._samples: dict[Item, asyncio.Task[float | None]] = {}
         self._slow: dict[Item, frozenset[str]] = {}  # who is slower than the Hub
+        self._made_way: Counter[tuple[Item, str]] = Counter()  # for whom we left the Hub
 
     def look(self) -> None:
         """Decides and begins what there is to be begun; called whenever something has changed."""
@@ -99,6 +105,10 @@ class Transfer:
         self.sources[item] = found
         if isinstance(before, FromHub) and not isinstance(found, FromHub):
             self._leave(item)
+            if isinstance(found, Waiting):
+                self._made_way[item, found.name] += 1
+                if self._made_way[item, found.name] > MADE_WAY:
+                    return self._give_up(item, found)
         if isinstance(before, FromPeers) and not isinstance(found, FromPeers):
             self._end(item)
         if isinstance(found, Waiting) and item.pieces.begun:

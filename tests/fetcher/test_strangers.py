@@ -376,6 +376,24 @@ def test_one_that_comes_and_goes_is_not_waited_for(run: Run) -> None:
     assert seconds < 20
 
 
+def test_one_that_has_us_make_way_again_and_again_is_left(
+    run: Run, serve: Callable[..., Hub]
+) -> None:
+    """All but whole, and for one question in a while as if it had nothing: too short for the Hub
+    to give much meanwhile, and each time a new comparison begins."""
+    hub, asked = serve(FILES), count()
+    hub.rate = 20_000
+
+    def talk(head: bytes, say: Say, release: threading.Event) -> None:
+        begun = next(asked) % 12
+        say(answer(one(have=SIZE - 1) if begun else b'{"data": []}'))
+
+    output, _ = run(talk, hub=hub)
+
+    assert f"{NAME}: slower from stranger than from the Hub: fetching it elsewhere" in output
+    assert next(asked) < 200
+
+
 def test_the_slow_one_of_two_givers_is_left(
     run: Run, proxy: Callable[[Path], Proxy], serve: Callable[..., Hub], program: Program,
     tmp_path: Path,
