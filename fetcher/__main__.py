@@ -16,6 +16,9 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         # A session may have no locale, and a name any characters.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    # With HTTPS_PROXY aiohttp takes passwords, too, which are not ours to send: one of the Hub's
+    # host beside our token it even refuses.
+    os.environ["NETRC"] = os.devnull
     try:
         spec = parse(sys.stdin.buffer.read())
     except ValueError as error:

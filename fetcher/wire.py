@@ -64,9 +64,13 @@ class TooSlow(Interrupted):
 async def answer(
     session: ClientSession, url: URL | str, headers: dict[str, str], patience: float
 ) -> ClientResponse:
-    """The head of an answer, which is there in time or not at all; a redirect is an answer, too."""
-    async with asyncio.timeout(patience):
-        return await session.get(url, headers=headers, allow_redirects=False)
+    """The head of an answer, which is there in time or not at all; a redirect is an answer, too.
+    Raises Interrupted for an address that nothing can be asked of, as with a host named `.`."""
+    try:
+        async with asyncio.timeout(patience):
+            return await session.get(url, headers=headers, allow_redirects=False)
+    except ValueError:
+        raise Interrupted("cannot connect: no address that can be asked") from None
 
 
 async def read(response: ClientResponse, span: Span, least: Least) -> None:

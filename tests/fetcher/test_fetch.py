@@ -591,6 +591,19 @@ def test_the_token_does_not_follow_a_redirect_to_another_origin(
     assert all(headers["Authorization"] == f"Bearer {TOKEN}" for _, headers in hub.asked)
 
 
+def test_passwords_of_the_mac_s_own_are_left_alone(
+    program: Program, hub: Hub, target: Path
+) -> None:
+    home = Path(program.environment["HOME"])
+    home.mkdir(parents=True, exist_ok=True)
+    (home / ".netrc").write_text("machine 127.0.0.1 login me password mine\n")
+    (home / ".netrc").chmod(0o600)
+    done = fetch(program, hub, target, token=TOKEN)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(headers["Authorization"] == f"Bearer {TOKEN}" for _, headers in hub.asked)
+
+
 def test_redirects_in_a_circle_end(program: Program, hub: Hub, target: Path) -> None:
     for _ in range(70):
         hub.redirect("")
@@ -611,6 +624,9 @@ def test_redirects_in_a_circle_end(program: Program, hub: Hub, target: Path) -> 
         ("http://[::1/x", "a redirect to no address of http"),
         ("http://[x]/", "a redirect to no address of http"),
         ("javascript:alert(1)", "a redirect to no address of http"),
+        ("http://./x", "cannot connect: no address that can be asked"),
+        ("http://a..b/x", "cannot connect: no address that can be asked"),
+        ("http://127.1/x", "cannot connect: no address that can be asked"),
     ],
 )
 def test_a_redirect_to_no_plain_address_is_said_in_words(
