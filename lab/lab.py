@@ -176,6 +176,7 @@ class Lab:
     def __init__(self, directory: str | Path, names: Iterable[str] = ("mac1",), **facts: Any):
         self.directory = Path(directory).resolve()
         self._daemon: subprocess.Popen[bytes] | None = None
+        os.umask(0o022)  # as on macOS, whatever this workstation's is
         self.directory.mkdir(parents=True, exist_ok=True)
         settings = self.directory / "lab.json"
         if not settings.exists():

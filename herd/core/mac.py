@@ -2,6 +2,26 @@
 
 from dataclasses import dataclass
 
+ADMINS = (0, 80)
+"""The groups wheel and admin of macOS, whose members may use sudo."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A directory: where it is, by no link, its mode ("1777"), its owner and its group."""
+
+    path: str
+    mode: str
+    uid: int
+    gid: int
+    owner: str
+
+    def is_safe(self, uid: int) -> bool:
+        """Whether only this user may exchange what is in it, and who can become root anyway."""
+        bits = int(self.mode, 8)
+        others = 0o002 if self.gid in ADMINS else 0o022
+        return self.uid in (0, uid) and (not bits & others or bool(bits & 0o1000))
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -10,7 +30,8 @@ class Identity:
     Sizes are in bytes. `sudo` is None when nobody asked, since nothing needs it; `disk_free` is
     that of the volume which holds, or will hold, the stack. `wired_limit` is what the GPU may wire
     by iogpu.wired_limit_mb, 0 when that is macOS's to choose; `gpu_memory` is what it may by the
-    installed llama-server's account. Both are None when nobody could tell.
+    installed llama-server's account. Both are None when nobody could tell. `folders` are those of
+    the stack, as far as they are there, and all above them.
     """
 
     uid: int
@@ -29,3 +50,4 @@ class Identity:
     disk_free: int
     wired_limit: int | None = None
     gpu_memory: int | None = None
+    folders: tuple[Folder, ...] = ()

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from herd.core import fit
 from herd.core.fit import Limits
-from herd.core.mac import Identity
+from herd.core.mac import Folder, Identity
 from herd.core.memory import Served
 from herd.core.problems import Problem
+from herd.core.text import shell_quote
 from herd.core.units import gib
 
 MIN_MACOS = 14
@@ -73,6 +74,14 @@ def problems(mac: Identity, needs: Needs, room: Room, foreign: Mapping[str, str]
         )
     if not mac.writable:
         add("stack_root", f"{mac.user} may not write there.", "choose a directory of the SSH user.")
+    for folder in mac.folders:
+        if not folder.is_safe(mac.uid):
+            add(
+                f"directory {folder.path}",
+                f"Others may exchange what is in it: it belongs to {folder.owner} (mode "
+                f"{folder.mode.lstrip('0') or '0'}).",
+                f"{_chmod(folder, mac)} on the Mac, or choose another stack_root.",
+            )
     found += _tools(mac)
     if needs.console and not mac.console:
         add(
@@ -85,6 +94,13 @@ def problems(mac: Identity, needs: Needs, room: Room, foreign: Mapping[str, str]
     for port, holder in foreign.items():
         add(f"port {port}", f"It is held by {holder}.", "stop that, or choose another port.")
     return found
+
+
+def _chmod(folder: Folder, mac: Identity) -> str:
+    path = shell_quote(folder.path)
+    if folder.uid not in (0, mac.uid):
+        return f"run `sudo chown {shell_quote(mac.user)} {path}`"
+    return f"run `{'sudo ' if folder.uid == 0 else ''}chmod go-w {path}`"
 
 
 def _tools(mac: Identity) -> list[Problem]:

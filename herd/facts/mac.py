@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from pyinfra.api import FactProcessError, StringCommand
 
-from herd.core.mac import Identity
+from herd.core.mac import Folder, Identity
 from herd.core.text import complaint
 from herd.core.units import MIB
 from herd.facts.fact import Fact
@@ -36,6 +36,7 @@ def parse(lines: Iterable[str]) -> Identity:
             disk_free=int(disk[3]) * 1024 if disk else 0,
             wired_limit=_number(values["wired"], 2**30) * MIB if values.get("wired") else None,
             gpu_memory=_gpu_memory(text for key, text in pairs if key == "device"),
+            folders=tuple(dict.fromkeys(_folder(text) for key, text in pairs if key == "folder")),
         )
     except (KeyError, ValueError) as error:
         raise FactProcessError(f"the Mac did not say what it is: {error!r}") from error
@@ -58,6 +59,13 @@ def _path(text: str) -> str:
     if not text.startswith("/") or {"..", "."} & set(text.split("/")):
         raise ValueError(f"no home directory: {text!r}")
     return _plain(text)
+
+
+def _folder(text: str) -> Folder:
+    mode, uid, gid, owner, path = text.split(" ", 4)
+    if not re.fullmatch("[0-7]{3,5}", mode):
+        raise ValueError(f"no mode: {mode!r}")
+    return Folder(_plain(path), mode, _number(uid, 2**32), _number(gid, 2**32), owner)
 
 
 def _gpu_memory(devices: Iterable[str]) -> int | None:

@@ -28,4 +28,14 @@ fi
 case $root in '~'/*) root=$HOME/${root#'~/'} ;; esac
 while [ ! -d "$root" ]; do root=$(dirname "$root"); done
 [ -w "$root" ] && say writable yes
+# The directories of the stack and all above them, by no link: whose they are, and who may write.
+set --
+for below in "$root" "$root"/proxy "$root"/models "$root"/models/*; do
+  at=$(cd -P -- "$below" 2>/dev/null && pwd -P) || continue
+  while [ -n "$at" ]; do
+    set -- "$@" "$at"
+    at=${at%/*}
+  done
+done
+stat -f '%Mp%Lp %u %g %Su %N' / "$@" | while IFS= read -r line; do say folder "$line"; done
 say disk "$(df -P -k "$root" | tail -n 1)"

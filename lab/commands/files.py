@@ -7,6 +7,7 @@ import re
 import stat as modes
 import sys
 import time
+from pathlib import Path
 
 from lab.commands.base import Illegal, fail, getopt, hand_over
 from lab.mac import GID, UID, USER, Machine
@@ -37,6 +38,9 @@ def stat(mac: Machine, args: list[str]) -> int:
     for file in files:
         try:
             info = os.stat(file) if "L" in options else os.lstat(file)
+            if Path(file) in mac.root.parents:
+                # What is above this Mac is the workstation's; a Mac's own are root's.
+                info = os.stat_result((modes.S_IFDIR | 0o755, *info[1:4], 0, 0, *info[6:10]))
         except OSError as error:
             code = 1
             if "q" not in options:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from herd.core.mac import Identity
+from herd.core.mac import Folder, Identity
 from herd.core.memory import Served, Use
 from herd.core.preflight import Fetch, Needs, Room, problems
 from herd.core.units import GIB, gib
@@ -26,6 +26,21 @@ GOOD = Identity(
     sudo=None,
     writable=True,
     disk_free=500 * GIB,
+)
+SAFE = (
+    Folder("/", "0755", 0, 0, "root"),
+    Folder("/Applications", "0775", 0, 80, "root"),
+    Folder("/private/tmp", "1777", 0, 0, "root"),
+    Folder("/Users/me", "0750", 501, 20, "me"),
+    Folder("/Users/me/llama-swap", "0755", 501, 20, "me"),
+)
+SHARED = (
+    Folder("/Users/me/llama-swap", "0775", 501, 20, "me"),  # staff has every account in it
+    Folder("/Users/me/llama-swap", "0757", 501, 20, "me"),
+    Folder("/Volumes/Models", "0777", 501, 20, "me"),
+    Folder("/Volumes/Models", "0755", 99, 99, "_unknown"),
+    Folder("/Users/other", "0755", 502, 20, "other"),
+    Folder("/Users/other", "1777", 502, 20, "other"),
 )
 FETCH = Fetch(
     "big",
@@ -48,6 +63,26 @@ def wrong(
 
 def test_a_good_mac_has_no_problem() -> None:
     assert wrong() == []
+    assert wrong(folders=SAFE) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "fix"),
+    [
+        (Folder("/a b", "0777", 501, 20, "me"), "run `chmod go-w '/a b'` on the Mac, "),
+        (Folder("/srv", "0777", 0, 0, "root"), "run `sudo chmod go-w /srv` on the Mac, "),
+        (Folder("/srv", "0755", 502, 20, "ben"), "run `sudo chown me /srv` on the Mac, "),
+    ],
+)
+def test_a_directory_of_others_is_named_with_its_owner_its_mode_and_the_fix(
+    folder: Folder, fix: str
+) -> None:
+    mac = dataclasses.replace(GOOD, folders=(folder,))
+    (found,) = problems(mac, NEEDS, Room(0, mac.disk_free), {})
+
+    assert folder.owner in found.what
+    assert folder.mode.lstrip("0") in found.what
+    assert found.fix.startswith(fix)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +92,13 @@ def test_a_good_mac_has_no_problem() -> None:
         ({"arch": "x86_64"}, "machine: It is Darwin on x86_64."),
         ({"macos": (13, 7, 1)}, "macOS: It runs macOS 13.7.1."),
         ({"macos": ()}, "macOS: It runs macOS of an unknown version."),
+        *(
+            (
+                {"folders": (folder,)},
+                f"directory {folder.path}: Others may exchange what is in it: ",
+            )
+            for folder in SHARED
+        ),
         ({"uid": 0}, "user: SSH logs in as root, which Homebrew refuses."),
         ({"writable": False}, "stack_root: me may not write there."),
         ({"brew": False, "sudo": False}, "Homebrew: It is missing, and cannot be installed"),
