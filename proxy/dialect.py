@@ -31,9 +31,14 @@ _OPENAI_TYPES = {
 }
 
 
+def is_anthropic(path: str) -> bool:
+    """Whether a path is meant for Anthropic's API."""
+    return path.rstrip("/").endswith(_ANTHROPIC_ENDS)
+
+
 def dialect_of(path: str, headers: Mapping[str, str]) -> Dialect:
     """By the route, or by the header that every Anthropic client sends."""
-    if "anthropic-version" in headers or path.rstrip("/").endswith(_ANTHROPIC_ENDS):
+    if "anthropic-version" in headers or is_anthropic(path):
         return Dialect.ANTHROPIC
     return Dialect.OPENAI
 

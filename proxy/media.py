@@ -7,7 +7,8 @@ is only let up if it has the image in it, as `data:`.
 The body passes as it comes, and is looked at as it passes. It is JSON to whoever reads it, where a
 quote within a string is escaped: `"url"` with a colon behind it is a member's name wherever it
 stands, and no text. Whether it belongs to an image is not asked, so a name that llama-server may
-learn to follow is no way around.
+learn to follow is no way around. Only what a tool was called with, the `input` of Anthropic's
+messages, is stepped over: agents that read the web have URLs there, and llama-server makes it text.
 """
 
 import json
@@ -27,7 +28,12 @@ _NAME = (
 )  # as it is, or with escapes in it
 _WS = rb"[ \t\r\n]*+"
 _VALUE = rb'"((?:[^"\\]|\\(?:u[0-9A-Fa-f]{4}|[^u])){0,%d}+)' % ENOUGH
-_MEMBER = re.compile(_NAME + _WS + rb":" + _WS + _VALUE + rb'("?)')
+_FOUND = _NAME + _WS + rb":" + _WS + _VALUE + rb'("?)'
+_MEMBER = re.compile(_FOUND)
+# No string can end in `"input": {`, so the brace is one.
+_MEMBER_OR_CALL = re.compile(_FOUND + rb'|"input"' + _WS + rb":" + _WS + rb"\{")
+_BETWEEN = re.compile(rb'[^"{}\[\]]*+')
+_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 # What may be the beginning of one, at the end of what has come.
 _BEGUN = re.compile(_NAME + rb"(" + _WS + rb"(?::" + _WS + rb'(?:"(?:[^"\\]|\\.)*+\\?+)?)?)\Z')
 _ESCAPE = len(r"\u0000")
@@ -36,28 +42,53 @@ _SCHEME = re.compile(r"\s*(?:[a-z][a-z0-9+.\-]*:|//|\\\\)", re.IGNORECASE)
 
 
 class Inspection:
-    """Of one body, piece by piece; `allowed` are beginnings of URLs that may go up."""
+    """Of one body, piece by piece; `allowed` are beginnings of URLs that may go up. With `calls`
+    an object named `input` is what a tool was called with."""
 
-    __slots__ = ("_allowed", "_held")
+    __slots__ = ("_allowed", "_depth", "_held", "_quoted", "_search")
 
-    def __init__(self, allowed: Sequence[str] = ()) -> None:
+    def __init__(self, allowed: Sequence[str] = (), *, calls: bool = False) -> None:
         self._allowed = tuple(allowed)
+        self._search = (_MEMBER_OR_CALL if calls else _MEMBER).search
         self._held = b""  # a member that is not all there
+        self._depth = 0  # of brackets in a tool's input
+        self._quoted = False  # within a string there
 
     def feed(self, data: bytes) -> str | None:
         """The name of a member with a URL in this piece that may not go up."""
         data = self._held + data if self._held else data
         self._held = b""
-        at = 0
-        while found := _MEMBER.search(data, at):
+        at = self._behind_call(data, 0)
+        while not self._depth and (found := self._search(data, at)):
             name, value, closed = found.groups()
+            if name is None:
+                self._depth = 1
+                at = self._behind_call(data, found.end())
+                continue
             if not closed and len(value) < ENOUGH and len(data) - found.end() < _ESCAPE:
                 break  # more of it comes
             if (plain := _text(name)) in NAMES and not self._may_pass(_text(value)):
                 return plain
             at = found.end()
-        self._held = _rest(data, at)
+        self._held = data[at:] if self._depth else _rest(data, at)
         return None
+
+    def _behind_call(self, data: bytes, at: int) -> int:
+        """Behind a tool's input, or as far as there is of it."""
+        while self._depth and at < len(data):
+            run = (_IN_STRING if self._quoted else _BETWEEN).match(data, at)
+            at = run.end() if run else at
+            byte = data[at : at + 1]
+            if byte == b'"':
+                self._quoted = not self._quoted
+            elif byte in (b"{", b"["):
+                self._depth += 1
+            elif byte in (b"}", b"]"):
+                self._depth -= 1
+            else:
+                break  # the end, or a backslash whose character is still to come
+            at += 1
+        return at
 
     def _may_pass(self, value: str) -> bool:
         """Whether a value leads nowhere, holds what it is about, or leads where it may."""

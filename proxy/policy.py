@@ -286,7 +286,8 @@ class HerdPolicy:
         kind = request.headers.get("Content-Type", "")
         if request.path in FORMS and kind.lower().startswith("multipart/"):
             return  # files, in which anything may stand
-        inspection = Inspection(self._keys.media)
+        calls = dialect.is_anthropic(request.path)
+        inspection = Inspection(self._keys.media, calls=calls)
 
         def inspect(data: bytes) -> Reply | None:
             if (name := inspection.feed(data)) is None:

@@ -284,3 +284,57 @@ def test_a_file_may_hold_anything(tmp_path: Path) -> None:
                 assert response.status == 200
 
     run(main())
+
+
+def call(given: Any) -> Any:
+    """A conversation with a tool that was called, as Anthropic's clients send it again."""
+    return chat({"type": "tool_use", "id": "t1", "name": "fetch", "input": given})
+
+
+def found_in_calls(body: Any, step: int) -> str | None:
+    raw = json.dumps(body).encode()
+    inspection = Inspection(calls=True)
+    return next(
+        (name for at in range(0, len(raw), step) if (name := inspection.feed(raw[at : at + step]))),
+        None,
+    )
+
+
+@pytest.mark.parametrize("step", [1, 3, 7, 64, 10_000])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"url": INSIDE, "prompt": "what does it say?"},
+        {"pages": [{"url": INSIDE}, {"a": {"image_url": INSIDE}}], "b": [[], {}]},
+        {"text": 'a "quote\\" } ] and {', "url": INSIDE},
+        {},
+    ],
+)
+def test_what_a_tool_was_called_with_is_no_media(given: Any, step: int) -> None:
+    assert found_in_calls(call(given), step) is None
+    body = call(given)
+    body["messages"] += image(INSIDE)["messages"]["messages"]
+    assert found_in_calls(body, step) == "url"
+
+
+@pytest.mark.parametrize("step", [1, 5, 10_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"image_url": {"x\"input": 1, "url": "http://a/"}}',
+        r'{"a": "\"input\": {", "image_url": {"url": "http://a/"}}',
+        r'{"image_url": {"input": "{", "url": "http://a/"}}',
+        r'{"input": {"a": "}\\"}, "source": {"url": "http://a/"}}',
+        r'{"input": [{"image_url": {"url": "http://a/"}}]}',
+    ],
+)
+def test_what_only_looks_like_a_call_hides_nothing(text: str, step: int) -> None:
+    json.loads(text)
+    raw = text.encode()
+    inspection = Inspection(calls=True)
+
+    assert any(inspection.feed(raw[at : at + step]) for at in range(0, len(raw), step))
+
+
+def test_elsewhere_nothing_is_stepped_over() -> None:
+    assert Inspection().feed(json.dumps(call({"url": INSIDE})).encode()) == "url"
