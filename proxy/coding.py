@@ -8,10 +8,15 @@ import sys
 import zlib
 from typing import Any, Protocol
 
-from proxy.refusal import Refused, bad, large
+from proxy.refusal import Refused, large
 
 PIECE = 16384
 """Decoded bytes in one go."""
+SIP = 4096
+"""Encoded bytes in one go: what decodes to nothing takes its time, too."""
+MOST_MEMBERS = 1024
+"""Of gzip's members, or zstd's frames, in one body: 64 MiB have as many of 64 KiB. Each costs time
+to begin, even an empty one."""
 WINDOW = 23
 """Bits of memory that zstd may take: 8 MiB, as RFC 9659 has it."""
 
@@ -73,15 +78,22 @@ ACCEPTED = ("Accept-Encoding", ", ".join(CODINGS))
 class Decoder:
     """One body on its way out of its coding."""
 
-    __slots__ = ("_coding", "_decompressor", "_most", "_size")
+    __slots__ = ("_coding", "_decompressor", "_members", "_most", "_size")
 
     def __init__(self, coding: str, most: int) -> None:
         self._coding = coding
         self._most = most
         self._size = 0
+        self._members = 0
         self._decompressor = self._new()
 
     def _new(self) -> _Decompressor:
+        self._members += 1
+        if self._members > MOST_MEMBERS:
+            raise large(
+                f"The body has more than {MOST_MEMBERS} pieces in its Content-Encoding. "
+                "Encode it in one."
+            )
         if self._coding == "zstd":
             bounded = {_ZSTD.DecompressionParameter.window_log_max: WINDOW}
             made: _Decompressor = _ZSTD.ZstdDecompressor(options=bounded)
@@ -90,35 +102,41 @@ class Decoder:
 
     def take(self, came: bytearray, last: bool) -> tuple[bytes, bool] | None:
         """Decodes some of what came, and takes that away: bytes, and whether they were the last.
-        None if more has to come. Raises Refused."""
-        while True:
-            inner = self._decompressor
-            if inner.eof:
-                if inner.unused_data:
-                    came[:0] = inner.unused_data
-                if not came:
-                    return (b"", True) if last else None
-                self._decompressor = inner = self._new()  # another one may follow
-            if inner.needs_input and not came:
+        None if more has to come. It may be no bytes for now: what goes in is bounded as what comes
+        out is, so that others get their turn. Raises Refused."""
+        inner = self._decompressor
+        if inner.eof:
+            if inner.unused_data:
+                came[:0] = inner.unused_data
+            if not came:
+                return (b"", True) if last else None
+            self._decompressor = inner = self._new()  # another one may follow
+        data = b""
+        if inner.needs_input:
+            if not came:
                 if last:
-                    raise bad(f"The body ends before what Content-Encoding {self._coding} began.")
-                return None
-            data = b""
-            if inner.needs_input:
-                data = bytes(came[:PIECE])
-                del came[:PIECE]
-            try:
-                out = inner.decompress(data, PIECE)
-            except _FAULTS:
-                raise bad(f"The body is not in its Content-Encoding: {self._coding}.") from None
-            if out:
-                self._size += len(out)
-                if self._size > self._most:
-                    raise large(
-                        f"The body is larger than {self._most >> 20} MiB when it is decoded. "
-                        "Send one like this without Content-Encoding."
+                    raise _broken(
+                        f"The body ends before what Content-Encoding {self._coding} began."
                     )
-                return out, False
+                return None
+            data = bytes(came[:SIP])
+            del came[:SIP]
+        try:
+            out = inner.decompress(data, PIECE)
+        except _FAULTS:
+            raise _broken(f"The body is not in its Content-Encoding: {self._coding}.") from None
+        self._size += len(out)
+        if self._size > self._most:
+            raise large(
+                f"The body is larger than {self._most >> 20} MiB when it is decoded. "
+                "Send one like this without Content-Encoding."
+            )
+        return out, False
+
+
+def _broken(message: str) -> Refused:
+    """By a code of its own: it is the true reason, whatever the Content-Type said or did not."""
+    return Refused(400, "invalid_encoding", message)
 
 
 def decoder_of(lines: list[str], most: int) -> Decoder | None:

@@ -13,7 +13,7 @@ from policy_support import ANNA
 from proxy_support import answer, body, error, headers, run, status
 from stack_support import Stack, stack
 
-from proxy.coding import CODINGS
+from proxy.coding import CODINGS, MOST_MEMBERS, SIP, decoder_of
 from proxy.refusal import Refused
 
 BODY = b'{"messages":["' + b"hello " * 9000 + b'"],"model":"gpt-oss"}'
@@ -131,3 +131,40 @@ def test_true_reason_whatever_was_sent(tmp_path: Path) -> None:
             assert "application/json" in json.loads(body(got))["error"]["message"]
 
     run(situation())
+
+
+def test_what_decodes_to_nothing_is_taken_in_sips() -> None:
+    """Empty members, frames and blocks make no bytes, but work: others get their turn all the
+    same, and nobody may send them without end."""
+    skippable = b"\x50\x2a\x4d\x18" + bytes(4)
+    for coding, nothing in (
+        ("gzip", gzip.compress(b"")), ("deflate", zlib.compress(b"")), ("zstd", zstd(b"")),
+        ("zstd", skippable),
+    ):  # fmt: skip
+        decoder = decoder_of([coding], 2**20)
+        assert decoder is not None
+        came = bytearray(nothing * (MOST_MEMBERS + 1))
+        for _ in range(MOST_MEMBERS):
+            before = len(came)
+            assert decoder.take(came, last=False) == (b"", False)
+            assert before - len(came) <= SIP
+        with pytest.raises(Refused, match=f"more than {MOST_MEMBERS} pieces") as refused:
+            decoder.take(came, last=False)
+        assert refused.value.status == 413
+        # As the sizes that pzstd and others put before what they are of.
+        packed = nothing * 9 + PACKERS[coding](BODY) + nothing
+        assert read(JSON, packed, content_encoding=coding) == ("gpt-oss", GOES_UP)
+    decoder = decoder_of(["deflate"], 2**20)
+    assert decoder is not None
+    came = bytearray(b"\x78\x9c" + b"\0\0\0\xff\xff" * 9999)
+    while before := len(came):
+        assert decoder.take(came, last=False) == (b"", False)
+        assert 0 < before - len(came) <= SIP
+
+
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded"])
+def test_broken_coding_is_not_blamed_on_the_content_type(kind: str) -> None:
+    with pytest.raises(Refused) as refused:
+        read(kind, BODY, content_encoding="gzip")
+    assert (refused.value.status, refused.value.code) == (400, "invalid_encoding")
+    assert refused.value.message == "The body is not in its Content-Encoding: gzip."
