@@ -68,7 +68,7 @@ class Request:
     model: str | None = None
     """Set by the engine before `admit`."""
     inspect: "Callable[[bytes], Reply | None] | None" = None
-    """Looks at each piece of the body before it goes up; what it returns is the answer instead.
+    """Looks at each piece of the body as it goes up; what it returns is the answer instead.
     Set by the policy in `route`, if at all."""
 
 

@@ -214,8 +214,14 @@ class Forwarding:
             self._go_up(self._up, ticket)
 
     def _is_refused(self, data: bytes) -> bool:
-        """Whether the ticket has a word against this piece; llama-swap never has all of it then."""
+        """Whether the policy or the ticket has a word against this piece, as it goes up: out of its
+        coding, that is. llama-swap never has all of it then."""
         transaction, ticket = self._transaction, self.ticket
+        inspect = transaction.request.inspect
+        if inspect is not None and (refusal := inspect(data)) is not None:
+            transaction.close = True
+            transaction.reply(refusal)
+            return True
         why = ticket.body(data, complete=self._whole) if ticket is not None else ""
         if why:
             policy = self._engine.policy

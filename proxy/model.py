@@ -23,6 +23,7 @@ from proxy.walker import Walker, checked
 
 JSON = b"application/json"
 FORM = b"multipart/form-data; boundary="
+_A_FORM = "multipart/form-data"
 SEND = "Send JSON with 'Content-Type: application/json', or a form with 'multipart/form-data'."
 
 
@@ -54,17 +55,26 @@ def at_first_sight(
     return jsonbody.at_first_sight(data) if "Content-Encoding" not in headers else None
 
 
+def _kind_of(content_type: str) -> tuple[str, dict[str, str]]:
+    try:
+        return parse(content_type)
+    except ValueError:
+        return "", {}
+
+
+def is_form(content_type: str) -> bool:
+    """Whether a body is read as a form; every other one is read as JSON."""
+    return _kind_of(content_type)[0] == _A_FORM
+
+
 def form_of(headers: MultiMapping[str], limits: Limits) -> Form:
     """How to read the body of a POST that must name a model."""
     kinds = headers.getall("Content-Type", [])
     if len(kinds) > 1:
         raise bad("The request has more than one Content-Type.")
     decoder = decoder_of(headers.getall("Content-Encoding", []), limits.decoded_bytes)
-    try:
-        kind, parameters = parse(kinds[0]) if kinds else ("", {})
-    except ValueError:
-        kind, parameters = "", {}
-    if kind == "multipart/form-data":
+    kind, parameters = _kind_of(kinds[0] if kinds else "")
+    if kind == _A_FORM:
         fence = b"herd-" + secrets.token_hex(16).encode()
         walk = multipart.walk_of(multipart.boundary_of(parameters), fence)
         walker = Walker(walk, text=False, limit=limits.model_bytes, decoder=decoder)

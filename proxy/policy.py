@@ -18,6 +18,7 @@ from proxy.keystore import KeyStore
 from proxy.limits import Denied, Meter, Meters
 from proxy.media import Inspection
 from proxy.metrics import Metrics, Models
+from proxy.model import is_form
 from proxy.nearby import nowhere, opens
 from proxy.routes import FORMS, Own, Route, route_of
 from proxy.shelf import Shelf
@@ -284,7 +285,7 @@ class HerdPolicy:
 
     def _inspect(self, request: Request) -> None:
         kind = request.headers.get("Content-Type", "")
-        if request.path in FORMS and kind.lower().startswith("multipart/"):
+        if request.path in FORMS and is_form(kind):
             return  # files, in which anything may stand
         calls = dialect.is_anthropic(request.path)
         inspection = Inspection(self._keys.media, calls=calls)

@@ -92,8 +92,6 @@ class Transaction:
             self.reply(route)
             return
         self.body_size = len(data)
-        if not self._may_pass(data):
-            return
         if isinstance(route, Local):
             self._local = LocalAnswer(self, self.engine, route.handler)
             self.tell_to_send()
@@ -133,22 +131,10 @@ class Transaction:
         self.body_size += len(data)
         if self.body_size > self.engine.limits.body_bytes:
             self.reply(self._too_large())
-        elif not self._may_pass(data):
-            return
         elif self._forwarding is not None:
             self._forwarding.body(data)
         elif self._local is not None:
             self._local.body(data, complete)
-
-    def _may_pass(self, data: bytes) -> bool:
-        """Whether the policy has nothing against this piece of the body. llama-swap reads all of a
-        body before it begins, so it never reads one that ends here."""
-        inspect = self.request.inspect
-        refusal = inspect(data) if inspect is not None else None
-        if refusal is not None:
-            self.close = True
-            self.reply(refusal)
-        return refusal is None
 
     def tell_to_send(self) -> None:
         """Says `100 Continue` to a client that waits for it."""

@@ -1,8 +1,10 @@
 """URLs of media in a body: found however they are written and cut, and nothing else is."""
 
 import asyncio
+import gzip
 import json
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -338,3 +340,34 @@ def test_what_only_looks_like_a_call_hides_nothing(text: str, step: int) -> None
 
 def test_elsewhere_nothing_is_stepped_over() -> None:
     assert Inspection().feed(json.dumps(call({"url": INSIDE})).encode()) == "url"
+
+
+@pytest.mark.parametrize(
+    ("path", "heads"),
+    [
+        ("/v1/chat/completions", {"Content-Encoding": "gzip"}),
+        ("/v1/images/edits", {"Content-Encoding": "gzip"}),
+        ("/v1/chat/completions", {"Content-Encoding": "deflate"}),
+        ("/v1/images/edits", {"Content-Type": "multipart/mixed; boundary=B"}),
+        ("/v1/images/edits", {"Content-Type": "multipart/form-data; boundary=B; boundary=C"}),
+    ],
+)
+def test_what_goes_up_is_what_is_looked_at(
+    tmp_path: Path, path: str, heads: dict[str, str]
+) -> None:
+    """A coding, or a Content-Type that the body is not, hides nothing."""
+
+    async def main() -> None:
+        async with stack(tmp_path, answer(b"{}")) as made, aiohttp.ClientSession() as session:
+            plain = json.dumps(image(INSIDE)["chat"]).encode()
+            pack = {"gzip": gzip.compress, "deflate": zlib.compress}.get(
+                heads.get("Content-Encoding", ""), bytes
+            )
+            got = await session.post(
+                made.url + path, data=pack(plain), headers={"x-api-key": PLAIN, **heads}
+            )
+            assert got.status == 400
+            assert (await got.json())["error"]["code"] == "media_url_not_allowed"
+            assert made.upstream.seen == []
+
+    run(main())
