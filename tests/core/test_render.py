@@ -237,4 +237,5 @@ def test_a_foreground_start_runs_both_programs_with_their_exact_arguments(tmp_pa
         *("--upstream", "http://127.0.0.1:8080", "--upstream-key-file", place.swap_key),
         *("--usage", place.usage),
         *("--files", place.models, "--grants", place.peers),
+        *("--log-file", place.log("llama-swap"), "--log-file", place.log("proxy")),
     ]
