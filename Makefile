@@ -139,6 +139,6 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) proxy/requirements.in -o proxy/requirements.lock
 	@$(LOCK) tests/clients/libraries.in -o tests/clients/libraries.lock
 	@$(LOCK) tests/clients/aider.in -o tests/clients/aider.lock
-	@cd tests/clients && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
+	@npm --prefix tests/clients install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
 .PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade verify status start stop restart dashboard unload logs usage chat run fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks

@@ -60,8 +60,9 @@ def workshop(directory: Path) -> None:
     for needed in re.findall(r"^\.venv/\.\w+: (\S+)", MAKEFILE, re.MULTILINE):
         (directory / needed).touch()
     (directory / ".venv/bin").mkdir(parents=True)
-    for program in PROGRAMS:
-        file = directory / ".venv/bin" / program
+    (directory / "path").mkdir()
+    for program in (*(f".venv/bin/{name}" for name in PROGRAMS), "path/npm"):
+        file = directory / program
         file.write_text(RECORDER.format(python=sys.executable, root=str(ROOT)))
         file.chmod(0o755)
     stamp(directory)
@@ -99,6 +100,7 @@ def _calls(
     workshop(directory)
     # What is only mentioned, as `make key`, lacks what it cannot do without.
     known = os.environ | {"NAME": "me", "REPO": "owner/name"}
+    known["PATH"] = f"{directory / 'path'}:{known['PATH']}"
     for place, line in commands:
         (directory / "calls").unlink(missing_ok=True)
         run = ["sh", "-c", line]
