@@ -174,7 +174,14 @@ async def _answer(
         "completion_tokens": tokens,
         "total_tokens": prompt + tokens,
     }
-    timings = {"cache_n": 0, "prompt_n": prompt, "predicted_n": tokens}
+    # As if each token took a millisecond: who reads a speed divides by it.
+    timings = {
+        "cache_n": 0,
+        "prompt_n": prompt,
+        "prompt_ms": float(prompt),
+        "predicted_n": tokens,
+        "predicted_ms": float(tokens),
+    }
     head = {
         "id": f"chatcmpl-{time.time_ns()}",
         "object": kind,
