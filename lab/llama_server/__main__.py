@@ -51,6 +51,8 @@ HELP = """\
 --jinja, --no-jinja                     whether to use jinja template engine for chat (default: enabled)
 """  # noqa: E501 - as wide as the original
 
+TOKEN_SECONDS = 0.002
+"""What each takes in a stream, as nobody would see one that came at once for a stream."""
 LOADING = {"message": "Loading model", "type": "unavailable_error", "code": 503}
 # What a real one (build 10434, asked with LLAMA_API_KEY set) says to whoever shows another key, and
 # where it asks for none.
@@ -174,13 +176,12 @@ async def _answer(
         "completion_tokens": tokens,
         "total_tokens": prompt + tokens,
     }
-    # As if each token took a millisecond: who reads a speed divides by it.
     timings = {
         "cache_n": 0,
         "prompt_n": prompt,
-        "prompt_ms": float(prompt),
+        "prompt_ms": 1.0,
         "predicted_n": tokens,
-        "predicted_ms": float(tokens),
+        "predicted_ms": tokens * TOKEN_SECONDS * 1000,
     }
     head = {
         "id": f"chatcmpl-{time.time_ns()}",
@@ -201,6 +202,7 @@ async def _answer(
         # The real one sends timings unasked and usage with stream_options only.
         tail = {"timings": timings} if chunk["choices"][0]["finish_reason"] else {}
         await response.write(f"data: {json.dumps(chunk | tail)}\n\n".encode())
+        await asyncio.sleep(TOKEN_SECONDS)
     if (body.get("stream_options") or {}).get("include_usage"):
         final = {**head, "choices": [], "usage": usage, "timings": timings}
         await response.write(f"data: {json.dumps(final)}\n\n".encode())
