@@ -167,7 +167,10 @@ async def _answer(
 ) -> web.StreamResponse:
     body = await request.json()
     limit = body.get("max_tokens", -1)
-    said = words() if limit < 0 else words()[:limit]
+    said = words()
+    if body.get("ignore_eos") and limit > 0:
+        said += [" " + said[0], *said[1:]] * (limit // len(said))
+    said = said if limit < 0 else said[:limit]
     reason = "stop" if "".join(said) == SENTENCE else "length"
     tokens = len(said) + (reason == "stop")
     prompt = len(json.dumps(body.get("messages", body.get("prompt", ""))))
