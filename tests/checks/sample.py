@@ -131,7 +131,20 @@ def herd(
 def check(root: Path, **environment: str) -> Checked:
     """`make check-configs`, where little but sh and git is installed."""
     tools = root / ".tools"
-    for name in ("sh", "git", "curl", "mktemp", "grep", "cat", "rm", "sleep"):
+    for name in (
+        "sh",
+        "git",
+        "curl",
+        "mktemp",
+        "grep",
+        "cat",
+        "rm",
+        "sleep",
+        "date",
+        "head",
+        "od",
+        "tr",
+    ):
         tools.mkdir(exist_ok=True)
         if (there := shutil.which(name)) and not (tools / name).is_symlink():
             (tools / name).symlink_to(there)

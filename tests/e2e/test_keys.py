@@ -28,7 +28,7 @@ EVERY_KEY = (ANNA, ANNAS_NEXT, BEN, CARLA)
 # For long streams, several at once; with their probabilities, a token is nearly 2 kB.
 ROOM = {"ctx_size": 8192, "parallel": 3}
 TOKENS = 5000
-# The sentence, over and over.
+# The sentence, over and over: minutes, to one who reads ten tokens in a second.
 ENDLESS = " ".join([SENTENCE] * TOKENS)
 
 
@@ -98,7 +98,7 @@ class Stream:
                 if line.startswith(b"data: {"):
                     (choice,) = json.loads(line[6:])["choices"]
                     self.said += choice["delta"].get("content") or ""
-                    self._hurry.wait(0.02)
+                    self._hurry.wait(0.1)
 
     @property
     def lives(self) -> bool:

@@ -65,7 +65,7 @@ def test_all_problems_of_all_hosts_are_one_report_and_nothing_is_connected(proje
         "@fake/four: api_keys, from host @fake/four of the inventory",
         "Key 1 is in clear text.",
         'Key 2 (anna) has no "sha256" of 64 hex digits.',
-        "'chat.example.com' is no web origin.",
+        "'chat.example.com' is no scheme and host",
         "no.pem does not exist.",
     ):
         assert words in said
