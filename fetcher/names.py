@@ -17,6 +17,13 @@ _OURS = re.compile(
     r".*(\.[0-9a-f]{12}\.(part|pieces)(\.\w+)?|\.receipt|\.set-aside-\d+)|\.herd", re.IGNORECASE
 )
 
+# Letters, marks and signs that show as nothing, by Unicode's Default_Ignorable_Code_Point, and
+# three that are blank by their shape; all else that shows as nothing is not printable anyway.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufffc"
+    "\U00016fe4\U0001d159\U000e0100-\U000e01ef]"
+)
+
 
 def fault(path: str) -> str | None:
     """Why a path cannot be one of a file below a model's directory, in words; None when it can."""
@@ -24,9 +31,10 @@ def fault(path: str) -> str | None:
     if {"", ".", ".."} & set(steps):
         return "is no path inside a repository"
     for character in path:
-        # Control, format (as of writing backwards, or of no width), surrogates, of private use.
-        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
-            return f"holds the character U+{ord(character):04X}, which is not printable"
+        # Controls, formats (as of writing backwards, or of no width), all spaces but the one,
+        # surrogates, what is of private use or none.
+        if not character.isprintable() or _BLANK.match(character):
+            return f"holds the character U+{ord(character):04X}, which does not show"
     if odd := re.search(r"[\\:]", path):
         return f"holds `{odd[0]}`, which parts paths elsewhere"
     if unicodedata.normalize("NFC", path) != path:

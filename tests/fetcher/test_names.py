@@ -24,12 +24,18 @@ GOOD = [
     "0123456789ab.gguf",
     "x" * 200,
 ]
+BLANK = (
+    "\u00a0\u1680\u2007\u202f\u205f\u3000"  # spaces that are not the one
+    "\u00ad\u034f\u115f\u1160\u17b4\u180b\u180e\u180f\u2064\u2800\u3164\ufe00\ufe0f\uffa0\ufff9\ufffc"
+    "\U00016fe4\U0001bca0\U0001d159\U0001d173\U000e0001\U000e0100\U000e01ef"
+)
 BAD = [
     *("", ".", "..", "/m.gguf", "../m.gguf", "a/../b", "a//b", "a/", "./a"),
     *(".herd/lock", ".HERD/lock", "a/.Herd/x", ".herD", ".\u200dherd/x", "\ufeff.herd/x"),
     *(".cache/huggingface/download/x.incomplete", ".Cache/x"),
     *("a\nb", "a\rb", "a\tb", "a\0b", "a\x1b[2Jb", "a\x7fb", "a\x9bb", "a\u2028b", "a\ud800b"),
-    *("a\u202egguf.m", "a\u200bb", "a\u2066b", "a\ue000b"),
+    *("a\u202egguf.m", "a\u200bb", "a\u2066b", "a\ue000b", "a\u0378b"),
+    *(f"a{blank}b" for blank in BLANK),
     *("a\\b", "..\\x", "C:x", "a:b", "a/b:c"),
     *("a.", "a ", "a./b", "a /b", " a", "a/ b", "...", "a/..."),
     *("-rf", "a/-x", "--help"),
