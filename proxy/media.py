@@ -9,6 +9,10 @@ quote within a string is escaped: `"url"` with a colon behind it is a member's n
 stands, and no text. Whether it belongs to an image is not asked, so a name that llama-server may
 learn to follow is no way around. Only what a tool was called with, the `input` of Anthropic's
 messages, is stepped over: agents that read the web have URLs there, and llama-server makes it text.
+
+llama-server fetches what begins with `http`, and takes as its host what follows the first `@`,
+wherever that stands (llama.cpp's common/http.h). So what others would read as a URL is one, with
+letters in it that show as nothing, too; and one that may go up is plain, and all there.
 """
 
 import json
@@ -38,7 +42,10 @@ _IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _BEGUN = re.compile(_NAME + rb"(" + _WS + rb"(?::" + _WS + rb'(?:"(?:[^"\\]|\\.)*+\\?+)?)?)\Z')
 _ESCAPE = len(r"\u0000")
 _LONGEST_NAME = _ESCAPE * 9 + 2
-_SCHEME = re.compile(r"\s*(?:[a-z][a-z0-9+.\-]*:|//|\\\\)", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.\-]*:|//|\\\\", re.IGNORECASE)
+_FETCHED = re.compile(r"(?:https?|file):", re.IGNORECASE)
+_PLAIN_URL = r"[!-?A-\[\]-~]*"
+"""No `@`, behind which llama-server looks for the host, and no backslash."""
 
 
 class Inspection:
@@ -67,7 +74,7 @@ class Inspection:
                 continue
             if not closed and len(value) < ENOUGH and len(data) - found.end() < _ESCAPE:
                 break  # more of it comes
-            if (plain := _text(name)) in NAMES and not self._may_pass(_text(value)):
+            if (plain := _text(name)) in NAMES and not self._may_pass(_text(value), bool(closed)):
                 return plain
             at = found.end()
         self._held = data[at:] if self._depth else _rest(data, at)
@@ -90,13 +97,14 @@ class Inspection:
             at += 1
         return at
 
-    def _may_pass(self, value: str) -> bool:
-        """Whether a value leads nowhere, holds what it is about, or leads where it may."""
-        return (
-            not _SCHEME.match(value)
-            or value.startswith("data:")
-            or value.startswith(self._allowed or "\0")
-        )
+    def _may_pass(self, value: str, whole: bool) -> bool:
+        """Whether a value, or its beginning, leads nowhere, holds what it is about, or leads where
+        it may."""
+        if value.startswith("data:"):
+            return True
+        if whole and value.startswith(self._allowed or "\0"):
+            return re.fullmatch(_PLAIN_URL, value) is not None
+        return not _leads(value, whole)
 
 
 def _rest(data: bytes, at: int) -> bytes:
@@ -107,6 +115,16 @@ def _rest(data: bytes, at: int) -> bytes:
         quote = b'"' if b'"' in behind else b""
         return b'"%b"%b%b%b' % (name, colon.strip(), quote, value)
     return data[max(at, len(data) - _LONGEST_NAME) :]
+
+
+def _leads(value: str, whole: bool) -> bool:
+    """Whether somebody could read this as a URL: programs step over what shows as nothing, at the
+    beginning or anywhere."""
+    seen = "".join(one for one in value if one.isprintable() or one.isspace()).lstrip()
+    if not seen:
+        return not whole  # what comes behind so much of nothing?
+    shown = "".join(one for one in seen if one.isprintable())
+    return bool(_SCHEME.match(seen) or _FETCHED.match(shown))
 
 
 def _text(raw: bytes) -> str:
@@ -120,7 +138,7 @@ def _text(raw: bytes) -> str:
 def faults_of_prefixes(prefixes: object) -> list[str]:
     """What is wrong with a list of beginnings of URLs. Each has all of a host, with the slash
     behind it: else it would be that of others, too."""
-    good = re.compile(r"https?://[a-z0-9.\-]+(?::\d{1,5})?/[!-~]*")
+    good = re.compile(r"https?://[a-z0-9.\-]+(?::\d{1,5})?/" + _PLAIN_URL)
     if isinstance(prefixes, list) and all(
         isinstance(p, str) and good.fullmatch(p) for p in prefixes
     ):

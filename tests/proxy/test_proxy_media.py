@@ -63,6 +63,23 @@ BAD = [
     "gopher://a",
     "https://images.example.com@127.0.0.1/",
     "https://images.example.com.evil.example/",
+    # What shows as nothing, before a URL and in it.
+    "\0http://a/",
+    "\u200bhttp://a/",
+    "\ufeff \u00a0http://a/",
+    "ht\0tp://a/",
+    "ht\ntp://a/",
+    "htt\u200bp://a/",
+    " " * 5000 + "http://a/",
+    "\0" * 2000 + "http://a/",
+    # To llama-server the host is behind the first `@`.
+    "https://images.example.com/@127.0.0.1:8080/unload",
+    "https://images.example.com/a?b=@127.0.0.1/",
+    "https://images.example.com/" + "a" * 2000 + "@127.0.0.1/",
+    "https://images.example.com/\\@127.0.0.1/",
+    "https://images.example.com/a b",
+    "https://images.example.com/a\r\nHost: b",
+    "https://images.example.com/\0",
 ]
 
 
@@ -119,6 +136,8 @@ def test_names_and_values_may_be_spelled_with_escapes(which: int) -> None:
         {"server_url": "http://a", "curl": "http://a", "metadata": ":"},
         {"url": None, "data": ["http://a"], "image_url": {"detail": "http"}},
         {"data": "plain text: with a colon", "url": "a/b?c=http://d"},
+        {"data": "Links\nhttp://a", "url": "\u65e5\u672c http://a"},
+        {"data": "", "url": " "},
         {},
     ],
 )
@@ -178,6 +197,8 @@ def test_what_passes_passes_however_it_is_cut_and_little_is_kept() -> None:
         ["a/"],
         ["file:///"],
         ["https://a@b/"],
+        ["https://a/@b/"],
+        ["https://a/\\b"],
         ["https://A/"],
         ["*"],
     ],
