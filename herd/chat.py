@@ -3,10 +3,12 @@
 import http.client
 import json
 import ssl
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from herd.core.endpoints import completion
+from herd.core.harmless import harmless
 
 
 class ChatError(Exception):
@@ -34,16 +36,39 @@ def complete(
         connection.request("POST", "/v1/chat/completions", body.encode(), headers)
         response = connection.getresponse()
         if response.status != 200:
-            text = response.read(2000).decode(errors="replace").strip()
+            text = response.read(2000).decode(errors="replace").strip() or response.reason
             raise ChatError(f"{url} answers HTTP {response.status}: {text}")
         if stream:
             yield from _deltas(response)
         else:
             yield str(json.loads(response.read())["choices"][0]["message"].get("content") or "")
-    except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
-        raise ChatError(f"{url} is not reachable from here, or broke off: {error}") from error
+    except (OSError, http.client.HTTPException) as error:
+        said = str(error) or type(error).__name__
+        raise ChatError(f"{url} is not reachable from here, or broke off: {said}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ChatError(f"{url} does not answer as OpenAI's API does") from error
     finally:
         connection.close()
+
+
+def say(heading: str, pieces: Iterable[str]) -> None:
+    """Prints an answer as it comes, behind whose it is.
+
+    In a terminal that is there while a model is being loaded; elsewhere no line is begun that
+    nothing follows. Raises ChatError, also for an answer without a text.
+    """
+    begun, any_text = sys.stdout.isatty(), False
+    if begun:
+        print(heading, end="", flush=True)
+    try:
+        for piece in filter(None, pieces):
+            print("" if begun else heading, harmless(piece, keep="\n"), sep="", end="", flush=True)
+            begun = any_text = True
+        if not any_text:
+            raise ChatError("the answer has no text")
+    finally:
+        if begun:
+            print(flush=True)
 
 
 def connect(url: str, certificate: bytes | None) -> http.client.HTTPConnection:

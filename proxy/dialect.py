@@ -77,6 +77,7 @@ def translated(dialect: Dialect, status: int, body: bytes, request_id: str | Non
         return body
     if isinstance(error, str):
         code = _CODES.get(status, "upstream_error")
+        message = NO_MODEL if error == _NO_MODEL else message
         return error_body(dialect, status, code, message, request_id)
     overflow = overflow_of(error)
     if dialect is Dialect.ANTHROPIC:
@@ -169,5 +170,7 @@ def of_text(dialect: Dialect, status: int, body: bytes, request_id: str | None =
     return error_body(dialect, status, _CODES.get(status, "upstream_error"), message, request_id)
 
 
+_NO_MODEL = "no router for requested model"  # llama-swap
+NO_MODEL = "There is no model of this name here. Those of this API key are listed at /v1/models."
 _NO_ROUTE = "File Not Found"  # llama-server, of a route that llama-swap has and it has not
 _CODES = {404: "model_not_found", 429: "rate_limit_exceeded", 503: "model_loading"}

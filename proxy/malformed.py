@@ -52,10 +52,22 @@ def why(error: Exception, data: bytes) -> Malformed:
     if "HTTP version" in said or "Expected dot" in said or "PRI/Upgrade" in said:
         return version_not_spoken()
     if twice := _TWICE.search(said):
+        if _is_trailer(twice[1], data):
+            return Malformed(message=_TRAILERS)
         return Malformed(message=f"The header {twice[1]} came twice.")
+    if "with Transfer-Encoding" in said and _is_trailer("Content-Length", data):
+        return Malformed(message=_TRAILERS)
     return next((Malformed(message=told) for words, told in _SAID if words in said), Malformed())
 
 
+def _is_trailer(name: str, data: bytes) -> bool:
+    """Whether a header that is wrong stands behind the body, where it is none."""
+    line = b"\n" + name.lower().encode() + b":"
+    head, end, behind = data.lower().partition(b"\r\n\r\n")
+    return bool(end) and line in behind and head.count(line) < 2
+
+
+_TRAILERS = "The trailers behind the chunked body are malformed, or belong into the head."
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64} [!-~]+ HTTP/1\.[01]\r\n")
 _TWICE = re.compile(r"Duplicate '?(Content-Length|[A-Za-z-]+(?=' header))")
 _SAID = (

@@ -80,7 +80,8 @@ def form_of(headers: MultiMapping[str], limits: Limits) -> Form:
         walker = Walker(walk, text=False, limit=limits.model_bytes, decoder=decoder)
         return Form(walker, FORM + fence)
     if not is_utf8(parameters.get("charset", "utf-8")):
-        message = f"The charset in Content-Type is not read here. {SEND}"
+        charset = f"{parameters['charset'][:64]!a}"
+        message = f"The Content-Type has the charset {charset}, but JSON is UTF-8. {SEND}"
         raise Refused(415, "unsupported_media_type", message, ("Accept", "application/json"))
     doubt = "" if kind == "application/json" else "The request has no Content-Type"
     if doubt and kinds:

@@ -51,17 +51,11 @@ def _talk(host: Any, settings: Settings, prompt: str, *, model: str | None, stre
         print(f"[{host.name}] no key to ask with: {why}", file=sys.stderr)
         return False
     url = public_proxy(settings, plan.address(host))
-    print(f"[{host.name}] {name} at {url}: ", end="", flush=True)
+    pieces = chat.complete(url, held.secret, name, prompt, stream=stream, certificate=certificate)
     try:
-        answer = chat.complete(
-            url, held.secret, name, prompt, stream=stream, certificate=certificate
-        )
-        for piece in answer:
-            print(harmless(piece, keep="\n"), end="", flush=True)
-        print()
+        chat.say(f"[{host.name}] {name} at {url}: ", pieces)
     except chat.ChatError as error:
-        print(flush=True)
-        print(f"[{host.name}] {harmless(str(error))}", file=sys.stderr)
+        print(f"[{host.name}] {name}: {harmless(str(error))}", file=sys.stderr)
         return False
     return True
 

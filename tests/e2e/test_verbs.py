@@ -348,7 +348,7 @@ def test_chat_errors_are_one_line(fleet: Fleet) -> None:
         "chat", inventory=fleet.inventory(mac1={"proxy_port": mac.ports["proxy"] + 2})
     )
 
-    refused(unknown, "[mac1]", "HTTP 404", "no router for requested model")
+    refused(unknown, "[mac1]", "HTTP 404", "There is no model of this name here")
     refused(wrong_key, "[mac1]", "HTTP 401")
     refused(no_key, "There is no API key", "make key NAME=me")
     refused(down, "[mac1]", "not reachable", "refused")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.dialect import Dialect, dialect_of, translated, translated_events
+from proxy.dialect import NO_MODEL, Dialect, dialect_of, translated, translated_events
 
 SWAP_250 = b'{"error":"no router for requested model","src":"llama-swap"}'
 SWAP_NEXT = b'{"src":"llama-swap","error":{"message":"m","type":"t","param":null,"code":"c"}}'
@@ -15,7 +15,7 @@ LOADING = b'{"error":{"message":"Loading model","type":"unavailable_error","code
 
 @pytest.mark.parametrize(
     ("status", "body", "message", "code"),
-    [(404, SWAP_250, "no router for requested model", "model_not_found"),
+    [(404, SWAP_250, NO_MODEL, "model_not_found"),
      (503, b'{"error":"[x] process is not ready"}', "[x] process is not ready", "model_loading")],
 )  # fmt: skip
 def test_bare_words_become_openais_shape(status: int, body: bytes, message: str, code: str) -> None:

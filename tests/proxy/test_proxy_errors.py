@@ -28,7 +28,8 @@ def test_openai_client_reads_llama_swaps_error(tmp_path: Path) -> None:
             with pytest.raises(openai.NotFoundError) as caught:
                 await proxy.openai(ANNA).chat.completions.create(**CHAT)  # type: ignore[call-overload]
             assert caught.value.code == "model_not_found"
-            assert "no router for requested model" in caught.value.message
+            assert "no model of this name here" in caught.value.message
+            assert "/v1/models" in caught.value.message
 
     run(situation())
 

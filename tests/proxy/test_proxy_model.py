@@ -359,6 +359,7 @@ def test_json_in_another_charset() -> None:
     with pytest.raises(Refused) as refused:
         read("application/json; charset=utf-16", b'{"model":"m"}')
     assert refused.value.status == 415
+    assert "charset 'utf-16', but JSON is UTF-8" in refused.value.message
 
 
 @pytest.mark.parametrize(
