@@ -105,8 +105,21 @@ def shipped(settings: Settings) -> Shipped:
     keys, faults = read_entries(values)
     if faults:
         raise ValueError("; ".join(faults))
-    document = {"apiKeys": values, **{name: given for name, given in allowed.items() if given}}
-    return Shipped(json.dumps(document, indent=2) + "\n", Keys(keys, *allowed.values()))
+    contexts = _contexts(settings)
+    extra = {**allowed, "contexts": contexts}
+    document = {"apiKeys": values, **{name: given for name, given in extra.items() if given}}
+    origins, media = allowed.values()
+    return Shipped(json.dumps(document, indent=2) + "\n", Keys(keys, origins, media, contexts))
+
+
+def _contexts(settings: Settings) -> dict[str, int]:
+    """Tokens that a prompt can have, by every name of a model: more is charged for none."""
+    return {
+        name: model.total_ctx_size
+        for model in settings.models.values()
+        if model.ctx_size
+        for name in (model.name, *model.aliases)
+    }
 
 
 def of_workstation() -> dict[str, Any]:

@@ -3,7 +3,8 @@
 A limit that could be got round by not listening to the end would be none. So what is not told is
 taken from what was seen: bytes of the request, events and bytes of the answer, and time. A byte of
 a prompt is charged as the most tokens it can be, until the model has shown by long requests that
-were told that its own are longer; see docs/decisions/0016.
+were told that its own are longer; a prompt is no longer than the model's context, and what had no
+answer no longer than what can be read in its time; see docs/decisions/0016.
 """
 
 import math
@@ -20,6 +21,11 @@ ENOUGH = 8
 """Tokens, to speak of a speed."""
 FAST = 100.0
 """Tokens per second of a model that has told no speed yet."""
+READ = 20_000.0
+"""Tokens of prompts per second, at most: assumed, and well above what a Mac reads with a model that
+is worth a limit."""
+LARGEST = 2**20
+"""Tokens of a context that nobody told: larger ones do not fit beside a model."""
 
 
 class Kind(Enum):
@@ -61,12 +67,19 @@ class Pace:
             self._speed[model] = max(self._speed.get(model, 0), tokens.per_second)
 
     def prompt(self, model: str, asked: int) -> int:
-        """Tokens in so many bytes."""
+        """Tokens in so many bytes, whatever becomes of them."""
         return math.ceil(asked * self._density.get(model, DENSEST))
 
     def answer(self, model: str, seconds: float) -> int:
         """Tokens in so much time."""
         return math.ceil(max(0.0, seconds) * self._speed.get(model, FAST))
+
+
+def of_prompt(kind: Kind, asked: int, context: int, seconds: float | None) -> int:
+    """What was read of so many tokens, at most: in `seconds`, if not surely all of them."""
+    if kind is Kind.ANSWER:
+        asked = min(asked, context)
+    return asked if seconds is None else min(asked, math.ceil(max(0.0, seconds) * READ))
 
 
 def of_stream(kind: Kind, told: Told, asked: int, *, whole: bool) -> Tokens:

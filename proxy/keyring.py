@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -62,23 +62,33 @@ _NOBODY = Key(name="-", digest=secrets.token_bytes(32))
 
 
 class Keys:
-    """All keys of one configuration, never none, the web pages that may use them, and beginnings of
-    the URLs that media may be fetched from."""
+    """All keys of one configuration, never none, the web pages that may use them, beginnings of
+    the URLs that media may be fetched from, and the contexts of models in tokens."""
 
     def __init__(
         self,
         entries: Iterable[Key],
         origins: Iterable[str] | Origins = (),
         media: Iterable[str] = (),
+        contexts: Mapping[str, int] | None = None,
     ) -> None:
         self.entries = tuple(entries)
         self.origins = origins if isinstance(origins, Origins) else Origins(origins)
         self.media = tuple(media)
+        self.contexts = dict(contexts or {})
         self._by_digest = {key.digest: key for key in self.entries}
         # Of two entries with one name, an old key and its successor, the last one says the limits.
         self._limits = {
             key.name: None if key.limits == Limits() else key.limits for key in self.entries
         }
+
+    def with_granted(self, entries: Iterable[Key]) -> "Keys":
+        """The same with these keys before its own."""
+        return Keys((*entries, *self.entries), self.origins, self.media, self.contexts)
+
+    def context(self, model: str | None) -> int | None:
+        """Tokens that a model can have before it; None if nobody said."""
+        return self.contexts.get(model) if model is not None else None
 
     def find(self, secret: str) -> Key | None:
         """The entry for this secret.

@@ -18,7 +18,8 @@ def new_key() -> str:
 def parse_keys(text: str) -> Keys:
     """The keys in the text of a config.json; ValueError names everything wrong with it."""
     values, config = _read(text)
-    return _keys(values, config.get("allowOrigins", []), config.get("allowImageUrls", []))
+    origins, media = config.get("allowOrigins", []), config.get("allowImageUrls", [])
+    return _keys(values, origins, media, config.get("contexts", {}))
 
 
 def parse_grants(text: str) -> list[Key]:
@@ -65,20 +66,22 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-_NAMES = {"apiKeys", "allowOrigins", "allowImageUrls", *FIELDS}
+_NAMES = {"apiKeys", "allowOrigins", "allowImageUrls", "contexts", *FIELDS}
 
 
 def parse_key_list(text: str) -> Keys:
     """The keys in a comma-separated list, as in API_KEYS=a,b."""
-    return _keys([part.strip() for part in text.split(",") if part.strip()], [], [])
+    return _keys([part.strip() for part in text.split(",") if part.strip()], [], [], {})
 
 
-def _keys(values: Sequence[object], origins: object, media: object) -> Keys:
+def _keys(values: Sequence[object], origins: object, media: object, contexts: object) -> Keys:
     keys, faults = read_entries(values)
-    faults += faults_of_origins(origins) + faults_of_prefixes(media)
-    if faults or not isinstance(origins, list) or not isinstance(media, list):
+    faults += faults_of_origins(origins) + faults_of_prefixes(media) + faults_of_contexts(contexts)
+    if faults or not (
+        isinstance(origins, list) and isinstance(media, list) and isinstance(contexts, dict)
+    ):
         raise ValueError("; ".join(faults))
-    return Keys(keys, origins, media)
+    return Keys(keys, origins, media, contexts)
 
 
 def read_entries(values: Sequence[object]) -> tuple[list[Key], list[str]]:
@@ -110,6 +113,13 @@ def _overlap(title: str, keys: list[Key]) -> list[str]:
     if all(key.expires is None for key in of_name):
         return [f'{title} is the second of its name; give the older one an "expires"']
     return []
+
+
+def faults_of_contexts(contexts: object) -> list[str]:
+    """What is wrong with `contexts`."""
+    if isinstance(contexts, dict) and all(type(n) is int and n > 0 for n in contexts.values()):
+        return []
+    return ['"contexts" must be tokens by the name of a model, as {"gpt-oss-120b": 131072}']
 
 
 def faults_of_origins(origins: object) -> list[str]:

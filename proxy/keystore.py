@@ -67,7 +67,7 @@ class KeyStore:
         if self._grants is None:
             return self._own
         own = self._own
-        return Keys((*self._grants.keys, *own.entries), own.origins, own.media)
+        return own.with_granted(self._grants.keys)
 
     def _remind(self) -> None:
         if over := [_title(key) for key in self._own.entries if key.expired(time.time())]:

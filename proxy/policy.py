@@ -183,7 +183,7 @@ class HerdPolicy:
         self._look_often()
         ticket = Ticket(
             self._books, key, model, request.started, path=request.path, charged=charged,
-            meter=meter, added=added,
+            meter=meter, added=added, context=self._keys.context(model),
         )  # fmt: skip
         self._books.open(request, ticket)
         return ticket

@@ -4,7 +4,17 @@ import time
 from collections.abc import Callable
 
 from proxy.asked import Asked
-from proxy.estimate import ENOUGH, Kind, Pace, kind_of, of_none, of_plain, of_stream
+from proxy.estimate import (
+    ENOUGH,
+    LARGEST,
+    Kind,
+    Pace,
+    kind_of,
+    of_none,
+    of_plain,
+    of_prompt,
+    of_stream,
+)  # fmt: skip
 from proxy.exchange import Outcome, Request
 from proxy.keyring import Key
 from proxy.limits import Meter
@@ -18,13 +28,13 @@ class Ticket:
     """One admitted request, as exchange.Ticket. `data` runs for each token."""
 
     __slots__ = (
-        "_added", "_answer", "_asked", "_begun", "_books", "_kind", "charged", "data", "first",
-        "key", "meter", "model", "status", "stream", "tokens",
+        "_added", "_answer", "_asked", "_begun", "_books", "_context", "_kind", "charged", "data",
+        "first", "key", "meter", "model", "status", "stream", "tokens",
     )  # fmt: skip
 
     def __init__(
         self, books: "Books", key: Key, model: str | None, begun: float,
-        *, path: str, charged: bool, meter: Meter | None, added: bytes,
+        *, path: str, charged: bool, meter: Meter | None, added: bytes, context: int | None = None,
     ) -> None:  # fmt: skip
         self.key, self.model, self.meter = key, model, meter
         self.status = 0
@@ -39,6 +49,7 @@ class Ticket:
         self._answer: Stream | Plain | None = None
         self._asked = Asked(path)
         self._kind = kind_of(path) if charged else Kind.NOTHING
+        self._context = context or LARGEST
         self._begun = begun
         self._books = books
 
@@ -87,10 +98,15 @@ class Ticket:
             return told.tokens
         if asked.at is None and told is None:
             return NONE  # the request itself was never whole
-        prompt = pace.prompt(label, asked.size)
+        seconds = self._books.clock() - (asked.at or self._begun)
+        # One prompt was read before its answer began, several before their answer was whole.
+        read = told is not None and (whole or self._kind is Kind.ANSWER)
+        prompt = of_prompt(
+            self._kind, pace.prompt(label, asked.size), self._context, None if read else seconds
+        )
         if isinstance(answer, Stream) and told is not None:
             return of_stream(self._kind, told, prompt, whole=whole)
-        timed = pace.answer(label, self._books.clock() - (asked.at or self._begun))
+        timed = pace.answer(label, seconds)
         if told is not None:
             return of_plain(self._kind, told, prompt, timed, whole=whole)
         return of_none(self._kind, prompt, timed)

@@ -12,6 +12,8 @@ from tests.core.samples import settings
 
 ANNA, BEN, PLAIN = "sk-anna-EXAMPLE-0123456789", "sk-ben-EXAMPLE-0123456789", "sk-plain-0123456789"
 
+CONTEXTS = {"contexts": {"gpt-oss-120b": 8192}}
+
 
 @pytest.fixture(autouse=True)
 def _directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,14 +54,14 @@ def test_data_wins_over_the_file_and_the_file_over_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("API_KEYS", f"{ANNA}, {BEN}")
-    assert json.loads(shipped().text) == {"apiKeys": [ANNA, BEN]}
+    assert json.loads(shipped().text) == {"apiKeys": [ANNA, BEN], **CONTEXTS}
 
     mixed = {"apiKeys": [PLAIN, entry("ben", BEN)], "allowOrigins": ["https://a.example"]}
     keys.CONFIG.write_text(json.dumps(mixed), encoding="utf-8-sig")
-    assert json.loads(shipped().text) == mixed
+    assert json.loads(shipped().text) == mixed | CONTEXTS
 
     found = shipped(entry("anna", ANNA, rpm=5))
-    assert json.loads(found.text) == {"apiKeys": [entry("anna", ANNA, rpm=5)]}
+    assert json.loads(found.text) == {"apiKeys": [entry("anna", ANNA, rpm=5)], **CONTEXTS}
 
 
 def test_origins_of_the_settings_win_over_those_of_the_file() -> None:
@@ -67,7 +69,24 @@ def test_origins_of_the_settings_win_over_those_of_the_file() -> None:
 
     found = shipped(proxy_allow_origins=["https://b.example"])
 
-    assert json.loads(found.text) == {"apiKeys": [PLAIN], "allowOrigins": ["https://b.example"]}
+    allowed = {"allowOrigins": ["https://b.example"]}
+    assert json.loads(found.text) == {"apiKeys": [PLAIN], **allowed, **CONTEXTS}
+
+
+def test_the_proxy_is_told_what_fits_into_each_model_by_all_of_its_names() -> None:
+    """All slots together; nothing of one whose context is the model's own."""
+    one = settings().models["gpt-oss-120b"]
+    models = {
+        "a": one.model_copy(update={"name": "a", "aliases": ["b", "c"], "parallel": 3}),
+        "d": one.model_copy(update={"name": "d", "ctx_size": 0}),
+    }
+    found = keys.shipped(settings(api_keys=[entry("anna", ANNA)]).model_copy(
+        update={"models": models}
+    ))  # fmt: skip
+
+    assert json.loads(found.text)["contexts"] == {"a": 24576, "b": 24576, "c": 24576}
+    assert found.keys.context("b") == 24576
+    assert found.keys.context("d") is None
 
 
 def test_an_expired_key_is_shipped_and_named_as_such() -> None:

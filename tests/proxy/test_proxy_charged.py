@@ -16,7 +16,7 @@ from policy_support import ANNA, entry
 from proxy_support import Script, Seen, Wire, answer, run
 from stack_support import Stack, stack, streamed
 
-from proxy.estimate import Pace
+from proxy.estimate import LARGEST, READ, Kind, Pace, of_prompt
 from proxy.tokens import Tokens
 
 TIMINGS = {"cache_n": 4, "prompt_n": 6, "predicted_n": 200, "predicted_per_second": 50.0}
@@ -274,6 +274,70 @@ def test_answer_that_was_not_waited_for_costs_its_time(tmp_path: Path) -> None:
 
     assert 6000 <= prompt < 6200
     assert 40 <= completion <= 200
+
+
+def test_what_had_no_answer_costs_what_can_be_read_in_its_time(tmp_path: Path) -> None:
+    """However long it is: 4 MB are 8 million tokens at the most, and nobody reads those in half a
+    second."""
+
+    async def never(_: Seen, wire: Wire) -> None:
+        await wire.closed_by_peer()
+
+    for number, path in enumerate(("/v1/chat/completions", "/completion", "/v1/embeddings")):
+        (where := tmp_path / str(number)).mkdir()
+        prompt, _ = left(where, never, path, {"messages": ["p" * 4_000_000]}, after_a_while)
+        assert READ * 0.1 < prompt < READ * 5
+
+
+def test_a_body_that_was_broken_off_costs_a_request(tmp_path: Path) -> None:
+    """llama-swap reads bodies whole before it does anything."""
+
+    async def situation() -> None:
+        async with stack(tmp_path, plain({})) as made:
+            host, port = made.url.removeprefix("http://").split(":")
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(
+                f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Api-Key: {ANNA}\r\n"
+                "Content-Length: 900000\r\n\r\n".encode()
+                + b'{"model":"gpt-oss","messages":["'
+                + b"x" * 800_000
+            )
+            await asyncio.sleep(0.3)
+            writer.transport.abort()
+            assert [row[-3:] for row in await made.used()] == [(1, 0, 0)]
+
+    run(situation())
+
+
+def test_a_prompt_is_no_longer_than_its_models_context(tmp_path: Path) -> None:
+    """As config.json has it; a picture is many bytes and few tokens."""
+
+    async def situation() -> None:
+        script = streamed(delta(), delta(), delta(), hold=asyncio.Event())
+        async with stack(tmp_path, script) as made:
+            keys = json.loads(made.config.read_text())
+            made.config.write_text(json.dumps({**keys, "contexts": {"gpt-oss": 5000}}))
+            data = json.dumps({"model": "gpt-oss", "messages": ["p" * 900_000]}).encode()
+            async with (
+                aiohttp.ClientSession(headers={"X-Api-Key": ANNA}) as client,
+                client.post(made.url + "/v1/chat/completions", data=data) as response,
+            ):
+                await response.content.readuntil(b"data:")
+            [(_, _, _, _, prompt, _)] = await made.used()
+            assert prompt == 5000
+
+    run(situation())
+
+
+def test_the_most_that_a_prompt_can_have_been() -> None:
+    """One is bounded by the context, several by their time."""
+    assert of_prompt(Kind.ANSWER, 10**9, LARGEST, None) == 2**20
+    assert of_prompt(Kind.ANSWER, 10**9, 8192, 60) == 8192
+    assert of_prompt(Kind.ANSWER, 300, 8192, None) == 300
+    assert of_prompt(Kind.ANSWER, 10**9, LARGEST, 1) == READ
+    assert of_prompt(Kind.ANSWERS, 10**9, 8192, 2) == 2 * READ
+    assert of_prompt(Kind.PROMPT, 10**9, 8192, None) == 10**9
+    assert of_prompt(Kind.PROMPT, 300, 8192, -1) == 0
 
 
 def test_error_of_llama_server_costs_a_request(tmp_path: Path) -> None:

@@ -171,6 +171,19 @@ def test_origin_that_no_browser_would_send_is_refused(origin: object) -> None:
         parse(SECRET, allowOrigins=[origin])
 
 
+@pytest.mark.parametrize(
+    "contexts", [[], 5, {"m": 0}, {"m": -1}, {"m": "8192"}, {"m": 1.5}, {"m": True}]
+)
+def test_contexts_are_tokens(contexts: object) -> None:
+    with pytest.raises(ValueError, match='"contexts" must be tokens by the name of a model'):
+        parse(hashed(), contexts=contexts)
+
+
+def test_contexts_are_kept() -> None:
+    assert parse(hashed(), contexts={"m": 8192}).context("m") == 8192
+    assert parse(hashed()).context("m") is None
+
+
 def test_origins_are_kept() -> None:
     """With a port or without, of any scheme."""
     origins = [
