@@ -16,6 +16,7 @@ from proxy.listening import plain_address
 from proxy.malformed import Malformed
 from proxy.parser import Head, RequestParser
 from proxy.parts import Server
+from proxy.patience import Patience
 from proxy.source import source_of
 from proxy.transaction import Transaction
 from proxy.wire import LINGER_SECONDS, Wire
@@ -41,13 +42,12 @@ class ClientConnection(asyncio.Protocol):
         self.known = False  # whether a good key came
         self.transport: asyncio.Transport
         self.wire: Wire
-        self._parser = RequestParser(
-            engine.loop, engine.limits.stranger_head_bytes, engine.limits.head_bytes
-        )
+        self._parser = RequestParser(engine.loop, engine.limits.stranger_head_bytes)
         self._ahead = b""
         self._surplus = False  # whether more than that came, and was not kept
         self._reading = False  # in the loop of `_requests`
         self._full = False
+        self._patience = Patience()
         self._lingers = False
         self._discarded = 0
         self._deadline = 0.0
@@ -107,11 +107,13 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._full = True
+        self._patience.full(self.engine.loop.time(), self.transport.get_write_buffer_size())
         if self.transaction is not None:
             self.transaction.client_full()
 
     def resume_writing(self) -> None:
         self._full = False
+        self._patience.drained(self.engine.loop.time(), self.transport.get_write_buffer_size())
         if self.transaction is not None:
             self.transaction.client_drained()
         elif self._parser.complete and not self._lingers:
@@ -167,8 +169,11 @@ class ClientConnection(asyncio.Protocol):
     def _body(self, data: bytes) -> None:
         try:
             content = self._parser.body(data)
-        except Malformed as error:
-            self._malformed(error)
+        except Malformed:
+            if self.transaction is not None:
+                self.transaction.malformed()
+            else:
+                self._end(linger=True)  # it has its answer
             return
         if self.transaction is not None:
             transaction = self.transaction
@@ -298,6 +303,8 @@ class ClientConnection(asyncio.Protocol):
             send, end = min(send, limits.stranger_seconds), min(end, limits.stranger_seconds)
         if wire.is_stuck(now, send, end):
             wire.abort()
+        elif self._full and self._patience.used(now, wire.waiting) > send:
+            wire.abort()  # it takes its answer drop by drop
         elif wire.paused:
             self._deadline = now + limits.body_seconds
             if wire.has_left():

@@ -64,10 +64,10 @@ class RequestParser:
 
     __slots__ = (
         "_came", "_offers", "_parser", "_payload", "_start", "complete", "head_bytes",
-        "limit", "most", "rest",
+        "limit", "rest",
     )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, head_bytes: int, most: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, head_bytes: int) -> None:
         self._parser: HttpRequestParser = HttpRequestParser(
             _FLOW,
             loop,
@@ -80,9 +80,7 @@ class RequestParser:
         )
         self._payload: StreamReader = EMPTY_PAYLOAD
         self.limit = head_bytes
-        """How much of a head may come before it is complete."""
-        self.most = most
-        """How large a head may be that came at once."""
+        """How large a head may be, at once or in pieces."""
         self._came = b""
         self._start = b""  # of a head
         self._offers = False  # to speak another protocol, or asks for a tunnel
@@ -108,7 +106,7 @@ class RequestParser:
                 raise malformed.head_too_large()
             return None
         came, self.head_bytes = self.head_bytes + len(data), 0
-        if came > self.most and _size(messages[0][0]) > self.most:
+        if came > self.limit and _size(messages[0][0]) > self.limit:
             raise malformed.head_too_large()
         self.complete = False
         self._came = data

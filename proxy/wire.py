@@ -34,6 +34,11 @@ class Wire:
         """Whether there is TLS on it."""
         return self.transport.get_extra_info("sslcontext") is not None
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that were not taken so far."""
+        return self.transport.get_write_buffer_size()
+
     def duplicate(self) -> int:
         """Another descriptor of the socket, to be closed by who asked for it. OSError if there
         are too many."""

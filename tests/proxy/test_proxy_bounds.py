@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 import pytest
 from proxy_support import (
@@ -113,6 +113,36 @@ def test_client_that_takes_nothing_of_its_answer_is_let_go() -> None:
             writer.transport.abort()
 
     run(situation())
+
+
+def test_client_that_takes_its_answer_drop_by_drop_is_let_go() -> None:
+    """Some of it all the time, which is progress, and no reading."""
+    stopped = asyncio.Event()
+
+    async def script(_: Seen, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        try:
+            while True:
+                await wire.send(b"x" * 65536)
+        except ConnectionError:
+            stopped.set()
+
+    async def situation() -> None:
+        loop = asyncio.get_running_loop()
+        async with listening(Upstream(script)) as upstream, quick(upstream) as proxy:
+            peer = socket.socket()
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.setblocking(False)
+            await loop.sock_connect(peer, ("127.0.0.1", proxy.port))
+            await loop.sock_sendall(peer, f"GET /running HTTP/1.1\r\n{GOOD}\r\n".encode())
+            with peer:
+                async with asyncio.timeout(20):
+                    while not stopped.is_set():
+                        with suppress(ConnectionError):
+                            await loop.sock_recv(peer, 64)
+                        await asyncio.sleep(0.05)
+
+    run(situation(), 30)
 
 
 @pytest.mark.parametrize("head", ["X-A: " + "a" * 9000, "\r\n".join(["X-A: a" * 200] * 100)])

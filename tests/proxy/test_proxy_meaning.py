@@ -42,7 +42,7 @@ class Served(asyncio.Protocol):
 
     def __init__(self, name: str, counts: Counter[str]) -> None:
         self._name, self._counts = name, counts
-        self._parser = RequestParser(asyncio.get_running_loop(), 65536, 65536)
+        self._parser = RequestParser(asyncio.get_running_loop(), 65536)
         self._method = ""
 
     def connection_made(self, transport: Any) -> None:

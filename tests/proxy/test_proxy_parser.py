@@ -10,7 +10,7 @@ from proxy.parser import RequestParser
 
 
 def parser(head_bytes: int = 65536) -> RequestParser:
-    return RequestParser(asyncio.new_event_loop(), head_bytes, head_bytes)
+    return RequestParser(asyncio.new_event_loop(), head_bytes)
 
 
 HEAD = b"POST /a HTTP/1.1\r\nHost: x\r\n"
@@ -125,6 +125,21 @@ def test_malformed_head_has_its_status_and_its_reason(head: bytes, status: int, 
     with pytest.raises(Malformed) as in_pieces:
         list(map(one.head, [head[at : at + 100] for at in range(0, len(head), 100)]))
     assert in_pieces.value.status == status
+
+
+@pytest.mark.parametrize(
+    "trailers",
+    [b"Host: a\r\nHost: b", b"content-type: a\r\nContent-Type: b", b"Content-Length: 3",
+     b"Content-Length: 3\r\nContent-Length: 4"],
+)  # fmt: skip
+def test_what_is_wrong_behind_the_body_is_not_said_of_the_head(trailers: bytes) -> None:
+    """Which had one of each, or none."""
+    chunks = b"1\r\na\r\n0\r\n" + trailers + b"\r\n\r\n"
+    with pytest.raises(Malformed) as caught:
+        parser().head(HEAD + b"Content-Type: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks)
+
+    assert caught.value.status == 400
+    assert "trailers" in caught.value.message
 
 
 def test_whether_only_a_head_was_asked_for_is_known_before_all_of_it_is_there() -> None:
