@@ -39,6 +39,7 @@ class Engine:
         self.crowd = Crowd(self.limits)
         self.turns = Turns(self.loop)
         self.holdings = Holdings(self.limits.held_of_one, self.limits.held_of_all)
+        self.sent = Holdings(self.limits.sent_of_one, self.limits.sent_of_all)
         self._servers: list[asyncio.Server | SecureServer] = []
         self._prefix = secrets.token_hex(4)
         self._count = 0

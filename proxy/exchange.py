@@ -251,7 +251,7 @@ class Limits:
     """From the first byte of a head to its last."""
     idle_seconds: float = 75.0
     """Between requests."""
-    body_bytes: int = 2**30
+    body_bytes: int = 256 * 2**20
     body_seconds: float = 60.0
     """Without any progress in a body that is waited for."""
     send_seconds: float = 300.0
@@ -263,6 +263,10 @@ class Limits:
     held_of_one: int = 96 * 2**20
     """What is held of all bodies that one name sends."""
     held_of_all: int = 256 * 2**20
+    sent_of_one: int = 256 * 2**20
+    """What has gone up of all bodies of one name whose requests are under way: llama-swap keeps
+    each whole, in half as much again, and so does llama-server."""
+    sent_of_all: int = 1024 * 2**20
     local_body_bytes: int = 65536
     files: int = 8
     """On their way at once; each takes a thread, and a disk serves no more of them well."""

@@ -42,6 +42,7 @@ class Forwarding:
         "_relay",
         "_replay",
         "_route",
+        "_sent",
         "_transaction",
         "_up",
         "_whole",
@@ -59,6 +60,7 @@ class Forwarding:
         self._behind = False  # whether more of it came than there was time to read
         self._content: bytes | None = None  # header lines about the body, if they are ours
         self._counted = 0  # bytes that are held of it
+        self._sent = 0  # bytes of it that have gone up
         self._held = bytearray()  # what could go up, if there were a connection
         self._whole = False  # whether nothing of the body comes behind that
         self._chunked = False  # whether what goes up is
@@ -135,6 +137,16 @@ class Forwarding:
             self._counted = size
             return True
         message = "Too many long requests wait here for their rest. Try again in a moment."
+        self._refuse(Refused(503, "too_much_held", message))
+        return False
+
+    def _count_sent(self, size: int) -> bool:
+        """Counts what goes up: llama-swap keeps all of it, until the request is over."""
+        caller = self._transaction.request.caller
+        if caller is None or self._engine.sent.change(caller.label, size):
+            self._sent += size
+            return True
+        message = "Too many long requests are under way. Try again in a moment."
         self._refuse(Refused(503, "too_much_held", message))
         return False
 
@@ -216,6 +228,8 @@ class Forwarding:
     def _is_refused(self, data: bytes) -> bool:
         """Whether the policy or the ticket has a word against this piece, as it goes up: out of its
         coding, that is. llama-swap never has all of it then."""
+        if not self._count_sent(len(data)):
+            return True
         transaction, ticket = self._transaction, self.ticket
         inspect = transaction.request.inspect
         if inspect is not None and (refusal := inspect(data)) is not None:
@@ -370,6 +384,7 @@ class Forwarding:
             self._engine.turns.leave(self)
         self._form, self._held = None, bytearray()  # nothing is passed or waited for any more
         self._count()
+        self._count_sent(-self._sent)
         self._behind = self._full = False
         self._wire.resume()
         return sent

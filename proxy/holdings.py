@@ -1,4 +1,4 @@
-"""How much is held of bodies that cannot go up yet: of one name's, and of all. Pure."""
+"""How much is held of bodies, here or by llama-swap: of one name's, and of all. Pure."""
 
 
 class Holdings:

@@ -29,6 +29,9 @@ class Service(Protocol):
     transfers: Transfers
     turns: Turns
     holdings: Holdings
+    """What is held here of bodies."""
+    sent: Holdings
+    """What llama-swap keeps of them."""
     ending: bool
     """Whether no more requests are begun."""
 

@@ -39,6 +39,10 @@ class Stack:
         )
         self.url = ""
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
     def write(self, *entries: object) -> None:
         self.config.write_text(json.dumps({"apiKeys": entries}))
 

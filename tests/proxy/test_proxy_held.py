@@ -35,11 +35,12 @@ def test_sums() -> None:
     assert (held.all, held.of) == (10, {"b": 10})
 
 
-def begin(key: str, length: int = 50 * MIB) -> bytes:
+def begin(key: str, length: int = 50 * MIB, model: str = "") -> bytes:
     return (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Api-Key: {key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
-        '{"messages":["'
+        + (f'{{"model":"{model}",' if model else "{")
+        + '"messages":["'
     ).encode()
 
 
@@ -50,11 +51,10 @@ class Uploads:
         self.proxy = proxy
         self.open: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def start(self, key: str, size: int) -> asyncio.StreamReader:
-        port = int(self.proxy.url.rpartition(":")[2])
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async def start(self, key: str, size: int, model: str = "") -> asyncio.StreamReader:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.proxy.port)
         self.open.append((reader, writer))
-        writer.write(begin(key) + b"x" * size)
+        writer.write(begin(key, model=model) + b"x" * size)
         await writer.drain()
         return reader
 
@@ -104,6 +104,43 @@ def test_more_than_a_share_is_refused(tmp_path: Path) -> None:
             assert status(await read_head(await uploads.start(ROOT, 2 * MIB))) == 503
             uploads.end()
             await until(lambda: proxy.engine.holdings.all == 0)
+
+    run(situation())
+
+
+def test_what_llama_swap_keeps_of_bodies_is_bounded(tmp_path: Path) -> None:
+    """It reads each whole, however long, before it does anything; what is over is given back."""
+
+    async def situation() -> None:
+        async with stack(tmp_path, answer(body=b"{}")) as proxy:
+            proxy.engine.sent = Holdings(3 * MIB, 4 * MIB)
+            uploads = Uploads(proxy)
+            first = await uploads.start(ANNA, 0, model="gpt-oss")
+            uploads.open[0][1].write(b"x" * (2 * MIB))
+            await until(lambda: proxy.engine.sent.all > 2 * MIB)
+            assert proxy.engine.holdings.all < MIB
+            second = await uploads.start(ANNA, 2 * MIB, model="gpt-oss")
+            refused = await read_head(second)
+            assert status(refused) == 503
+            assert headers(refused)["retry-after"] == "2"
+            await until(lambda: proxy.engine.sent.all < 2 * MIB + 100_000)
+            await uploads.start(ROOT, MIB, model="gpt-oss")
+            await until(lambda: proxy.engine.sent.all > 3 * MIB)
+            assert status(await read_head(await uploads.start(ROOT, 2 * MIB, "gpt-oss"))) == 503
+            assert not first.at_eof()
+            uploads.end()
+            await until(lambda: not (proxy.engine.sent.all or proxy.engine.sent.of))
+
+    run(situation())
+
+
+def test_a_body_is_256_mib_at_most(tmp_path: Path) -> None:
+    async def situation() -> None:
+        async with stack(tmp_path, answer(body=b"{}")) as proxy:
+            reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            writer.write(begin(ANNA, 256 * MIB + 1))
+            assert status(await read_head(reader)) == 413
+            writer.close()
 
     run(situation())
 
