@@ -83,17 +83,17 @@ class Brief:
         self._sums: Counter[tuple[str, str, int]] = Counter()
         self._second = 0
 
-    def is_told(self, line: Line, second: int) -> bool:
+    def is_told(self, client: str, key: str, status: int, second: int) -> bool:
         """Whether this one has a line of its own; otherwise it is added up."""
         if second != self._second:
             self._second = second
             self._told.clear()
-        if self._told.total() < LINES and self._told[line.client] < LINES_OF_ONE:
-            self._told[line.client] += 1
+        if self._told.total() < LINES and self._told[client] < LINES_OF_ONE:
+            self._told[client] += 1
             return True
-        who = line.client, line.key, line.status
+        who = client, key, status
         if who not in self._sums and len(self._sums) >= SUMS:
-            who = "others", "-", line.status
+            who = "others", "-", status
         self._sums[who] += 1
         return False
 
@@ -121,11 +121,27 @@ class AccessLog:
     def write(self, line: Line, *, minor: bool = False) -> None:
         """Queues a line; if it is a minor one, not more of them than can be read."""
         now = time.time()
-        if not minor or self._brief.is_told(line, int(now)):
-            if not self._lines:
-                asyncio.get_running_loop().call_soon(self.flush)
-            self._queue(f"access {line.text()}", now)
-        elif self._sums is None:
+        if not minor or self._brief.is_told(line.client, line.key, line.status, int(now)):
+            self._tell(f"access {line.text()}", now)
+        else:
+            self._sum_later()
+
+    def refused(self, id_: str, client: str, status: int, why: str) -> None:
+        """Queues a line on what was no request, or came on a connection too many."""
+        now = time.time()
+        if self._brief.is_told(client, "-", status, int(now)):
+            told = f"id={id_} client={plain(client)} status={status} note={plain(why)}"
+            self._tell(f"refused {told}", now)
+        else:
+            self._sum_later()
+
+    def _tell(self, text: str, now: float) -> None:
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._queue(text, now)
+
+    def _sum_later(self) -> None:
+        if self._sums is None:
             self._sums = asyncio.get_running_loop().call_later(SUM_SECONDS, self._sum_up)
 
     def _sum_up(self) -> None:

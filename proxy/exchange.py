@@ -226,6 +226,10 @@ class Policy(Protocol):
         dialect of the request's client. Returned unchanged, it passes as it came. Comes before
         the ticket's `head`; or within an event stream, for events of which one is an error."""
 
+    def refused(self, request_id: str, client: str, status: int, why: str) -> None:
+        """What was no request, or came on a connection too many, was answered so; `why` is a code
+        of `error`, or `made_room`. The place for a line in the log, and of not too many of them."""
+
     def done(self, request: Request, outcome: Outcome) -> None:
         """A request is over; after the ticket's `finish` if there was one."""
 

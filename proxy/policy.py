@@ -220,6 +220,10 @@ class HerdPolicy:
             return body  # that is what it asked for
         return dialect.of_text(spoken, status, body, request.id)
 
+    def refused(self, request_id: str, client: str, status: int, why: str) -> None:
+        """The line in the log, or what stands for many."""
+        self._state.log.refused(request_id, client, status, why)
+
     def done(self, request: Request, outcome: Outcome) -> None:
         """The line in the log, and what is counted of every request."""
         if self._sending:

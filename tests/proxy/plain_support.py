@@ -84,6 +84,8 @@ class PlainPolicy:
     def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
         return body
 
+    def refused(self, request_id: str, client: str, status: int, why: str) -> None: ...
+
     def done(self, request: Request, outcome: Outcome) -> None:
         path = request.path[:LONGEST_PATH]
         _log.info(

@@ -45,6 +45,8 @@ class Lines(AccessLog):
     def write(self, line: Line, *, minor: bool = False) -> None:
         self.lines.append(line)
 
+    def refused(self, id_: str, client: str, status: int, why: str) -> None: ...
+
 
 @dataclass
 class Desk:

@@ -96,6 +96,25 @@ class TestManyRefusals:
         }  # fmt: skip
         assert " client=10.0.0.7 key=- method=GET " in path.read_text()
 
+    def test_what_is_no_request_is_summed_up_with_them(self, tmp_path: Path) -> None:
+        """It costs a connection each, of which there are thousands a second."""
+        path = tmp_path / "log"
+
+        async def situation() -> None:
+            with path.open("wb") as file:
+                log = AccessLog(file.fileno())
+                for number in range(5000):
+                    log.refused(f"{number:x}", "10.0.0.9", 400, "bad_request")
+                    log.write(line(client="10.0.0.9", status=404), minor=True)
+                log.close()
+
+        asyncio.run(situation())
+        text = path.read_text()
+        assert len(text.splitlines()) < 40
+        assert " INFO refused id=0 client=10.0.0.9 status=400 note=bad_request\n" in text
+        told = text.count(" refused id=") + text.count(" access ")
+        assert told + sum(map(int, re.findall(r" count=(\d+)", text))) == 10_000
+
     def test_from_many_addresses_too(self, tmp_path: Path) -> None:
         """What cannot be told apart is told together."""
         path = tmp_path / "log"

@@ -81,6 +81,8 @@ class Recorder:
         self.said.append(f"translate {status}")
         return self.translation or body
 
+    def refused(self, request_id: str, client: str, status: int, why: str) -> None: ...
+
     def done(self, request: Request, outcome: Outcome) -> None:
         self.said.append("done")
         self.outcomes.append(outcome)
