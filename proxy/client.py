@@ -7,7 +7,6 @@ bounds are narrow and do not move with each byte. No timer per request: the engi
 """
 
 import asyncio
-import logging
 from typing import cast
 
 from proxy.answer import of_reply
@@ -20,8 +19,6 @@ from proxy.patience import Patience
 from proxy.source import source_of
 from proxy.transaction import Transaction
 from proxy.wire import LINGER_SECONDS, Wire
-
-_log = logging.getLogger("proxy.client")
 
 FIRST_LOOK, LAST_LOOK = 0.05, 1.0  # seconds between looks at one that may be gone
 MOST_AHEAD = 65536  # bytes of requests sent before the current one is answered
@@ -239,10 +236,7 @@ class ClientConnection(asyncio.Protocol):
     def _refuse(self, reply: Reply, why: str) -> None:
         """Answers what is no request, or came on a connection too many."""
         request_id = self.engine.new_id()
-        _log.info(
-            "refused id=%s client=%s status=%d note=%s",
-            request_id, self.address, reply.status, why,
-        )  # fmt: skip
+        self.engine.policy.refused(request_id, self.address, reply.status, why)
         to_head = self._parser.asks_for_head
         self.wire.write(of_reply(reply, request_id, to_head=to_head, close=True))
         self._end(linger=True)
@@ -272,9 +266,9 @@ class ClientConnection(asyncio.Protocol):
 
     @property
     def spare(self) -> bool:
-        """Whether nothing is waited for on it but its client."""
-        transaction = self.transaction
-        return transaction is None or not (self.known or transaction.body_complete)
+        """Whether nothing is waited for on it but its client: also one with a key that takes its
+        time for a body."""
+        return self.transaction is None or not self.transaction.body_complete
 
     def make_room(self) -> None:
         """Ends it at once: with a word if a request has begun, in silence if it is idle."""

@@ -208,6 +208,22 @@ def test_idle_connection_with_a_key_makes_room_when_there_is_no_stranger() -> No
     tried(test, Limits(connections=5), answer(body=b"x"))
 
 
+def test_body_that_is_not_whole_makes_room_too() -> None:
+    """Nobody works for it, whoever sends it: a key and 4,096 of them would keep out all others."""
+
+    async def test(proxy: Proxy) -> None:
+        line = "POST /v1/chat/completions HTTP/1.1"
+        known = [await proxy.begin(line, head="Content-Length: 99\r\n") for _ in range(5)]
+        await until(lambda: len(proxy.engine.crowd._known.get("127.0.0.1", ())) == 5)
+        assert status(await proxy.ask()) == 200
+        assert await ended(known[0]) == b""
+        assert all(is_open(streams) for streams in known[1:])
+        for _, writer in known:
+            writer.close()
+
+    tried(test, Limits(connections=5), answer(body=b"x"))
+
+
 # -- Before TLS
 
 
