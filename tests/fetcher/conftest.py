@@ -19,6 +19,10 @@ ROOT = Path(__file__).parents[2]
 
 # Waiting is part of the program, but not of what is tested.
 PATIENCE = {"poll": 0.1, "retry": 0.3, "grace": 1.0, "stall": 2.0, "pause": 0.05}
+LONG = {**PATIENCE, "grace": 60.0, "stall": 60.0}
+"""For Macs that all are there: on a busy machine one may begin a second after another."""
+STEADY = {**PATIENCE, "grace": 5.0}
+"""Where one is not, and the others are not to be passed over for being slow."""
 
 Done = subprocess.CompletedProcess[str]
 
@@ -187,7 +191,7 @@ def have(directory: Path, path: str, content: bytes) -> int:
     return int(told["have"])
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
