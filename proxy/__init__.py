@@ -47,6 +47,7 @@ The engine:
 - `coding`     a body's Content-Encoding, undone as it comes; pure
 - `walker`, `jsonbody`, `multipart`, `model`   a body's one meaning, in what goes up; pure
 - `holdings`   how much is held of bodies; pure
+- `patience`   how long a client may keep its answer waiting; pure
 - `turns`      long work in slices, between which tokens pass
 - `malformed`  what is said of a head that cannot be read; pure
 - `chunks`, `answer`, `parser`       how bytes on a connection become messages; pure
