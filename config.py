@@ -3,7 +3,7 @@
 import click
 from pyinfra import config, state
 
-from herd import hooks
+from herd.connections import hooks
 
 config.REQUIRE_PYINFRA_VERSION = ">=3.10,<3.11"
 

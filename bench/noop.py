@@ -22,7 +22,7 @@ from lab.reciter import write_model
 PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 WITHOUT_NODELAY = """
 import click
-from herd import hooks
+from herd.connections import hooks
 from pyinfra import state
 hooks.Connected.host_connect = staticmethod(lambda state, host: None)
 hooks.install(state, check=True, inventory=click.get_current_context().params["inventory"])

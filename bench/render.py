@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from herd.core import known
+from herd.core.mac import facts_lock
 from tests.checks import sample
 
 
@@ -27,9 +27,9 @@ def project(root: Path, hosts: int) -> None:
     ]
     (root / "inventory.py").write_text(f"macs = [\n{''.join(rows)}]\n")
     path = root / "facts.lock"
-    facts = known.parse(path.read_text())
+    facts = facts_lock.parse(path.read_text())
     macs = {name: sample.mac(name) for name in names}
-    path.write_text(known.dump(facts.model_copy(update={"hosts": macs})))
+    path.write_text(facts_lock.dump(facts.model_copy(update={"hosts": macs})))
 
 
 def seconds(root: Path, verb: str) -> float:

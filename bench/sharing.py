@@ -19,9 +19,9 @@ from urllib.request import Request, urlopen
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from herd import locks
-from herd.core.fetching import Peers, Wanted, grant, job
-from herd.core.transfers import Resolved
+from herd.core.models.fetch_request import Peers, Wanted, grant, job
+from herd.core.models.missing_files import Resolved
+from herd.workstation import lock_models
 from lab.lab import PROJECT, Lab, Mac
 from lab.reciter import write_model
 
@@ -104,7 +104,7 @@ def measure(macs: int, mib: int) -> None:
             reset(lab)
             command = [PYINFRA, "-y", str(lab.inventory), "deploy.py"]
             subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True)
-            (locked,) = locks.read(locks.beside(str(lab.inventory))).models
+            (locked,) = lock_models.read(lock_models.beside(str(lab.inventory))).models
             model, copies = locked.resolved(lab.hub_url), sent(lab) / locked.size
             row = f"{macs:>4} {copies:>16.3f}"
             if macs > 1:

@@ -1,4 +1,4 @@
-"""`make docs`: docs/settings.md, out of group_data/all.py and the types of herd/core/settings.py.
+"""`make docs`: docs/settings.md of group_data/all.py and the types in herd/core/settings/schema.py.
 
 Defaults, meanings and sections are those of group_data/all.py and its comments; the values that a
 setting takes are read off its type. Nothing is said twice, so nothing can disagree.
@@ -16,8 +16,8 @@ from jinja2 import Template
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from herd.core.layers import MERGED
-from herd.core.settings import OWNED_FLAGS, Group, Model, Settings
+from herd.core.settings.precedence import MERGED
+from herd.core.settings.schema import OWNED_FLAGS, Group, Model, Settings
 
 ROOT = Path(__file__).parents[1]
 ALL = ROOT / "group_data/all.py"

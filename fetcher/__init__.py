@@ -21,7 +21,7 @@ On disk:
 - `below`      files below a model's directory, by no link
 - `receipts`   what was verified, and who put it there
 - `pieces`     the unfinished file and its journal
-- `lock`       one run per directory at a time
+- `mutex`      one run per directory at a time
 - `hashing`    SHA-256 in threads
 - `item`       one file on its way: its states, and the names beside its place
 - `place`      how a file gets its name: what is there, what was hashed, the switch

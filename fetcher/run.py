@@ -12,7 +12,7 @@ from fetcher.errors import Failure
 from fetcher.hashing import Digest, Hashing
 from fetcher.hub import Hub
 from fetcher.item import Item, State
-from fetcher.lock import hold
+from fetcher.mutex import hold
 from fetcher.peers import Peers
 from fetcher.progress import complain, complete, human
 from fetcher.receipts import Receipts

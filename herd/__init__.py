@@ -3,23 +3,18 @@
 Layers, each using only those below it:
 
     __main__     the command line of the verbs
-    verbs        what a person does between deploys: status, chat, logs, …
-    review       what is done with a change before a deploy: render, compare, check
-    checks       what could be wrong with it, a concern each
-    remote       connections for the verbs
+    verbs        what a person does between deploys: status, chat, render, …
+    checks       what could be wrong with a change before a deploy, a concern each
     deploys      the steps of deploy.py: read host.data, call operations
-    hooks        what happens before and upon a connection: settings check, TCP_NODELAY
+    connections  what happens before and upon one; those of the verbs
     operations   take arguments, compare with facts, yield commands
-    changes      what a deploy would write otherwise than at another commit
-    rendering    every file of every host, without a connection
+    render       every file of every host, without a connection
     plan         what is wanted of all hosts, checked together
     facts        ask a Mac, parse the answer
-    locks        models.lock beside the inventory: read, checked, made
-    hub, chat    ask Hugging Face, ask an endpoint, from the workstation
-    newkey       makes an API key
+    workstation  keys, a certificate, models.lock, the Hub: what the workstation has and asks
     words        a command with the words of ARGS, for the Makefile
-    keys, tls    what the workstation has for a proxy: API keys, a certificate
     core         pure: no I/O beyond our own templates and scripts, no pyinfra
 
-`scripts/` are the POSIX sh programs that run on the Mac, with arguments and nothing pasted in.
+`scripts/` are the POSIX sh programs that run on the Mac, with arguments and nothing pasted in:
+those in `look/` change nothing.
 """

@@ -5,16 +5,34 @@ import pyinfra_cli  # noqa: F401, I001 (gevent's patches must come before anythi
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pyinfra.api.exceptions import PyinfraError
 
-from herd import newkey, review
-from herd.core.harmless import harmless
-from herd.core.problems import SettingsError
-from herd.remote import Remote, RemoteError, connected
-from herd.verbs import clients, models, services, terminal
+from herd.connections.remote import Remote, RemoteError, connected
+from herd.core.settings.problems import SettingsError
+from herd.core.text.terminal import harmless
+from herd.render import rendering
+from herd.verbs import (
+    chat,
+    check_configs,
+    dashboard,
+    facts,
+    fetch,
+    fit,
+    key,
+    lock,
+    logs,
+    render,
+    run,
+    start_stop,
+    status,
+    unload,
+    usage,
+)
+from herd.workstation import new_key
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,48 +62,68 @@ def parser() -> argparse.ArgumentParser:
     add("run", "run the stack of one Mac in this terminal; Ctrl+C stops it")
     add("dashboard", "llama-swap's own pages of one Mac, behind the proxy's login")
 
-    chat = add("chat", "a chat completion from here, through the whole chain")
-    chat.add_argument("prompt", nargs="?", default="Say hello.", metavar="PROMPT")
-    chat.add_argument("--model", metavar="NAME", help="default: the host's first")
-    chat.add_argument("--no-stream", action="store_true", help="wait for the whole answer")
+    asked = add("chat", "a chat completion from here, through the whole chain")
+    asked.add_argument("prompt", nargs="?", default="Say hello.", metavar="PROMPT")
+    asked.add_argument("--model", metavar="NAME", help="default: the host's first")
+    asked.add_argument("--no-stream", action="store_true", help="wait for the whole answer")
 
-    unload = add("unload", "unload models from memory")
-    unload.add_argument("model", nargs="?", metavar="MODEL", help="default: every model")
+    unloaded = add("unload", "unload models from memory")
+    unloaded.add_argument("model", nargs="?", metavar="MODEL", help="default: every model")
 
-    logs = add("logs", "the last lines of the logs")
-    logs.add_argument("job", nargs="?", choices=["llama-swap", "proxy"], help="default: both")
-    logs.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="default: 20")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl+C")
+    shown = add("logs", "the last lines of the logs")
+    shown.add_argument("job", nargs="?", choices=["llama-swap", "proxy"], help="default: both")
+    shown.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="default: 20")
+    shown.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl+C")
 
-    fetch = add("fetch", "fetch a model's files without declaring it")
-    fetch.add_argument("repo", metavar="OWNER/REPO")
-    fetch.add_argument(
+    fetched = add("fetch", "fetch a model's files without declaring it")
+    fetched.add_argument("repo", metavar="OWNER/REPO")
+    fetched.add_argument(
         "--include", action="append", metavar="PATTERN", help="may be repeated; default: *.gguf"
     )
-    fetch.add_argument("--revision", default="main", metavar="REV", help="default: main")
+    fetched.add_argument("--revision", default="main", metavar="REV", help="default: main")
 
-    text = "write models.lock: what each declared model is on the Hub now, to the byte"
-    locking = verb.add_parser("lock", help=text, description=f"{text}.", parents=[everywhere])
-    locking.add_argument("model", nargs="*", metavar="MODEL", help="default: every model")
-
-    fit = add("fit", "what the models take of each Mac's memory, and whether they fit")
-    fit.add_argument("--memory", type=int, metavar="GB", help="ask for a Mac with so much instead")
-    fit.add_argument("--macos", type=int, default=26, metavar="N", help="its macOS; default: 26")
+    fits = add("fit", "what the models take of each Mac's memory, and whether they fit")
+    fits.add_argument("--memory", type=int, metavar="GB", help="ask for a Mac with so much instead")
+    fits.add_argument("--macos", type=int, default=26, metavar="N", help="its macOS; default: 26")
     add("verify-models", "hash the files of every declared model, and mend what is wrong")
 
-    usage = add("usage", "requests and tokens for each day (UTC), key and model")
-    usage.add_argument("--since", default="30d", metavar="7d", help="days, or a date; default: 30d")
-    usage.add_argument("--key", metavar="NAME", help="of this key only")
-    usage.add_argument("--json", action="store_true", help="for programs, by host")
+    used = add("usage", "requests and tokens for each day (UTC), key and model")
+    used.add_argument("--since", default="30d", metavar="7d", help="days, or a date; default: 30d")
+    used.add_argument("--key", metavar="NAME", help="of this key only")
+    used.add_argument("--json", action="store_true", help="for programs, by host")
 
     add("facts", "keep in facts.lock what each Mac says of itself, for what follows")
-    review.add_options(verb, everywhere)
-
-    text = "make an API key; its entry goes to api_keys of group_data, or to config.json"
-    newkey.add_options(
-        verb.add_parser("key", help=text, description=f"{text}.", parents=[everywhere])
-    )
+    _add_offline(verb, everywhere)
     return root
+
+
+def _add_offline(verb: Any, everywhere: argparse.ArgumentParser) -> None:
+    """The verbs that connect to no Mac, and take no --limit."""
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = verb.add_parser(
+            name, help=text, description=f"{text}.", parents=[everywhere]
+        )
+        return added
+
+    def out(verb: argparse.ArgumentParser) -> None:
+        words = f"default: {rendering.OUT}"
+        verb.add_argument("--out", type=Path, default=rendering.OUT, metavar="DIR", help=words)
+
+    locked = add(
+        "lock", "write models.lock: what each declared model is on the Hub now, to the byte"
+    )
+    locked.add_argument("model", nargs="*", metavar="MODEL", help="default: every model")
+    out(add("render", "every file that a deploy would write on every host, in build/rendered"))
+    differs = add("render-diff", "what a deploy would write otherwise than at another commit")
+    differs.add_argument("base", nargs="?", default="main", metavar="BASE", help="default: main")
+    checked = add("check-configs", "check settings, what follows from them, and what git tracks")
+    out(checked)
+    checked.add_argument("--sarif", metavar="FILE", help="findings as SARIF 2.1.0, too")
+    checked.add_argument("--junit", metavar="FILE", help="findings as JUnit's XML, too")
+    new_key.add_options(
+        add("key", "make an API key; its entry goes to api_keys of group_data, or to config.json")
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,54 +142,61 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> bool:
-    inventory, limit = getattr(options, "inventory", ""), getattr(options, "limit", [])
+    inventory, limit = options.inventory, getattr(options, "limit", [])
     match options.verb:
         case "key":
-            clients.key(inventory, options)
-            return True
+            key.key(inventory, options)
         case "lock":
-            models.lock(inventory, options.model)
-            return True
-        case "chat":
-            return clients.talk(
-                *(inventory, limit, options.prompt),
-                model=options.model,
-                stream=not options.no_stream,
-            )
-        case "render" | "render-diff" | "check-configs":
-            return review.run(options)
-        case "fit" if options.memory is not None:
-            return models.fit_in(options.memory, options.macos, inventory, limit)
+            lock.lock(inventory, options.model)
         case "dashboard":
-            terminal.dashboard(inventory, limit)
-            return True
-    with connected(inventory, limit) as remotes:
-        return bool(_connected_verb(options)(remotes))
+            dashboard.dashboard(inventory, limit)
+        case "chat":
+            stream = not options.no_stream
+            return chat.chat(inventory, limit, options.prompt, model=options.model, stream=stream)
+        case "render":
+            return render.render(inventory, options.out)
+        case "render-diff":
+            return render.render_diff(inventory, options.base)
+        case "check-configs":
+            return check_configs.check_configs(
+                inventory, options.out, sarif=options.sarif, junit=options.junit
+            )
+        case "fit" if options.memory is not None:
+            return fit.fit_in(options.memory, options.macos, inventory, limit)
+        case _:
+            with connected(inventory, limit) as remotes:
+                return _connected_verb(options, remotes)
+    return True
 
 
-def _connected_verb(options: argparse.Namespace) -> Callable[[list[Remote]], Any]:
+def _connected_verb(options: argparse.Namespace, remotes: list[Remote]) -> bool:
     match options.verb:
         case "unload":
-            return lambda remotes: services.unload(remotes, options.model)
+            return unload.unload(remotes, options.model)
         case "logs":
-            return lambda r: services.logs(r, options.job, options.lines, options.follow)
+            return logs.logs(remotes, options.job, options.lines, options.follow)
         case "fetch":
             include = options.include or ["*.gguf"]
-            return lambda r: models.fetch(r, options.repo, include, options.revision)
+            return fetch.fetch(remotes, options.repo, include, options.revision)
         case "usage":
             chosen = ["--since", options.since, *(["--key", options.key] if options.key else [])]
-            return lambda r: clients.usage(r, chosen, json_wanted=options.json)
+            return usage.usage(remotes, chosen, json_wanted=options.json)
         case "fit":
-            return lambda remotes: models.fit(remotes, options.inventory)
+            return fit.fit(remotes, options.inventory)
         case "facts":
-            return lambda remotes: review.facts(remotes, options.inventory)
+            return facts.facts(remotes, options.inventory)
         case "verify-models":
-            return lambda remotes: models.verify_models(remotes, options.inventory)
+            return fetch.verify_models(remotes, options.inventory)
         case "run":
-            return terminal.foreground
-        case name:
-            verb: Callable[[list[Remote]], bool] = getattr(services, name)
-            return verb
+            run.run(remotes)
+            return True
+        case "status":
+            return status.status(remotes)
+        case "start":
+            return start_stop.start(remotes)
+        case "stop":
+            return start_stop.stop(remotes)
+    return start_stop.restart(remotes)
 
 
 if __name__ == "__main__":

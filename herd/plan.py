@@ -9,19 +9,20 @@ from typing import Any
 from pyinfra.api import Host, Inventory
 
 from fetcher import names
-from herd import hub, keys, locks, tls
-from herd.core import fit, fleet, lock
-from herd.core.endpoints import proxy_for_peers
-from herd.core.gguf import Facts
-from herd.core.layers import Layer, Merged, merge
-from herd.core.lock import Lock, Terms
-from herd.core.memory import Served
-from herd.core.problems import Problem, SettingsError, count, report
-from herd.core.settings import Settings
-from herd.core.sharing import Sharing
-from herd.core.transfers import Resolved
-from herd.keys import Shipped
-from herd.tls import Pair
+from herd.core.mac.endpoints import proxy_for_peers
+from herd.core.models import memory_fit, models_lock
+from herd.core.models.gguf import Facts
+from herd.core.models.memory_estimate import Served
+from herd.core.models.missing_files import Resolved
+from herd.core.models.models_lock import Lock, Terms
+from herd.core.models.sharing import Sharing
+from herd.core.settings import validation
+from herd.core.settings.precedence import Layer, Merged, merge
+from herd.core.settings.problems import Problem, SettingsError, count, report
+from herd.core.settings.schema import Settings
+from herd.workstation import api_keys, certificate, hugging_face, lock_models
+from herd.workstation.api_keys import Shipped
+from herd.workstation.certificate import Pair
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Plan:
     sharing: Sharing
 
 
-def declared(host: Host) -> fleet.Declared:
+def declared(host: Host) -> validation.Declared:
     """A host with its layers of data, as pyinfra ranks them."""
     inventory = host.inventory
     own = inventory.get_host_data(host.name)
@@ -48,7 +49,7 @@ def declared(host: Host) -> fleet.Declared:
         Layer("--data", inventory.get_override_data()),
     ]
     port = int(host.data.get("ssh_port") or 22)
-    return fleet.Declared(host.name, layers, (address(host), port))
+    return validation.Declared(host.name, layers, (address(host), port))
 
 
 def address(host: Host) -> str:
@@ -69,7 +70,7 @@ def settings_of_all(inventory: Inventory) -> Settings:
     """The settings of a host without data of its own. Raises SettingsError, too."""
     name = "a host by group_data/all.py"
     layers = [Layer("group_data/all.py", inventory.get_data())]
-    settings, problems = fleet.check([fleet.Declared(name, layers, (name, 22))])
+    settings, problems = validation.check([validation.Declared(name, layers, (name, 22))])
     _refuse(problems)
     return settings[name]
 
@@ -96,11 +97,11 @@ def key_lists(hosts: Iterable[Host]) -> dict[str, list[Any]]:
 def _check(hosts: Iterable[Host]) -> tuple[dict[str, Settings], list[Problem]]:
     """The valid settings by host, and every problem that can be seen without asking anybody."""
     everything = [declared(host) for host in hosts]
-    settings, problems = fleet.check(everything)
+    settings, problems = validation.check(everything)
     rules: list[tuple[str, Callable[[Any], Iterable[tuple[str, str]]]]] = [
-        ("api_keys", keys.faults),
-        ("proxy_allow_origins", keys.faults_in_origins),
-        ("proxy_allow_image_urls", keys.faults_in_image_urls),
+        ("api_keys", api_keys.faults),
+        ("proxy_allow_origins", api_keys.faults_in_origins),
+        ("proxy_allow_image_urls", api_keys.faults_in_image_urls),
     ]
     for host in everything:
         merged = merge(host.layers)
@@ -127,7 +128,7 @@ def without_secrets(hosts: Iterable[Host], inventory: str) -> tuple[Plan, list[P
     shipped: dict[str, Shipped] = {}
     for name, wanted in settings.items():
         with suppress(ValueError):  # which is among the problems
-            shipped |= {name: keys.shipped(wanted)} if wanted.api_keys else {}
+            shipped |= {name: api_keys.shipped(wanted)} if wanted.api_keys else {}
     return Plan(settings, models, shipped, {}, together, Sharing(settings, models, {})), problems
 
 
@@ -152,15 +153,15 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
         problems.append(Problem("inventory", "It names no host.", fix))
     if not hosts or not all(_has_keys(host) for host in hosts):
         try:
-            keys.of_workstation()
+            api_keys.of_workstation()
         except ValueError as error:
-            problems.append(Problem("API keys", f"{error}.", keys.how_to_mend()))
+            problems.append(Problem("API keys", f"{error}.", api_keys.how_to_mend()))
     models, wrong = _models(hosts, settings, inventory)
     problems += wrong
     certificates: dict[str, Pair | None] = {}
     for name, wanted in settings.items():
         try:
-            certificates[name] = tls.of_host(wanted)
+            certificates[name] = certificate.of_host(wanted)
         except ValueError as error:
             fix = "name a certificate in PEM, its chain after it, and its key, without a password."
             problems.append(Problem(f"{name}: proxy_tls_certificate", f"{error}.", fix))
@@ -169,7 +170,7 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
         together[name], wrong = sets_of(name, wanted, models[name], inventory)
         problems += wrong
     _refuse(problems)
-    shipped = {name: keys.shipped(wanted) for name, wanted in settings.items()}
+    shipped = {name: api_keys.shipped(wanted) for name, wanted in settings.items()}
     urls = {h.name: proxy_for_peers(settings[h.name], address(h)) for h in hosts}
     sharing = Sharing(settings, models, urls)
     _of_this_run = Plan(settings, models, shipped, certificates, together, sharing)
@@ -184,18 +185,18 @@ def _models(
     hosts: Iterable[Host], settings: Mapping[str, Settings], inventory: str
 ) -> tuple[dict[str, list[Resolved]], list[Problem]]:
     """Of each host with valid settings, its models as they are locked."""
-    path = locks.beside(inventory)
+    path = lock_models.beside(inventory)
     try:
-        held = locks.read(path)
+        held = lock_models.read(path)
     except ValueError as error:
-        mend = f"run `{locks.command(inventory)}`, or take the one before from git."
+        mend = f"run `{lock_models.command(inventory)}`, or take the one before from git."
         return {name: [] for name in settings}, [Problem(str(path), f"It {error}.", mend)]
     models: dict[str, list[Resolved]] = {}
     problems: list[Problem] = []
     for host in hosts:
         if wanted := settings.get(host.name):
             merged = merge(declared(host).layers)
-            for model, setting, what, fix in locks.faults(
+            for model, setting, what, fix in lock_models.faults(
                 held, path, inventory, wanted.models.values()
             ):
                 where, source = _place(merged, model.name, setting)
@@ -203,7 +204,7 @@ def _models(
                     fix = "declare it in the inventory or in group_data: those are locked."
                 problems.append(Problem(f"{host.name}: {where}, from {source}", what, fix))
             models[host.name] = _locked(held, wanted)
-            problems += _clashes(host.name, models[host.name], locks.command(inventory))
+            problems += _clashes(host.name, models[host.name], lock_models.command(inventory))
     return models, problems
 
 
@@ -216,13 +217,14 @@ def sets_of(
         try:
             facts = Facts.load(model.gguf) if model.gguf else None
         except ValueError:
-            what = f"{locks.beside(inventory)} has facts of its GGUF header that we cannot read."
-            fix = f"run `{locks.command(inventory, model.name)}`, and commit {lock.FILE}."
+            command = lock_models.command(inventory, model.name)
+            what = f"{lock_models.beside(inventory)} has facts of a header that we cannot read."
+            fix = f"run `{command}`, and commit {models_lock.FILE}."
             problems.append(Problem(f"{host}: models.{model.name}", what, fix))
             continue
         if facts:
             known[model.name] = ({file.path: file.size for file in model.files}, facts)
-    return fit.together(settings, known), problems
+    return memory_fit.together(settings, known), problems
 
 
 def _place(merged: Merged, model: str, setting: str) -> tuple[str, str]:
@@ -234,7 +236,7 @@ def _place(merged: Merged, model: str, setting: str) -> tuple[str, str]:
 
 def _locked(held: Lock, settings: Settings) -> list[Resolved]:
     found = [held.find(model.name, Terms.of(model)) for model in settings.models.values()]
-    return [locked.resolved(hub.endpoint()) for locked in found if locked]
+    return [locked.resolved(hugging_face.endpoint()) for locked in found if locked]
 
 
 def _clashes(host: str, models: Iterable[Resolved], command: str) -> Iterator[Problem]:

@@ -23,9 +23,9 @@ from typing import Any
 from aiohttp import web
 
 from lab import control, llama_swap, processes
-from lab.launchcall import Caller
-from lab.launchctl import launchctl
-from lab.launchd import GUI, Launchd
+from lab.launchd.call import Caller
+from lab.launchd.jobs import GUI, Launchd
+from lab.launchd.launchctl import launchctl
 from lab.mac import Machine
 from lab.ssh import Sshd
 from lab.terminal import Window

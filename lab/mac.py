@@ -35,7 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "disk_total_kb": 1942700360,
     "disk_free_kb": 900000000,
     "homebrew": "6.0.18",  # or None: not installed
-    "formulae": {},  # name: current version, over lab.brew's own table
+    "formulae": {},  # name: current version, over lab.homebrew's own table
     "brew_fail": {},  # formula or sub-command: text of the error
     "brew_hang": [],  # formulae or sub-commands that never come back
     "llama_server": "current",  # the variant lab.llama_server writes

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import asyncssh
 
-from lab.definition import system_path
+from lab.launchd.definition import system_path
 from lab.mac import Machine
 from lab.terminal import LAUNCHER
 

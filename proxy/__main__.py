@@ -9,14 +9,14 @@ from pathlib import Path
 
 from yarl import URL
 
-from proxy import commands, log, logfiles
+from proxy import commands, log, log_rotation
+from proxy.accounting.usage import Usage
 from proxy.app import Settings
-from proxy.keystore import KeyStore
-from proxy.policy import HerdPolicy, PolicyState
+from proxy.certificate import Certificate
+from proxy.files.inventory import Inventory
+from proxy.keys.store import KeyStore
+from proxy.policy.policy import HerdPolicy, PolicyState
 from proxy.server import run, serve
-from proxy.shelf import Shelf
-from proxy.tls import Certificate
-from proxy.usage import Usage
 
 # Below the 5 seconds that launchd leaves between SIGTERM and SIGKILL unless told otherwise.
 DRAIN_SECONDS = 3.0
@@ -166,7 +166,7 @@ def run_server(args: argparse.Namespace) -> int:
         usage = Usage(getattr(args, "usage", args.config.absolute().parent / "usage.db"))
     except ValueError as problem:
         return fail(f"cannot start: {problem}")
-    shelf = Shelf(args.files) if "files" in args else None
+    shelf = Inventory(args.files) if "files" in args else None
     state = PolicyState(keys, usage, files=shelf)
     policy = HerdPolicy(state)
     settings = Settings(
@@ -177,8 +177,8 @@ def run_server(args: argparse.Namespace) -> int:
         certificate=certificate,
     )
     host, port = args.listen
-    logfiles.append()
-    keeper = logfiles.Keeper(args.log_file)
+    log_rotation.append()
+    keeper = log_rotation.Keeper(args.log_file)
     try:
         run(serve(settings, host, port, drain_seconds=args.drain))
     except OSError as error:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from yarl import URL
 
-from proxy.engine import Engine
+from proxy.certificate import Certificate
+from proxy.engine.engine import Engine
+from proxy.engine.upstream_key import UpstreamKey
 from proxy.exchange import Limits, Policy
-from proxy.keystore import KeyStore
-from proxy.tls import Certificate
-from proxy.upstreamkey import UpstreamKey
+from proxy.keys.store import KeyStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from proxy import usage
-from proxy.entry import LIMITS, NAME, NAME_RULE, instant, read_entry
-from proxy.keyring import Scope, digest_of
-from proxy.keys import new_key
+from proxy.accounting import usage
+from proxy.keys.config_entry import LIMITS, NAME, NAME_RULE, instant, read_entry
+from proxy.keys.config_file import new_key
+from proxy.keys.key import Scope, digest_of
 
 
 def add_keys_new(parser: ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.app import Settings, create_engine
-from proxy.tls import Certificate
+from proxy.certificate import Certificate
 
 _log = logging.getLogger("proxy.server")
 

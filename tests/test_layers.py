@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 import herd
-from herd.core import fleet
-from herd.core.fleet import Declared
-from herd.core.layers import Layer
-from herd.core.settings import Settings, model_fields
+import proxy
+from herd.core.settings import validation
+from herd.core.settings.precedence import Layer
+from herd.core.settings.schema import Settings, model_fields
+from herd.core.settings.validation import Declared
 from tests.core.samples import ALL, ROOT, defaults
 
 # The map in herd/__init__.py, from the top: each layer may import those below it, and itself.
@@ -31,8 +32,7 @@ LAYERS = {
     for name in names
 }
 # What is shared of the proxy: what a key is, how one is made, and what a certificate must be.
-for shared in ("keys", "newkey", "tls"):
-    LAYERS[shared].add("proxy")
+LAYERS["workstation"].add("proxy")
 # And of the fetcher, what a file may be called.
 for shared in ("core", "plan"):
     LAYERS[shared].add("fetcher")
@@ -51,7 +51,7 @@ def imports(file: Path) -> Iterator[str]:
 
 
 def layer(module: str) -> str:
-    """The layer of one of our modules ("herd.core.text" is of "core")."""
+    """The layer of one of our modules ("herd.core.text.quoting" is of "core")."""
     return module.split(".")[1] if module.startswith("herd.") else module.split(".")[0]
 
 
@@ -74,7 +74,7 @@ def test_the_map_has_every_layer_and_no_other() -> None:
     assert {layer(name(file)) for file in FILES} - {"__init__"} == set(LAYERS)
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "herd" / "core").glob("*.py")), ids=name)
+@pytest.mark.parametrize("file", sorted((ROOT / "herd" / "core").rglob("*.py")), ids=name)
 def test_the_core_knows_no_pyinfra_and_no_network(file: Path) -> None:
     outside = {module.split(".")[0] for module in imports(file)}
 
@@ -95,7 +95,7 @@ def test_the_proxy_is_a_program_of_its_own(file: Path) -> None:
 
 
 def test_no_module_of_the_proxy_imports_in_a_circle() -> None:
-    """Nor for types: what a module needs of one that imports it is a protocol (proxy/parts.py)."""
+    """Nor for types: what a module needs of one that imports it is a protocol."""
     files = {name(file): file for file in (ROOT / "proxy").rglob("*.py")}
     needs = {
         module: {found for found in files for said in imported if _is_of(said, found)}
@@ -112,9 +112,41 @@ def _is_of(said: str, module: str) -> bool:
     return said == module or said.rpartition(".")[0] == module
 
 
+# The order of the core's folders, and of the proxy's as proxy/__init__.py says it.
+CORE = ["files", "mac", "models", "settings", "text", "scripts"]
+PROXY = [
+    name
+    for row in re.findall(r"^    (\w+(?:, \w+)*)(?:  |$)", proxy.__doc__ or "", re.MULTILINE)
+    for name in row.split(", ")
+]
+
+
+@pytest.mark.parametrize(("package", "order"), [("proxy", PROXY), ("herd.core", CORE)])
+def test_folders_import_those_below_them(package: str, order: list[str]) -> None:
+    root = ROOT / package.replace(".", "/")
+    rooms = {file.relative_to(root).with_suffix("").parts[0] for file in root.rglob("*.py")}
+    assert rooms - {"__init__"} == set(order)
+
+    for file in root.rglob("*.py"):
+        room = file.relative_to(root).with_suffix("").parts[0]
+        if room == "__init__":
+            continue
+        for module in imports(file):
+            if module.startswith(f"{package}."):
+                other = module.removeprefix(f"{package}.").split(".")[0]
+                assert order.index(other) >= order.index(room), f"{name(file)}: {module}"
+
+
+def test_the_engine_knows_no_policy_and_no_keys() -> None:
+    for file in (ROOT / "proxy/engine").glob("*.py"):
+        rooms = {said.split(".")[1] for said in imports(file) if said.startswith("proxy.")}
+
+        assert rooms <= {"engine", "body", "http", "exchange"}, name(file)
+
+
 @pytest.mark.parametrize("package", ["operations", "facts", "core"])
 def test_only_deploys_read_host_data(package: str) -> None:
-    for file in (ROOT / "herd" / package).glob("*.py"):
+    for file in (ROOT / "herd" / package).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             read = isinstance(node, ast.Attribute) and node.attr == "data"
             assert not read or not _is_host(node.value), f"{name(file)}:{node.lineno}"
@@ -166,7 +198,7 @@ def test_model_defaults_has_every_field_of_a_model_but_its_repo() -> None:
 
 
 def test_the_defaults_are_valid() -> None:
-    found, problems = fleet.check([Declared("mac1", [Layer(ALL, defaults())], ("mac1", 22))])
+    found, problems = validation.check([Declared("mac1", [Layer(ALL, defaults())], ("mac1", 22))])
 
     assert problems == []
     assert list(found) == ["mac1"]
@@ -216,7 +248,7 @@ def test_sockets_are_those_of_python_at_the_end_of_the_session() -> None:
 
 def test_hooks_and_verbs_can_be_imported_in_a_process_of_their_own() -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "import herd.hooks, herd.__main__"],
+        [sys.executable, "-W", "error", "-c", "import herd.connections.hooks, herd.__main__"],
         cwd=ROOT,
         capture_output=True,
         text=True,

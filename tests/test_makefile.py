@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import typed
+from tests.docs import typed
 
 MAKES = [name for name in ("make", os.environ.get("OLD_MAKE")) if name]
 # Every variable that the Makefile sets or hands on, whosever it is.

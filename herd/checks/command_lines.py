@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from herd.checks import yaml_lines
 from herd.checks.project import Finding, Project, Subject, line_of
-from herd.core.llama_server import Flags
-from herd.core.written import Written
+from herd.core.files.written_files import Written
+from herd.core.mac.llama_server_flags import Flags
 
 RULES = {
     "llama-server-flags": "Every flag is one that this Mac's llama-server knows",

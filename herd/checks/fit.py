@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from herd.checks.project import Finding, Project
 from herd.checks.sources import Place
-from herd.core import fit
-from herd.core.units import GIB, gib
+from herd.core.models import memory_fit
+from herd.core.text.units import GIB, gib
 
 RULES = {"fit": "Models that may be loaded together fit into the Mac's memory"}
 
@@ -19,7 +19,7 @@ def check(project: Project) -> Iterator[Finding]:
             continue
         found = [
             (problem.where.removeprefix("memory for "), problem.what, problem.fix)
-            for problem in fit.problems(host.together, limits)
+            for problem in memory_fit.problems(host.together, limits)
         ]
         summed = {served.name for models in host.together for served in models}
         for model in host.models:

@@ -7,9 +7,9 @@ from typing import Any
 from xml.parsers.expat import ExpatError
 
 from herd.checks.project import Finding, Project, Subject, line_of
-from herd.core.bundle import bundle
-from herd.core.jobs import JOBS
-from herd.core.written import Written
+from herd.core.files.written_files import Written
+from herd.core.mac.archives import bundle
+from herd.core.mac.launchd_jobs import JOBS
 
 RULES = {
     "plist-syntax": "A property list parses",
@@ -79,7 +79,7 @@ def _finding(
     rule: str, subject: Subject, file: Written, key: str, message: str, fix: str = ""
 ) -> Finding:
     line = line_of(file.content.decode(errors="replace"), f"<key>{key}</key>")
-    return subject.finding(rule, file, line, message, fix or "mend herd/core/jobs.py.")
+    return subject.finding(rule, file, line, message, fix or "mend herd/core/mac/launchd_jobs.py.")
 
 
 def _keys(subject: Subject, file: Written, data: Any, labels: set[str]) -> Iterator[Finding]:

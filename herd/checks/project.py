@@ -7,8 +7,8 @@ from pathlib import Path
 
 from herd.checks import sources
 from herd.checks.sources import Place
-from herd.core.written import Written
-from herd.rendering import Rendered, Rendering
+from herd.core.files.written_files import Written
+from herd.render.rendering import Rendered, Rendering
 
 ERROR, NOTE = "error", "note"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from herd.checks.project import Finding, Project, Subject
 from herd.core import scripts
-from herd.core.written import Written
+from herd.core.files.written_files import Written
 
 RULES = {"llama-swap": "A real llama-swap starts with config.yaml"}
 NAMED = "HERD_LLAMA_SWAP"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from herd.checks.project import Finding, Project, Subject
 from herd.checks.sources import Place
-from herd.core.written import Written
+from herd.core.files.written_files import Written
 
 RULES = {
     "script-syntax": "sh reads every shell script",
@@ -26,7 +26,7 @@ def check(project: Project) -> Iterator[Finding]:
         file = subject.files.get(subject.host.layout.start_command)
         if file:
             texts.setdefault(file.content.decode(errors="replace"), _of_host(subject, file))
-    for path in sorted((project.root / "herd/scripts").glob("*.sh")):
+    for path in sorted((project.root / "herd/scripts").glob("*/*.sh")):
         shown = str(path.relative_to(project.root))
         texts.setdefault(path.read_text(encoding="utf-8"), _of_ours(shown))
     with tempfile.TemporaryDirectory() as folder:

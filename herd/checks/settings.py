@@ -4,12 +4,14 @@ import re
 import time
 from collections.abc import Iterator
 
-from herd import keys, locks, rendering
 from herd.checks import sources
 from herd.checks.project import ERROR, NOTE, Finding, Project, Subject
 from herd.checks.sources import Place
-from herd.core import known, lock
-from herd.core.splits import first_file
+from herd.core.mac import facts_lock
+from herd.core.models import models_lock
+from herd.core.models.splits import first_file
+from herd.render import rendering
+from herd.workstation import api_keys, lock_models
 
 RULES = {
     "settings": "Settings validate, and go together",
@@ -36,7 +38,7 @@ def check(project: Project) -> Iterator[Finding]:
 def _file(project: Project, where: str, what: str) -> Place | None:
     """The lock or the facts file, when the problem is with the file itself."""
     if where not in (
-        str(locks.beside(project.inventory)),
+        str(lock_models.beside(project.inventory)),
         str(rendering.beside(project.inventory)),
     ):
         return None
@@ -47,7 +49,7 @@ def _file(project: Project, where: str, what: str) -> Place | None:
 def _expired(subject: Subject) -> Iterator[Finding]:
     settings = subject.host.settings
     try:
-        entries = keys.shipped(settings).keys.entries if settings.api_keys else ()
+        entries = api_keys.shipped(settings).keys.entries if settings.api_keys else ()
     except ValueError:
         return  # it is among the problems of the settings
     for number, key in enumerate(entries, start=1):
@@ -68,7 +70,7 @@ def _asked(subject: Subject) -> Iterator[Finding]:
             "facts", Place(file), f"{host.name}: {message}", mend, None, host.name, level
         )
 
-    if host.known.source != known.ASKED:
+    if host.known.source != facts_lock.ASKED:
         yield finding("Nobody asked this Mac yet: home and flags are defaults.", NOTE)
     elif host.known.homebrew_prefix not in (None, prefix):
         was = host.known.homebrew_prefix
@@ -81,9 +83,9 @@ def _asked(subject: Subject) -> Iterator[Finding]:
 
 def _splits(project: Project) -> Iterator[Finding]:
     """A lock that was edited, or merged, may lack a file of a model."""
-    path = locks.beside(project.inventory)
+    path = lock_models.beside(project.inventory)
     try:
-        held = locks.read(path)
+        held = lock_models.read(path)
     except ValueError:
         return  # it is among the problems of the settings
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -95,5 +97,6 @@ def _splits(project: Project) -> Iterator[Finding]:
             wrong = str(error)
         if wrong:
             line = next((n for n, text in enumerate(lines, 1) if f'"{model.name}"' in text), 1)
-            fix = f"run `{locks.command(project.inventory, model.name)}`, and commit {lock.FILE}."
+            command = lock_models.command(project.inventory, model.name)
+            fix = f"run `{command}`, and commit {models_lock.FILE}."
             yield Finding("models-lock", Place(str(path), line), f"{model.name} {wrong}.", fix)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pyinfra.api import Host
 
 from herd import plan
-from herd.core.layers import merge
+from herd.core.settings.precedence import merge
 
 
 class Place(NamedTuple):

@@ -9,7 +9,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, meta
 from herd.checks import sources
 from herd.checks.project import Finding, Project
 from herd.checks.sources import Place
-from herd.core import render
+from herd.core.files import templates
 
 RULES = {
     "template-syntax": "Templates parse",
@@ -27,7 +27,7 @@ def check(project: Project) -> Iterator[Finding]:
             template = sources.of_template(project.root, failed.path, "")
             place = _frame(failed.error) or template or subject.place(failed.path)
             message = f"{subject.host.name}: {failed.path} cannot be rendered: {failed.error}."
-            fix = "mend the template, or herd/core/render.py, which gives it its values."
+            fix = "mend the template, or herd/core/files/templates.py, which gives it its values."
             undefined = isinstance(failed.error, TemplateError)
             rule = "template-variables" if undefined else "template-output"
             yield Finding(rule, place, message, fix, host=subject.host.name)
@@ -37,19 +37,19 @@ def _template(path: Path) -> Iterator[Finding]:
     name, shown = path.name, f"templates/{path.name}"
     text = path.read_text(encoding="utf-8")
     try:
-        used = meta.find_undeclared_variables(render.environment().parse(text))
+        used = meta.find_undeclared_variables(templates.environment().parse(text))
     except TemplateSyntaxError as error:
         fix = "https://jinja.palletsprojects.com/templates/ has the syntax."
         yield Finding("template-syntax", Place(shown, error.lineno), f"{error.message}.", fix)
         return
-    if name not in render.VARIABLES:
+    if name not in templates.VARIABLES:
         message = "Nothing renders this template."
         yield Finding("template-variables", Place(shown), message, "remove it, or render it.")
         return
-    for variable in sorted(used - render.VARIABLES[name]):
+    for variable in sorted(used - templates.VARIABLES[name]):
         line = next((n for n, row in enumerate(text.splitlines(), 1) if variable in row), 1)
-        known = ", ".join(sorted(render.VARIABLES[name]))
-        fix = f"use one of {known}, or give it in herd/core/render.py."
+        known = ", ".join(sorted(templates.VARIABLES[name]))
+        fix = f"use one of {known}, or give it in herd/core/files/templates.py."
         message = f"{variable} is given to nobody: it is undefined."
         yield Finding("template-variables", Place(shown, line), message, fix)
 

@@ -7,14 +7,14 @@ from pyinfra import host
 from pyinfra.api import Host
 
 from herd import plan
-from herd.core.bundle import Bundle, bundle
-from herd.core.layout import Layout
-from herd.core.memory import Served
-from herd.core.settings import Settings
-from herd.core.transfers import Resolved
+from herd.core.mac.archives import Bundle, bundle
+from herd.core.mac.layout import Layout
+from herd.core.models.memory_estimate import Served
+from herd.core.models.missing_files import Resolved
+from herd.core.settings.schema import Settings
 from herd.facts.mac import Mac
-from herd.keys import Shipped
-from herd.tls import Pair
+from herd.workstation.api_keys import Shipped
+from herd.workstation.certificate import Pair
 
 FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
 

@@ -2,8 +2,8 @@
 
 from pyinfra.api import deploy
 
-from herd.core.preflight import Fetch, Needs
-from herd.core.units import GIB
+from herd.core.mac.preflight import Fetch, Needs
+from herd.core.text.units import GIB
 from herd.deploys.desired import desired
 from herd.operations import preflight
 

@@ -2,8 +2,8 @@
 
 from pyinfra.api import deploy
 
-from herd.core import written
-from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
+from herd.core.files import written_files
+from herd.core.mac.launchd_jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.deploys.desired import desired
 from herd.operations import files, proxy, stack
 
@@ -14,7 +14,7 @@ def run() -> None:
     want = desired()
     layout, bundle, uid = want.layout, want.bundle, want.uid
     autostart = want.settings.launchd_autostart
-    foreground = written.start_command(layout, bundle, uid)
+    foreground = written_files.start_command(layout, bundle, uid)
     files.text(
         name="Write the foreground start",
         path=foreground.path,

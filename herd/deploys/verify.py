@@ -3,9 +3,10 @@
 from pyinfra import host
 from pyinfra.api import HiddenValue, deploy
 
-from herd import plan, tls
+from herd import plan
 from herd.deploys.desired import desired
 from herd.operations import stack, summary
+from herd.workstation import certificate
 
 
 @deploy("Verify")
@@ -18,7 +19,7 @@ def serves() -> None:
             name="Wait until the stack serves",
             layout=want.layout,
             held=held,
-            pin=tls.pin(want.certificate.shown if want.certificate else None),
+            pin=certificate.pin(want.certificate.shown if want.certificate else None),
         )
     summary.show(
         name="Summary",

@@ -7,9 +7,9 @@ from typing import Any
 
 from pyinfra.api import StringCommand
 
-from herd.core.endpoints import local_proxy
-from herd.core.jobs import PROXY
-from herd.core.layout import Layout
+from herd.core.mac.endpoints import local_proxy
+from herd.core.mac.launchd_jobs import PROXY
+from herd.core.mac.layout import Layout
 from herd.facts.fact import Fact
 from herd.facts.script import script
 
@@ -63,7 +63,7 @@ def _answers(code: int) -> str:
 
 
 def parse(lines: Iterable[str]) -> Served:
-    """The answer of scripts/answers.sh: sections of a body and, last, its HTTP code."""
+    """The answer of scripts/look/answers.sh: sections of a body and, last, its HTTP code."""
     sections: dict[str, list[str]] = {}
     current: list[str] = []
     for line in lines:
@@ -102,7 +102,7 @@ def _entries(section: list[str] | None, key: str) -> list[dict[str, Any]]:
 
 
 class Answers(Fact[Served]):
-    """Asked on the Mac itself; a key goes along as `_stdin`, `pin` is `herd.tls.pin`'s."""
+    """Asked on the Mac itself; a key goes along as `_stdin`, `pin` is the certificate's."""
 
     def command(self, layout: Layout, pin: str) -> StringCommand:
         return script(

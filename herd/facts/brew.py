@@ -30,7 +30,7 @@ class Packages:
 
 
 def parse(lines: Iterable[str]) -> Packages | None:
-    """The answer of scripts/packages.sh."""
+    """The answer of scripts/look/packages.sh."""
     sections: dict[str, list[str]] = {"version": []}
     section = "version"
     for line in lines:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pyinfra.api import FactBase, FactProcessError
 
-from herd.core.text import elided
+from herd.core.text.quoting import elided
 
 T = TypeVar("T")
 

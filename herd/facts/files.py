@@ -22,7 +22,7 @@ class Entry:
 
 
 def parse(lines: Iterable[str]) -> list[Entry]:
-    """The answer of scripts/state.sh, an entry for each path."""
+    """The answer of scripts/look/state.sh, an entry for each path."""
     entries = []
     for line in lines:
         kind, mode, sha256 = ([*line.split(), "", "", ""])[:3]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core.launchd import DIGEST, Job, parse_print
+from herd.core.mac.launchd import DIGEST, Job, parse_print
 from herd.facts.fact import Fact
 from herd.facts.script import script
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pyinfra.api import FactProcessError, StringCommand
 
-from herd.core.text import elided
+from herd.core.text.quoting import elided
 from herd.facts.fact import Fact
 from herd.facts.script import script
 
@@ -36,7 +36,7 @@ class Listener:
 
 
 def parse(lines: Iterable[str]) -> dict[int, Listener]:
-    """The answer of scripts/listeners.sh: a listener for each port that somebody has."""
+    """The answer of scripts/look/listeners.sh: a listener for each port that somebody has."""
     ports: dict[int, dict[int, Process]] = {}
     last: dict[int, Process] = {}
     for line in lines:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core.llama_server import Flags
+from herd.core.mac.llama_server_flags import Flags
 from herd.facts.fact import Fact
 
 

@@ -5,15 +5,15 @@ from collections.abc import Iterable
 
 from pyinfra.api import FactProcessError, StringCommand
 
-from herd.core.mac import Folder, Identity
-from herd.core.text import complaint
-from herd.core.units import MIB
+from herd.core.mac.identity import Folder, Identity
+from herd.core.text.quoting import complaint
+from herd.core.text.units import MIB
 from herd.facts.fact import Fact
 from herd.facts.script import script
 
 
 def parse(lines: Iterable[str]) -> Identity:
-    """The answer of scripts/mac.sh. Raises FactProcessError when it is no answer."""
+    """The answer of scripts/look/mac.sh. Raises FactProcessError when it is no answer."""
     pairs = [line.split("\t", 1) for line in lines if "\t" in line]
     values = dict(pairs)
     try:

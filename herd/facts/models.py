@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pyinfra.api import FactProcessError, StringCommand
 
-from herd.core.transfers import Holdings, Receipt, Stat
+from herd.core.models.missing_files import Holdings, Receipt, Stat
 from herd.facts.fact import Fact
 from herd.facts.script import script
 
@@ -21,7 +21,7 @@ _DISK = re.compile(r".*?\s\d+\s+\d+\s+(-?\d+)\s+\d+%")
 
 
 def parse(lines: Iterable[str]) -> Holdings:
-    """The answer of scripts/models.sh. Raises FactProcessError when it is no answer."""
+    """The answer of scripts/look/models.sh. Raises FactProcessError when it is no answer."""
     files, receipts, begun, free = {}, {}, {}, None
     for line in lines:
         kind, _, rest = line.partition(" ")

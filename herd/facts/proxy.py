@@ -7,7 +7,7 @@ from pyinfra.api import FactProcessError, StringCommand
 
 from herd.facts.fact import Fact
 from herd.facts.script import script
-from herd.keys import Mark
+from herd.workstation.api_keys import Mark
 
 
 @dataclass(frozen=True)

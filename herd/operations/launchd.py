@@ -12,7 +12,7 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core import written
+from herd.core.files import written_files
 from herd.facts.files import Entry, State
 from herd.facts.launchd import Loaded
 from herd.facts.script import script
@@ -42,7 +42,7 @@ def converge(
     """
     label = definition["Label"]
     target = f"gui/{uid}/{label}"
-    want = written.plist(definition, path)
+    want = written_files.plist(definition, path)
     loaded = host.get_fact(Loaded, uid=uid, label=label)
     entry, *kept = host.get_fact(State, paths=[path, *([secret] if secret else [])])
     right_file = is_as_wanted(entry, want.content, want.mode)
@@ -71,7 +71,7 @@ def converge(
 
 
 def is_secret(entry: Entry) -> bool:
-    """Whether a file may hold what scripts/new-secret.sh writes, for its owner only."""
+    """Whether a file may hold what scripts/change/new-secret.sh writes, for its owner only."""
     return (entry.kind, entry.mode) == ("file", "600") and entry.sha256 != _OF_NOTHING
 
 

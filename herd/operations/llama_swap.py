@@ -7,9 +7,10 @@ from collections.abc import Mapping
 
 from pyinfra import host, logger
 
-from herd.core import llama_server, render, written
-from herd.core.layout import Layout
-from herd.core.llama_server import Flags
+from herd.core.files import templates, written_files
+from herd.core.mac import llama_server_flags
+from herd.core.mac.layout import Layout
+from herd.core.mac.llama_server_flags import Flags
 from herd.facts.files import State
 from herd.facts.llama_server import KnownFlags
 from herd.facts.script import script
@@ -29,14 +30,14 @@ def config(layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]
     flags = host.get_fact(KnownFlags, program=layout.brew("llama-server"))
     (entry,) = host.get_fact(State, paths=[layout.config])
     _say_what_is_dropped(layout, flags)
-    flags = flags or llama_server.CURRENT
-    want = written.config(layout, files, versions, flags)
+    flags = flags or llama_server_flags.CURRENT
+    want = written_files.config(layout, files, versions, flags)
     if is_as_wanted(entry, want.content, want.mode):
         host.noop("config.yaml is as wanted")
         return
     show_diff(want.path, want.text)
     trial = layout.under("config.trial.yaml")
-    tried = render.config(layout, files, flags, versions=versions, preload=[])
+    tried = templates.config(layout, files, flags, versions=versions, preload=[])
     yield from write(trial, tried, want.mode)
     yield script("accept-config", layout.brew("llama-swap"), trial)
     yield from write(want.path, want.content, want.mode)
@@ -46,7 +47,7 @@ def config(layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]
 
 def _say_what_is_dropped(layout: Layout, flags: Flags | None) -> None:
     wanted = [model.name for model in layout.settings.models.values() if model.mlock]
-    if wanted and flags and llama_server.mlock_arguments(flags) is None:
+    if wanted and flags and llama_server_flags.mlock_arguments(flags) is None:
         host.log(
             f"mlock is left out for {', '.join(wanted)}: this llama-server cannot", logger.warning
         )

@@ -7,15 +7,15 @@ from weakref import WeakKeyDictionary
 from pyinfra import host
 from pyinfra.api import Host, QuoteString, StringCommand
 
-from herd.core import written
-from herd.core.bundle import Bundle
-from herd.core.fetching import Wanted, distinct, job
-from herd.core.layout import Layout
-from herd.core.transfers import Holdings, Resolved, undeclared, vouchers
+from herd.core.files import written_files
+from herd.core.mac.archives import Bundle
+from herd.core.mac.layout import Layout
+from herd.core.models.fetch_request import Wanted, distinct, job
+from herd.core.models.missing_files import Holdings, Resolved, undeclared, vouchers
 from herd.facts.models import Models
-from herd.hub import token
 from herd.operations.commands import Commands, Shown, operation
 from herd.operations.files import write
+from herd.workstation.hugging_face import token
 
 _seen: "WeakKeyDictionary[Host, Holdings]" = WeakKeyDictionary()
 
@@ -75,7 +75,7 @@ def fetched(
     there = look(models, directory)
     wanted = lacking(models, there)
     if wanted:
-        program = written.fetcher(layout)
+        program = written_files.fetcher(layout)
         yield from write(program.path, program.content, program.mode)
         said = job(
             wanted,

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from pyinfra import host, logger
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core.jobs import JOBS
-from herd.core.layout import Layout
-from herd.core.preflight import Needs, Room, problems
-from herd.core.problems import count, report
-from herd.core.transfers import Resolved
+from herd.core.mac.launchd_jobs import JOBS
+from herd.core.mac.layout import Layout
+from herd.core.mac.preflight import Needs, Room, problems
+from herd.core.models.missing_files import Resolved
+from herd.core.settings.problems import count, report
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.mac import Mac

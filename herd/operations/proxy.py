@@ -7,17 +7,17 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
-from herd.core import written
-from herd.core.bundle import Bundle
-from herd.core.jobs import PROXY
-from herd.core.layout import Layout
+from herd.core.files import written_files
+from herd.core.mac.archives import Bundle
+from herd.core.mac.launchd_jobs import PROXY
+from herd.core.mac.layout import Layout
 from herd.facts.files import Entry, State
 from herd.facts.proxy import KeyMarks, Releases
 from herd.facts.script import script
-from herd.keys import Shipped, difference
 from herd.operations.commands import Commands, operation, shown
 from herd.operations.files import is_as_wanted, write
-from herd.tls import Pair
+from herd.workstation.api_keys import Shipped, difference
+from herd.workstation.certificate import Pair
 
 
 @operation()
@@ -39,7 +39,7 @@ def installed(layout: Layout, bundle: Bundle) -> Commands:
         yield FileUploadCommand(io.BytesIO(bundle.archive), archive)
         yield script("proxy-release", archive, release)
     if environment not in state.whole:
-        requirements = written.requirements(layout, bundle)
+        requirements = written_files.requirements(layout, bundle)
         yield from write(requirements.path, requirements.content, requirements.mode)
         python = layout.brew(layout.settings.proxy_python.replace("@", ""))
         prefix = layout.settings.homebrew_prefix
@@ -52,10 +52,10 @@ def keys(layout: Layout, shipped: Any) -> Commands:
     Keep the config.json of the proxy, and say whose keys come, go or change.
 
     + layout: where the stack lives
-    + shipped: a `herd.keys.Shipped` in a HiddenValue
+    + shipped: a `herd.workstation.api_keys.Shipped` in a HiddenValue
     """
     want: Shipped = shipped.unmask()
-    file = written.keys(layout, want.text)
+    file = written_files.keys(layout, want.text)
     (entry,) = host.get_fact(State, paths=[file.path])
     if is_as_wanted(entry, file.content, file.mode):
         host.noop("the keys are as wanted")
@@ -79,7 +79,7 @@ def certificate(layout: Layout, pair: Any, *, uid: int) -> Commands:
     Keep the certificate and its key, or neither; a proxy that runs takes a renewed pair at once.
 
     + layout: where the stack lives
-    + pair: a `herd.tls.Pair` or None, in a HiddenValue
+    + pair: a `herd.workstation.certificate.Pair` or None, in a HiddenValue
     + uid: whose job the proxy is
     """
     want: Pair | None = pair.unmask()
@@ -92,7 +92,7 @@ def certificate(layout: Layout, pair: Any, *, uid: int) -> Commands:
         else:
             host.noop("there is no certificate, as wanted")
         return
-    files = written.certificate(layout, key=want.key, certificate=want.certificate)
+    files = written_files.certificate(layout, key=want.key, certificate=want.certificate)
     old = [f for f in files if not is_as_wanted(present[f.path], f.content, f.mode)]
     if not old:
         host.noop("the certificate is as wanted")

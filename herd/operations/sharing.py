@@ -8,12 +8,12 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 from pyinfra.facts.files import FileContents
 
-from herd.core.bundle import Bundle
-from herd.core.endpoints import local_proxy
-from herd.core.fetching import LIFE, grant
-from herd.core.jobs import PROXY
-from herd.core.layout import Layout
-from herd.core.transfers import Resolved
+from herd.core.mac.archives import Bundle
+from herd.core.mac.endpoints import local_proxy
+from herd.core.mac.launchd_jobs import PROXY
+from herd.core.mac.layout import Layout
+from herd.core.models.fetch_request import LIFE, grant
+from herd.core.models.missing_files import Resolved
 from herd.operations.commands import Commands, operation
 from herd.operations.files import write
 from herd.operations.models import any_lacking

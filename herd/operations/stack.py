@@ -6,16 +6,17 @@ from typing import Any
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core import jobs, written
-from herd.core.bundle import Bundle
-from herd.core.endpoints import completion, llama_swap, local_proxy
-from herd.core.jobs import JOBS, LLAMA_SWAP, PROXY
-from herd.core.launchd import Job
-from herd.core.layout import Layout
-from herd.core.secrets import key_options
-from herd.core.settings import Settings
-from herd.core.text import xml_quote
-from herd.core.written import Start
+from herd.core.files import written_files
+from herd.core.files.written_files import Start
+from herd.core.mac import launchd_jobs
+from herd.core.mac.archives import Bundle
+from herd.core.mac.endpoints import completion, llama_swap, local_proxy
+from herd.core.mac.launchd import Job
+from herd.core.mac.launchd_jobs import JOBS, LLAMA_SWAP, PROXY
+from herd.core.mac.layout import Layout
+from herd.core.settings.schema import Settings
+from herd.core.text.quoting import xml_quote
+from herd.core.text.secret import key_options
 from herd.facts.answers import Answers
 from herd.facts.files import State
 from herd.facts.launchd import Installed, Loaded
@@ -23,9 +24,9 @@ from herd.facts.listeners import Listeners
 from herd.facts.mac import Mac
 from herd.facts.programs import Linked
 from herd.facts.script import script
-from herd.keys import Held
 from herd.operations import launchd
 from herd.operations.commands import Commands, operation, shown
+from herd.workstation.api_keys import Held
 
 
 @operation()
@@ -101,7 +102,7 @@ def job(layout: Layout, bundle: Bundle, job_name: str, *, uid: int) -> Commands:
 def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Commands:
     """The same, for use in another operation."""
     autostart = layout.settings.launchd_autostart
-    definition = written.job(layout, bundle, job_name, **_start(layout, job_name))
+    definition = written_files.job(layout, bundle, job_name, **_start(layout, job_name))
     yield from launchd.converge(
         definition,
         uid=uid,
@@ -143,7 +144,7 @@ def _is_window(main: Job | None, layout: Layout, bundle: Bundle, uid: int) -> bo
 
 def _window(layout: Layout, bundle: Bundle, uid: int) -> dict[str, Any]:
     starts = {name: _start(layout, name) for name in JOBS}
-    return written.window(layout, bundle, uid, starts)
+    return written_files.window(layout, bundle, uid, starts)
 
 
 def _start(layout: Layout, name: str) -> Start:
@@ -152,7 +153,7 @@ def _start(layout: Layout, name: str) -> Start:
     linked = host.get_fact(
         Linked,
         homebrew_prefix=layout.settings.homebrew_prefix,
-        programs=jobs.programs(layout)[name],
+        programs=launchd_jobs.programs(layout)[name],
     )
     if name == PROXY or settings.llama_swap_watch_config:
         return {"linked": linked, "config": ""}
@@ -187,9 +188,9 @@ def serving(layout: Layout, held: Any, *, pin: str) -> Commands:
     Wait, within a limit, until the stack serves its models to those with a key only.
 
     + layout: where the stack lives, and its settings
-    + held: a `herd.keys.Held` in a HiddenValue; its key goes to stdin, and without one no request
-      with a key is tried
-    + pin: of the proxy's certificate, by `herd.tls.pin`
+    + held: a `Held` of `herd.workstation.api_keys` in a HiddenValue; its key goes to stdin, and
+      without one no request with a key is tried
+    + pin: of the proxy's certificate, by `herd.workstation.certificate.pin`
     """
     settings = layout.settings
     key: Held = held.unmask()
@@ -229,7 +230,7 @@ def _skipped(models: Sequence[str], key: Held) -> list[str]:
 
 
 def _completions(settings: Settings, key: Held) -> list[str]:
-    """For scripts/verify.sh. A model that the key does not open must be loaded, too."""
+    """For scripts/look/verify.sh. A model that the key does not open must be loaded, too."""
     words = []
     for model in settings.preload:
         url = local_proxy(settings) if key.may_use(model) else llama_swap(settings)

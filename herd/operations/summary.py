@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from pyinfra import host, logger
 
-from herd.core.endpoints import completion, public_proxy
-from herd.core.layout import Layout
-from herd.core.text import shell_quote
-from herd.core.transfers import Resolved, Undeclared, undeclared
-from herd.core.units import gib
+from herd.core.mac.endpoints import completion, public_proxy
+from herd.core.mac.layout import Layout
+from herd.core.models.missing_files import Resolved, Undeclared, undeclared
+from herd.core.text.quoting import shell_quote
+from herd.core.text.units import gib
 from herd.facts.programs import Linked
 from herd.operations import models as model_files
 from herd.operations.commands import Commands, operation

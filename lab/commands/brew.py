@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from lab.brew import BrewError, Formula, Homebrew
 from lab.commands import brew_query, brew_taps
 from lab.commands.base import as_root, fail
+from lab.homebrew import BrewError, Formula, Homebrew
 from lab.mac import Machine
 
 # These may run as root; nothing else may.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lab.brew import BrewError, Formula, Homebrew
 from lab.commands import brew_taps
 from lab.commands.base import fail
+from lab.homebrew import BrewError, Formula, Homebrew
 
 
 def version(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:

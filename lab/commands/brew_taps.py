@@ -6,8 +6,8 @@ import json
 import shutil
 import sys
 
-from lab.brew import OFFICIAL_TAPS, TRUST_KEYS, BrewError, Formula, Homebrew
 from lab.commands.base import fail
+from lab.homebrew import OFFICIAL_TAPS, TRUST_KEYS, BrewError, Formula, Homebrew
 
 
 def add(homebrew: Homebrew, name: str, url: str = "") -> None:

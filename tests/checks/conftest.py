@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pyinfra.api import Inventory
 
-from herd import rendering
 from herd.checks import Project
+from herd.render import rendering
 from tests.checks import sample
 
 

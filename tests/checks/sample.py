@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from herd.core import known, lock
-from herd.core.known import Facts, LlamaServer, Mac
-from herd.core.llama_server import Flags
-from herd.core.lock import File, Lock, Locked
-from herd.core.units import GIB
+from herd.core.mac import facts_lock
+from herd.core.mac.facts_lock import Facts, LlamaServer, Mac
+from herd.core.mac.llama_server_flags import Flags
+from herd.core.models import models_lock
+from herd.core.models.models_lock import File, Lock, Locked
+from herd.core.text.units import GIB
 from lab.llama_server.__main__ import HELP
 from tests import preloaded
+from tests.core.models.test_gguf import GPT_OSS_120B
 from tests.core.samples import ROOT
-from tests.core.test_gguf import GPT_OSS_120B
 
 # SHA-256 of nobody's key.
 HASH = "3c9d6f1a0b7e4852d1c6f0a9e8b7d6c5f4e3a2b1908172635445362718fa0b1c"
@@ -93,12 +94,12 @@ def make(root: Path) -> None:
     (root / "inventory.py").write_text(INVENTORY)
     splits = [f"big-{number:05d}-of-00003.gguf" for number in (1, 2, 3)]
     models = Lock(models=[locked("big", *splits), locked("tiny", "tiny.gguf")])
-    (root / "models.lock").write_text(lock.dump(models))
+    (root / "models.lock").write_text(models_lock.dump(models))
     server = LlamaServer.of(Flags.parse(HELP))
     facts = Facts(
         hosts={"mac1": mac("anna"), "mac2": mac("ben")}, llama_servers={server.name: server}
     )
-    (root / "facts.lock").write_text(known.dump(facts))
+    (root / "facts.lock").write_text(facts_lock.dump(facts))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from herd.checks import llama_swap_rules, yaml_lines
 from herd.checks.config_model import Config, Entry, Group
 from herd.checks.yaml_lines import BadYaml
-from tests.core.test_render import hostile_settings, rendered, upstream_schema
+from tests.core.files.test_templates import hostile_settings, rendered, upstream_schema
 
 GOOD: dict[str, Any] = {
     "healthCheckTimeout": 900,

@@ -11,7 +11,7 @@ import pytest
 
 from herd import checks
 from herd.checks import Project
-from herd.core.written import Written
+from herd.core.files.written_files import Written
 from tests.checks.sample import OTHER
 
 CONFIG, KEYS, START = "/config.yaml", "/config.json", "/start.command"

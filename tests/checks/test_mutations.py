@@ -216,25 +216,32 @@ FAULTS = {
     ),
     # code
     "a job with a key of no name": Fault(
-        "plist-keys", edit("herd/core/jobs.py", '"Umask"', '"UMask"'), T_PLIST, ""
+        "plist-keys", edit("herd/core/mac/launchd_jobs.py", '"Umask"', '"UMask"'), T_PLIST, ""
     ),
     "logs that anybody may read": Fault(
-        "secret-modes", edit("herd/core/jobs.py", "0o077", "0o022"), T_PLIST, ""
+        "secret-modes", edit("herd/core/mac/launchd_jobs.py", "0o077", "0o022"), T_PLIST, ""
     ),
     "a proxy that asks the wrong port": Fault(
         "ports-chain",
-        edit("herd/core/jobs.py", "127.0.0.1:{settings.llama", "127.0.0.1:1{settings.llama"),
+        edit(
+            "herd/core/mac/launchd_jobs.py",
+            "127.0.0.1:{settings.llama",
+            "127.0.0.1:1{settings.llama",
+        ),
         T_PLIST,
         "",
     ),
     "keys that anybody may read": Fault(
         "secret-modes",
-        edit("herd/core/written.py", 'layout.keys, "600"', 'layout.keys, "640"'),
+        edit("herd/core/files/written_files.py", 'layout.keys, "600"', 'layout.keys, "640"'),
         "build/rendered/mac1/Users/anna/llama-swap/config.json",
         "{",
     ),
     "a script that sh does not read": Fault(
-        "script-syntax", edit("herd/scripts/state.sh", "done", "don"), "herd/scripts/state.sh", ""
+        "script-syntax",
+        edit("herd/scripts/look/state.sh", "done", "don"),
+        "herd/scripts/look/state.sh",
+        "",
     ),
     # git
     "a key in git": Fault("secret-in-git", new("notes.md", f"# Us\n{KEY}\n"), "notes.md", KEY),

@@ -162,7 +162,11 @@ def test_a_change_of_one_host_names_it_alone(project: Path) -> None:
 def test_a_change_of_the_code_is_shown_as_one_of_a_setting(project: Path) -> None:
     """The older commit is rendered by its own code; digests do not tell hosts apart."""
     commit(project)
-    edit("herd/core/jobs.py", "{LLAMA_SWAP: 40, PROXY: 10}", "{LLAMA_SWAP: 45, PROXY: 10}")(project)
+    edit(
+        "herd/core/mac/launchd_jobs.py",
+        "{LLAMA_SWAP: 40, PROXY: 10}",
+        "{LLAMA_SWAP: 45, PROXY: 10}",
+    )(project)
     edit("proxy/__init__.py", "The auth proxy", "The proxy")(project)
     done = herd(project, "render-diff", "HEAD")
 

@@ -77,7 +77,7 @@ def test_no_host_yet_is_no_failure_and_the_rest_is_checked(tmp_path: Path) -> No
     sample.make(tmp_path)
     (tmp_path / "inventory.py").write_text("macs = []\n")
     clean = check(tmp_path)
-    edit("herd/scripts/state.sh", "done", "don")(tmp_path)
+    edit("herd/scripts/look/state.sh", "done", "don")(tmp_path)
     broken = check(tmp_path)
 
     assert clean.code == 0, clean.said

@@ -3,7 +3,7 @@
 import re
 
 from tests.core.samples import ROOT
-from tests.documents import Block, Document
+from tests.docs.documents import Block, Document
 
 NAME = "docs/clients.md"
 ADDRESS, MODEL = "http://studio.local:3000", "gpt-oss-120b"

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from herd.core import fleet
-from herd.core.bundle import Bundle
-from herd.core.fleet import Declared
-from herd.core.layers import Layer
-from herd.core.layout import Layout
-from herd.core.problems import Problem
-from herd.core.settings import Settings
-from herd.core.transfers import File, Resolved
+from herd.core.mac.archives import Bundle
+from herd.core.mac.layout import Layout
+from herd.core.models.missing_files import File, Resolved
+from herd.core.settings import validation
+from herd.core.settings.precedence import Layer
+from herd.core.settings.problems import Problem
+from herd.core.settings.schema import Settings
+from herd.core.settings.validation import Declared
 
 ROOT = Path(__file__).parents[2]
 ALL = "group_data/all.py"
@@ -86,12 +86,12 @@ def declare(
 
 def problems(*hosts: Declared) -> list[Problem]:
     """What is wrong with these hosts."""
-    return fleet.check(hosts)[1]
+    return validation.check(hosts)[1]
 
 
 def settings(**own: Any) -> Settings:
     """Valid settings of a host with data of its own."""
-    found, wrong = fleet.check([declare(**own)])
+    found, wrong = validation.check([declare(**own)])
     assert wrong == []
     return found["mac1"]
 

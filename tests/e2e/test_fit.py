@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.core.test_gguf import gpt_oss_120b, written
+from tests.core.models.test_gguf import gpt_oss_120b, written
 from tests.e2e.fleet import Fleet, plain
 
 

@@ -18,8 +18,8 @@ import openai
 import pytest
 
 from lab.lab import Mac
-from proxy.keyring import digest_of
-from proxy.keys import new_key
+from proxy.keys.config_file import new_key
+from proxy.keys.key import digest_of
 from tests.e2e.fleet import PROJECT, SENTENCE, Fleet, Run, plain, until
 
 KEYS = "Proxy | Write the API keys"

@@ -25,7 +25,7 @@ import pytest
 
 from lab.lab import Mac
 from lab.reciter import write_model
-from tests import typed
+from tests.docs import typed
 from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, Run, is_served, until
 
 VERBS = {

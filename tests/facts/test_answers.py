@@ -1,4 +1,4 @@
-"""What the stack answers: scripts/answers.sh, bodies from documentation (llama-swap v250)."""
+"""What the stack answers: scripts/look/answers.sh, bodies from documentation (llama-swap v250)."""
 
 import json
 

@@ -1,7 +1,7 @@
 """One job of the logged-in user."""
 
 from herd.facts.launchd import Loaded
-from tests.core.test_launchd import PATH, RUNNING
+from tests.core.mac.test_launchd import PATH, RUNNING
 
 
 def test_a_loaded_job_is_read() -> None:

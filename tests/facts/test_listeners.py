@@ -1,4 +1,4 @@
-"""Who listens on the ports of a stack: the answer of scripts/listeners.sh."""
+"""Who listens on the ports of a stack: the answer of scripts/look/listeners.sh."""
 
 import pytest
 from pyinfra.api import FactProcessError

@@ -1,8 +1,8 @@
 """Flags of the installed llama-server."""
 
-from herd.core.llama_server import Flags
+from herd.core.mac.llama_server_flags import Flags
 from herd.facts.llama_server import KnownFlags
-from tests.core.test_llama_server import TRANSITION
+from tests.core.mac.test_llama_server_flags import TRANSITION
 
 
 def test_flags_come_from_the_help_of_the_binary() -> None:

@@ -1,4 +1,4 @@
-"""What kind of Mac it is: the answer of scripts/mac.sh.
+"""What kind of Mac it is: the answer of scripts/look/mac.sh.
 
 The values in it are from documentation (sw_vers, sysctl, df of macOS 26 on Apple Silicon).
 """
@@ -6,7 +6,7 @@ The values in it are from documentation (sw_vers, sysctl, df of macOS 26 on Appl
 import pytest
 from pyinfra.api import FactProcessError
 
-from herd.core.mac import Identity
+from herd.core.mac.identity import Identity
 from herd.facts.mac import Mac, parse
 
 GOOD = [

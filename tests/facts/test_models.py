@@ -3,7 +3,7 @@
 import pytest
 from pyinfra.api import FactProcessError
 
-from herd.core.transfers import Holdings, Receipt, Stat
+from herd.core.models.missing_files import Holdings, Receipt, Stat
 from herd.facts.models import Models, parse
 
 SUM = "0" * 64

@@ -1,4 +1,4 @@
-"""Which releases of the proxy are there: the answer of scripts/proxy-state.sh."""
+"""Which releases of the proxy are there: the answer of scripts/look/proxy-state.sh."""
 
 import pytest
 from pyinfra.api import FactProcessError

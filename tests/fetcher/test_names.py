@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetcher import names
-from herd.core import lock
-from herd.core.lock import Locked
+from herd.core.models import models_lock
+from herd.core.models.models_lock import Locked
 
 GOOD = [
     "m.gguf",
@@ -98,4 +98,4 @@ def _locked(*paths: str) -> Locked:
         "name": "m", "repo": "me/m", "revision": "main", "include": ["*"], "commit": "f" * 40,
         "first": paths[0], "files": files, "gguf": {},
     }  # fmt: skip
-    return lock.parse(json.dumps({"version": 1, "models": [model]})).models[0]
+    return models_lock.parse(json.dumps({"version": 1, "models": [model]})).models[0]

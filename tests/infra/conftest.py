@@ -1,7 +1,7 @@
 """The options of `make verify`, and a test for each host.
 
-herd.remote is imported only once there is an inventory to read: pyinfra's reader of inventories
-replaces sockets and threads of the whole process, which other tests of a session must not meet.
+herd.connections.remote is imported only once there is an inventory to read: pyinfra's reader of
+inventories replaces sockets and threads of the whole process, which other tests must not meet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from herd.core.written import Written
+    from herd.core.files.written_files import Written
     from tests.infra.declared import Job
     from tests.infra.mac import Fleet, Mac
 
@@ -51,8 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
         warnings.filterwarnings("ignore", "Monkey-patching ssl")
         import pyinfra_cli  # noqa: F401 (gevent's patches, before what is to use them)
 
-    from herd.core.problems import SettingsError
-    from herd.remote import RemoteError
+    from herd.connections.remote import RemoteError
+    from herd.core.settings.problems import SettingsError
     from tests.infra.mac import Fleet
 
     try:

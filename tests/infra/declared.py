@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from herd.core import jobs, written
-from herd.core.jobs import JOBS, LLAMA_SWAP
-from herd.core.written import Start, Written
+from herd.core.files import written_files
+from herd.core.files.written_files import Start, Written
+from herd.core.mac import launchd_jobs
+from herd.core.mac.launchd_jobs import JOBS, LLAMA_SWAP
 from herd.facts.files import State
 from herd.facts.llama_server import KnownFlags
 from herd.facts.programs import Linked
@@ -33,13 +34,13 @@ def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[Written]:
     first = {model.name: model.first for model in mac.models}
     versions = {model.name: model.version for model in mac.models}
     flags = mac.ask(KnownFlags, program=layout.brew("llama-server"))
-    yield written.config(layout, first, versions, flags)
-    yield written.keys(layout, mac.keys.text)
-    yield written.start_command(layout, mac.bundle, mac.identity.uid)
+    yield written_files.config(layout, first, versions, flags)
+    yield written_files.keys(layout, mac.keys.text)
+    yield written_files.start_command(layout, mac.bundle, mac.identity.uid)
     if pair := mac.certificate:
-        yield from written.certificate(layout, key=pair.key, certificate=pair.certificate)
+        yield from written_files.certificate(layout, key=pair.key, certificate=pair.certificate)
     for job in jobs:
-        yield written.plist(job.definition, job.path)
+        yield written_files.plist(job.definition, job.path)
 
 
 def directories(mac: Mac) -> list[str]:
@@ -66,7 +67,7 @@ def jobs_of(mac: Mac) -> list[Job]:
     layout, autostart = mac.layout, mac.settings.launchd_autostart
     starts = {name: _start(mac, name) for name in JOBS}
     if autostart == "terminal":
-        window = written.window(layout, mac.bundle, mac.identity.uid, starts)
+        window = written_files.window(layout, mac.bundle, mac.identity.uid, starts)
         path = layout.plist(LLAMA_SWAP)
         return [Job(LLAMA_SWAP, layout.label(LLAMA_SWAP), path, window, running=False)]
     return [
@@ -74,7 +75,7 @@ def jobs_of(mac: Mac) -> list[Job]:
             name,
             layout.label(name),
             layout.plist(name),
-            written.job(layout, mac.bundle, name, **start),
+            written_files.job(layout, mac.bundle, name, **start),
             running=autostart == "background",
         )
         for name, start in starts.items()
@@ -85,7 +86,7 @@ def _start(mac: Mac, name: str) -> Start:
     linked = mac.ask(
         Linked,
         homebrew_prefix=mac.settings.homebrew_prefix,
-        programs=jobs.programs(mac.layout)[name],
+        programs=launchd_jobs.programs(mac.layout)[name],
     )
     (config,) = mac.ask(State, paths=[mac.layout.config])
     return {"linked": linked, "config": config.sha256}

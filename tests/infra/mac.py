@@ -12,21 +12,22 @@ from pyinfra.api import FactBase, State
 from pyinfra.api import Host as PyinfraHost
 from testinfra.host import Host
 
-from herd import plan, tls
-from herd.core.bundle import Bundle, bundle
-from herd.core.endpoints import public_proxy
-from herd.core.jobs import JOBS
-from herd.core.launchd import Job
-from herd.core.layout import Layout
-from herd.core.mac import Identity
-from herd.core.settings import Settings
-from herd.core.transfers import Resolved
+from herd import plan
+from herd.connections.remote import Remote, hosts, reached
+from herd.core.mac.archives import Bundle, bundle
+from herd.core.mac.endpoints import public_proxy
+from herd.core.mac.identity import Identity
+from herd.core.mac.launchd import Job
+from herd.core.mac.launchd_jobs import JOBS
+from herd.core.mac.layout import Layout
+from herd.core.models.missing_files import Resolved
+from herd.core.settings.schema import Settings
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listeners
-from herd.keys import Held, Shipped
 from herd.plan import Plan
-from herd.remote import Remote, hosts, reached
-from herd.tls import Pair
+from herd.workstation import certificate
+from herd.workstation.api_keys import Held, Shipped
+from herd.workstation.certificate import Pair
 from tests.infra.backend import PyinfraBackend
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class Mac:
     @property
     def shown_certificate(self) -> bytes | None:
         """What its proxy must show over TLS."""
-        return tls.shown(self.settings)
+        return certificate.shown(self.settings)
 
     @cached_property
     def held(self) -> Held:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from herd.core.harmless import harmless
-from herd.core.problems import Problem, count, report
+from herd.core.settings.problems import Problem, count, report
+from herd.core.text.terminal import harmless
 
 
 def refuse(problems: Sequence[Problem]) -> None:

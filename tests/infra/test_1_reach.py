@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from herd.core.problems import Problem
+from herd.core.settings.problems import Problem
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
 

@@ -6,11 +6,11 @@ import io
 import tarfile
 from collections.abc import Callable, Iterator
 
-from herd.core.problems import Problem
-from herd.core.written import Written
+from herd.core.files.written_files import Written
+from herd.core.settings.problems import Problem
 from herd.facts.models import Models
 from herd.facts.proxy import KeyMarks, Releases
-from herd.keys import difference
+from herd.workstation.api_keys import difference
 from tests.infra.declared import directories, secrets
 from tests.infra.mac import Mac
 from tests.infra.report import refuse

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator
 
-from herd.core.launchd import DIGEST
-from herd.core.launchd import Job as Loaded
-from herd.core.problems import Problem
-from herd.core.text import xml_quote
+from herd.core.mac.launchd import DIGEST
+from herd.core.mac.launchd import Job as Loaded
+from herd.core.settings.problems import Problem
+from herd.core.text.quoting import xml_quote
 from herd.facts.launchd import Installed
 from tests.infra.declared import Job
 from tests.infra.mac import Mac

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from herd.core.jobs import LLAMA_SWAP, PROXY
-from herd.core.problems import Problem
+from herd.core.mac.launchd_jobs import LLAMA_SWAP, PROXY
+from herd.core.settings.problems import Problem
 from herd.facts.listeners import Listeners
 from tests.infra.mac import Mac
 from tests.infra.report import refuse

@@ -26,7 +26,7 @@ Answer = str | Iterable[str] | Callable[[str], str | Iterable[str]]
 
 _SCRIPTS = {
     f"sh -c {shlex.quote(scripts.text(path.stem))} {path.stem}": path.stem
-    for path in (Path(scripts.__file__).parents[1] / "scripts").glob("*.sh")
+    for path in (Path(scripts.__file__).parents[1] / "scripts").glob("*/*.sh")
 }
 
 

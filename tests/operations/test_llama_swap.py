@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from herd.core import render
-from herd.core.llama_server import CURRENT, Flags
+from herd.core.files import templates
+from herd.core.mac.llama_server_flags import CURRENT, Flags
 from herd.operations import llama_swap
+from tests.core.mac.test_llama_server_flags import CURRENT_HELP, OLD
 from tests.core.samples import layout
-from tests.core.test_llama_server import CURRENT_HELP, OLD
 from tests.operations.harness import Run, run
 
 FILES = {"gpt-oss-120b": "m-00001-of-00003.gguf"}
@@ -17,7 +17,7 @@ VERSIONS = {"gpt-oss-120b": "0123456789ab"}
 PRELOAD: dict[str, Any] = {"models": {"gpt-oss-120b": {"preload": True}}}
 PLACE = layout(**PRELOAD)
 FLAGS = Flags.parse(CURRENT_HELP)
-TEXT = render.config(PLACE, FILES, FLAGS, versions=VERSIONS, preload=["gpt-oss-120b"])
+TEXT = templates.config(PLACE, FILES, FLAGS, versions=VERSIONS, preload=["gpt-oss-120b"])
 CONFIG, TRIAL = PLACE.config, PLACE.under("config.trial.yaml")
 
 
@@ -53,7 +53,7 @@ def test_a_new_configuration_is_tried_without_preload_before_it_takes_the_place(
     ]
     assert found.sent[3] == f"accept-config /opt/homebrew/bin/llama-swap {TRIAL}"
     assert found.uploads == {
-        f"{TRIAL}.new": render.config(PLACE, FILES, FLAGS, versions=VERSIONS, preload=[]),
+        f"{TRIAL}.new": templates.config(PLACE, FILES, FLAGS, versions=VERSIONS, preload=[]),
         f"{CONFIG}.new": TEXT,
     }
 
@@ -89,7 +89,9 @@ def test_flags_are_those_of_the_installed_llama_server(help_text: str, words: st
 
 
 def test_an_upgraded_llama_server_gets_its_flags_though_no_setting_changed() -> None:
-    old = render.config(PLACE, FILES, Flags.parse(OLD), versions=VERSIONS, preload=["gpt-oss-120b"])
+    old = templates.config(
+        PLACE, FILES, Flags.parse(OLD), versions=VERSIONS, preload=["gpt-oss-120b"]
+    )
 
     assert config(state(old)).changed
     assert config(state(old), OLD).untouched
@@ -105,6 +107,6 @@ def test_mlock_that_no_flag_can_ask_for_is_left_out_aloud() -> None:
 def test_before_anything_is_installed_the_rendering_is_for_a_current_build() -> None:
     found = config("absent", "")
 
-    assert found.uploads[f"{CONFIG}.new"] == render.config(
+    assert found.uploads[f"{CONFIG}.new"] == templates.config(
         PLACE, FILES, CURRENT, versions=VERSIONS, preload=["gpt-oss-120b"]
     )

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from herd.core.fetching import Peers
-from herd.core.text import shell_quote
-from herd.core.transfers import File, Resolved
+from herd.core.models.fetch_request import Peers
+from herd.core.models.missing_files import File, Resolved
+from herd.core.text.quoting import shell_quote
 from herd.operations import models
 from tests.core.samples import BUNDLE, layout, resolved
 from tests.operations.harness import Run, hidden, leaks, run

@@ -3,8 +3,8 @@
 import subprocess
 from typing import Any
 
-from herd.core.preflight import Fetch, Needs
-from herd.core.units import GIB
+from herd.core.mac.preflight import Fetch, Needs
+from herd.core.text.units import GIB
 from herd.operations import preflight
 from tests.core.samples import layout, resolved
 from tests.facts.test_mac import GOOD, without

@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from herd import keys
-from herd.core.text import shell_quote
+from herd.core.text.quoting import shell_quote
 from herd.operations import proxy
-from herd.tls import Pair
-from proxy.keyring import digest_of
-from proxy.keys import parse_keys
+from herd.workstation import api_keys
+from herd.workstation.certificate import Pair
+from proxy.keys.config_file import parse_keys
+from proxy.keys.key import digest_of
 from tests.core.samples import BUNDLE, layout
 from tests.operations.harness import Run, hidden, leaks, run
 
@@ -150,12 +150,12 @@ PLAIN = "sk-plain-EXAMPLE-0123456789"
 HASH = digest_of("sk-ben-EXAMPLE-0123456789").hex()
 
 
-def shipped(*values: object) -> keys.Shipped:
+def shipped(*values: object) -> api_keys.Shipped:
     text = json.dumps({"apiKeys": list(values)}, indent=2) + "\n"
-    return keys.Shipped(text, parse_keys(text))
+    return api_keys.Shipped(text, parse_keys(text))
 
 
-def keep(want: keys.Shipped, state: str, *marks: str, diff: bool = False) -> Run:
+def keep(want: api_keys.Shipped, state: str, *marks: str, diff: bool = False) -> Run:
     answers = {"state": state, "key-marks": marks}
     return run(proxy.keys, layout=PLACE, shipped=hidden(want), answers=answers, diff=diff)
 

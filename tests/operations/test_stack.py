@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from herd.core import jobs
-from herd.core.jobs import LLAMA_SWAP, PROXY
-from herd.keys import Held
+from herd.core.mac import launchd_jobs
+from herd.core.mac.launchd_jobs import LLAMA_SWAP, PROXY
 from herd.operations import stack
-from proxy.keyring import Key
+from herd.workstation.api_keys import Held
+from proxy.keys.key import Key
 from tests.core.samples import BUNDLE, layout
 from tests.facts.test_answers import KEPT, answer
 from tests.operations.harness import Run, hidden, leaks, run
@@ -23,7 +23,7 @@ PYTHON = "/x/bin/python -m proxy serve --config /Users/me/llama-swap/config.json
 
 
 def definition(job: str) -> dict[str, Any]:
-    return jobs.definition(PLACE, job, bundle=BUNDLE, depends_on={})
+    return launchd_jobs.definition(PLACE, job, bundle=BUNDLE, depends_on={})
 
 
 def strays(*listeners: str, swap: int | None = None, proxy: int | None = None) -> Run:

@@ -3,9 +3,9 @@
 import json
 import re
 
-from herd import keys
-from proxy.keyring import digest_of
-from proxy.keys import parse_keys
+from herd.workstation import api_keys
+from proxy.keys.config_file import parse_keys
+from proxy.keys.key import digest_of
 from tests.scripts.conftest import Machine
 
 PLAIN = 'sk-plain-"EXAMPLE"-\\0123456789'
@@ -28,8 +28,8 @@ def test_each_key_has_the_mark_that_the_workstation_expects(machine: Machine) ->
     done = machine.run("key-marks", file)
 
     assert (done.returncode, done.stderr) == (0, "")
-    marks = [keys.Mark(*line.split()) for line in done.stdout.splitlines()]
-    assert marks == keys.Shipped(file.read_text(), parse_keys(file.read_text())).marks
+    marks = [api_keys.Mark(*line.split()) for line in done.stdout.splitlines()]
+    assert marks == api_keys.Shipped(file.read_text(), parse_keys(file.read_text())).marks
     assert [mark.name for mark in marks] == ["anna", "#2", "ben"]
     assert all(re.fullmatch("[0-9a-f]{4}", mark.digest) for mark in marks)
 

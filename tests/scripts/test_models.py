@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from herd.core.transfers import Holdings, Receipt, Stat
+from herd.core.models.missing_files import Holdings, Receipt, Stat
 from herd.facts.models import parse
 from tests.core.samples import HOSTILE
 from tests.scripts.conftest import Machine

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from herd.core.bundle import bundle
+from herd.core.mac.archives import bundle
 from herd.facts.proxy import Releases
 from tests.core.samples import HOSTILE_NAMES, ROOT
 from tests.scripts.conftest import Machine

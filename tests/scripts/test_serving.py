@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from herd import tls
-from herd.core.endpoints import completion
-from herd.core.secrets import key_options
+from herd.core.mac.endpoints import completion
+from herd.core.text.secret import key_options
 from herd.facts.answers import Served, parse
+from herd.workstation import certificate
 from tests.scripts.conftest import Done, Machine, Server, quoted
-from tests.test_tls import pair
+from tests.workstation.test_certificate import pair
 
 # Any printable ASCII may be in a key.
 KEY = 'sk-me-"quoted"\\n$HOME\'&'
@@ -165,7 +165,7 @@ def secured(stack: Stack, tmp_path: Path) -> tuple[str, str]:
     pins = []
     for name in ("mine", "other"):
         own = pair(tmp_path, name)
-        pins.append(tls.pin(tls.shown(own)))
+        pins.append(certificate.pin(certificate.shown(own)))
         if name == "mine":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(str(own.proxy_tls_certificate), str(own.proxy_tls_key))

@@ -10,7 +10,7 @@ import pytest
 from herd.core import scripts
 from tests.core.samples import ROOT
 
-FILES = sorted((ROOT / "herd" / "scripts").glob("*.sh"))
+FILES = sorted((ROOT / "herd" / "scripts").glob("*/*.sh"))
 
 # What a stock Mac does not have, or what only GNU's tools understand (macos.md, section 4).
 FOREIGN = {

@@ -1,0 +1,1 @@
+"""pyinfra's connections: what happens before and upon one, and those that the verbs use."""

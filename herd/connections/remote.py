@@ -1,0 +1,172 @@
+"""Connections for the verbs: pyinfra's API over the same inventory, without its deploy output."""
+
+import fnmatch
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pyinfra.api import Config, FileUploadCommand, Host, State
+from pyinfra.api.connect import connect_all, disconnect_all
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.output import set_echo
+from pyinfra.context import ctx_state
+from pyinfra_cli.inventory import make_inventory
+
+from herd import plan
+from herd.connections.hooks import Connected
+from herd.core.mac.identity import Identity
+from herd.core.mac.layout import Layout
+from herd.core.settings.schema import Settings
+from herd.core.text.terminal import harmless
+from herd.facts.mac import Mac
+from herd.operations.files import write
+
+
+class RemoteError(Exception):
+    """Something that a person has to know, and that ends a verb."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """One connected host."""
+
+    host: Host
+    settings: Settings
+    mac: Identity
+
+    @property
+    def layout(self) -> Layout:
+        """Its paths."""
+        return Layout(self.settings, self.mac.home)
+
+    @property
+    def address(self) -> str:
+        """How clients reach it."""
+        return plan.address(self.host)
+
+    def run(self, command: Any, *, stdin: Any = None) -> tuple[bool, list[str]]:
+        """Run a command; whether it succeeded, and its lines of output, of both streams."""
+        options = {"_stdin": stdin} if stdin else {}
+        ok, output = self.host.run_shell_command(command, **options)
+        return ok, output.output_lines
+
+    def follow(self, command: Any, *, stdin: Any = None) -> bool:
+        """Run a command and print its output as it comes, each line with the host's name."""
+        options = {"_stdin": stdin} if stdin else {}
+        ok, _ = self.host.run_shell_command(command, print_output=True, **options)
+        return bool(ok)
+
+    def write(self, path: str, content: str | bytes, mode: str) -> None:
+        """Put a file in place, never readable by more than `mode` ("600") says."""
+        for command in write(path, content, mode):
+            if isinstance(command, FileUploadCommand):
+                self.host.put_file(command.src, command.dest)
+            else:
+                self.run(command)
+
+    def say(self, ok: bool, lines: Sequence[str], success: str = "") -> bool:
+        """Print lines with the host's name: of success, or why there was none; returns `ok`."""
+        for line in [success] if ok and success else lines:
+            print(f"[{self.host.name}] {harmless(line)}", file=sys.stdout if ok else sys.stderr)
+        return ok
+
+
+def read(inventory: str) -> State:
+    """An inventory file with its data, connected to nothing."""
+    if not Path(inventory).exists():
+        raise RemoteError(f"there is no inventory {inventory}; name one with --inventory")
+    logging.getLogger("pyinfra").setLevel(logging.ERROR)
+    set_echo(lambda line, **_: print(harmless(line), flush=True))  # for what `follow` prints
+    state = State()
+    ctx_state.set(state)  # as the CLI does, before an inventory is read
+    try:
+        everything = make_inventory(inventory, cwd=os.getcwd())
+    except Exception as error:  # an inventory is code, and pyinfra wraps what it raises
+        cause = error.__context__ or error
+        words = f"{inventory} cannot be read: {type(cause).__name__}: {cause}"
+        raise RemoteError(words) from None
+    state.init(everything, Config())
+    return state
+
+
+def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
+    """The hosts of an inventory file, limited by names, patterns or groups as pyinfra does."""
+    state = read(inventory)
+    everything = state.inventory
+    chosen = [
+        host
+        for host in everything
+        if not limits
+        or any(fnmatch.fnmatch(host.name, limit) or limit in host.groups for limit in limits)
+    ]
+    if not chosen:
+        there = ", ".join(host.name for host in everything) or "none yet"
+        what = f"no host matches {', '.join(limits)}" if limits else f"{inventory} names no host"
+        raise RemoteError(f"{what}; hosts: {there}")
+    state.limit_hosts = chosen
+    return state, chosen
+
+
+@contextmanager
+def connected(inventory: str, limits: Sequence[str]) -> Iterator[list[Remote]]:
+    """The chosen hosts, connected; those that do not answer are named, and end the verb."""
+    state, chosen = hosts(inventory, limits)
+    with reached(state, chosen) as remotes:
+        if lost := [host.name for host in chosen if not host.connected]:
+            raise RemoteError(f"cannot connect to {', '.join(lost)}")
+        yield remotes
+
+
+@contextmanager
+def reached(state: State, chosen: Sequence[Host]) -> Iterator[list[Remote]]:
+    """Those of the chosen hosts that answer, connected."""
+    settings = plan.settings_of(state.inventory)
+    state.config.FAIL_PERCENT = 100
+    state.add_callback_handler(Connected())
+    with suppress(PyinfraError):  # when none can be connected to
+        connect_all(state)
+    try:
+        yield [
+            Remote(host, settings[host.name], _identity(host, settings[host.name]))
+            for host in chosen
+            if host.connected
+        ]
+    finally:
+        disconnect_all(state)
+
+
+def _identity(host: Host, settings: Settings) -> Identity:
+    mac: Identity | None = host.get_fact(
+        Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix
+    )
+    if mac is None:
+        raise RemoteError(f"{host.name} does not say what it is")
+    return mac
+
+
+def ssh_command(host: Host, *options: str) -> list[str]:
+    """`ssh` to a host as its inventory has it, for what needs a terminal or a tunnel."""
+    data = host.data
+    words = ["ssh", *options]
+    for option, key in (("-p", "ssh_port"), ("-l", "ssh_user"), ("-i", "ssh_key")):
+        if value := data.get(key):
+            words += [option, str(value)]
+    if config := data.get("ssh_config_file"):
+        words += ["-F", str(config)]
+    if checking := data.get("ssh_strict_host_key_checking"):
+        words += ["-o", f"StrictHostKeyChecking={checking}"]
+    if known := data.get("ssh_known_hosts_file"):
+        words += ["-o", f"UserKnownHostsFile={known}"]
+    return [*words, plan.address(host)]
+
+
+def only(chosen: Sequence[Any]) -> Any:
+    """The one host, or remote, that is chosen. Raises RemoteError when there are more."""
+    if len(chosen) > 1:
+        raise RemoteError("this works for one host at a time; choose it with --limit")
+    return chosen[0]

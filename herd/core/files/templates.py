@@ -1,0 +1,99 @@
+"""Renders templates/: every value goes in through the filter for the format that it lands in."""
+
+import plistlib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from herd.core.mac import launchd_jobs, llama_server_flags
+from herd.core.mac.archives import Bundle
+from herd.core.mac.layout import Layout
+from herd.core.mac.llama_server_flags import Flags
+from herd.core.settings.schema import Settings
+from herd.core.text.quoting import shell_quote, xml_quote, yaml_quote
+
+_TEMPLATES = Path(__file__).parents[3] / "templates"
+
+
+# What each template is given, whichever of its branches it takes.
+VARIABLES = {
+    "config.yaml.j2": {"settings", "models", "preload", "groups"},
+    "launchd.plist.j2": {"definition"},
+    "start.command.j2": {"domain", "labels", "layout", "python_path", "llama_swap", "proxy"},
+}
+
+
+@cache
+def environment() -> Environment:
+    """Templates in which an unknown variable is an error, and values have filters."""
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    made.filters.update(sh=shell_quote, yaml=yaml_quote, xml=xml_quote)
+    return made
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of a template in templates/; an unknown variable is an error."""
+    if unknown := values.keys() - VARIABLES[template]:
+        raise ValueError(f"VARIABLES has no {sorted(unknown)} of {template}")
+    return environment().get_template(template).render(values)
+
+
+def config(
+    layout: Layout,
+    files: Mapping[str, str],
+    flags: Flags,
+    *,
+    versions: Mapping[str, str],
+    preload: Iterable[str],
+) -> str:
+    """llama-swap's config.yaml; `files` gives each model's first file, relative to its repo,
+    `versions` names the content of its files."""
+    settings: Settings = layout.settings
+    models = [
+        {
+            "name": model.name,
+            "version": versions[model.name],
+            "program": layout.brew("llama-server"),
+            "arguments": llama_server_flags.arguments(
+                model, f"{layout.model_directory(model)}/{files[model.name]}", flags
+            ),
+            "ttl": model.ttl,
+            "aliases": model.aliases,
+        }
+        for model in settings.models.values()
+    ]
+    groups = {name: group.model_dump() for name, group in settings.llama_swap_groups.items()}
+    return render(
+        "config.yaml.j2", settings=settings, models=models, preload=list(preload), groups=groups
+    )
+
+
+def start_command(layout: Layout, bundle: Bundle, uid: int) -> str:
+    """The script that runs the stack in the foreground of a terminal."""
+    return render(
+        "start.command.j2",
+        domain=f"gui/{uid}",
+        labels=[layout.label(job) for job in launchd_jobs.JOBS],
+        layout=layout,
+        python_path=layout.proxy_release(bundle),
+        llama_swap=launchd_jobs.llama_swap_command(layout),
+        proxy=launchd_jobs.proxy_command(layout, layout.proxy_python(bundle)),
+    )
+
+
+def plist(definition: Mapping[str, Any]) -> str:
+    """The property list of a launchd job, from plain data; keys are those of launchd.plist(5)."""
+    text = render("launchd.plist.j2", definition=definition)
+    if plistlib.loads(text.encode()) != definition:
+        raise ValueError(f"the property list does not carry its values: {definition}")
+    return text

@@ -1,0 +1,134 @@
+"""Every file that a deploy writes on a Mac, to the byte.
+
+Operations write these, and `make render` shows the same: there is no second place that makes them.
+Models' files and the proxy's environment are fetched, not written, so they are not here.
+"""
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypedDict
+
+from herd.core.files import templates
+from herd.core.mac import launchd_jobs, llama_server_flags
+from herd.core.mac.archives import Bundle
+from herd.core.mac.archives import fetcher as packed_fetcher
+from herd.core.mac.launchd_jobs import JOBS, LLAMA_SWAP
+from herd.core.mac.layout import Layout
+from herd.core.mac.llama_server_flags import Flags
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file: absolute path, permissions ("644"), bytes. `secret` ones are for their owner only,
+    and must be shown to nobody."""
+
+    path: str
+    mode: str
+    content: bytes = field(repr=False)
+    secret: bool = False
+
+    @property
+    def text(self) -> str:
+        """The content; all of ours but an archive is UTF-8."""
+        return self.content.decode()
+
+    @property
+    def sha256(self) -> str:
+        """Of the content."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+class Start(TypedDict):
+    """What a job finds at its start: versions by formula, and the SHA-256 of config.yaml."""
+
+    linked: Mapping[str, str]
+    config: str
+
+
+def config(
+    layout: Layout, files: Mapping[str, str], versions: Mapping[str, str], flags: Flags | None
+) -> Written:
+    """llama-swap's configuration, in flags that this llama-server knows; None is not known yet."""
+    text = templates.config(
+        *(layout, files, flags or llama_server_flags.CURRENT),
+        versions=versions,
+        preload=layout.settings.preload,
+    )
+    return Written(layout.config, "600", text.encode())
+
+
+def keys(layout: Layout, text: str, *, secret: bool = True) -> Written:
+    """The proxy's config.json. Hashes of random keys are no secret, a plain key is."""
+    return Written(layout.keys, "600", text.encode(), secret)
+
+
+def certificate(layout: Layout, *, key: str, certificate: str) -> list[Written]:
+    """The key first: until both are there, the proxy goes on with what it has."""
+    return [
+        Written(layout.tls_key, "600", key.encode(), secret=True),
+        Written(layout.tls_certificate, "644", certificate.encode()),
+    ]
+
+
+def requirements(layout: Layout, bundle: Bundle) -> Written:
+    """The locked dependencies, from which the proxy's environment is made."""
+    return Written(f"{layout.proxy}/requirements.lock", "644", bundle.requirements.encode())
+
+
+def release(layout: Layout, bundle: Bundle) -> list[Written]:
+    """The proxy's code, as scripts/change/proxy-release.sh unpacks it."""
+    directory = layout.proxy_release(bundle)
+    return [Written(f"{directory}/{name}", "644", code) for name, code in _unpacked(bundle)]
+
+
+@cache
+def _unpacked(bundle: Bundle) -> list[tuple[str, bytes]]:
+    with tarfile.open(fileobj=io.BytesIO(bundle.archive)) as tar:
+        return [(member.name, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]
+
+
+def fetcher(layout: Layout) -> Written:
+    """The program that fetches models, where there is something to fetch."""
+    return Written(layout.fetcher, "644", packed_fetcher())
+
+
+def start_command(layout: Layout, bundle: Bundle, uid: int) -> Written:
+    """The script that runs the stack in the foreground of a terminal."""
+    text = templates.start_command(layout, bundle, uid)
+    return Written(layout.start_command, "755", text.encode())
+
+
+def job(
+    layout: Layout, bundle: Bundle, name: str, linked: Mapping[str, str], config: str
+) -> dict[str, Any]:
+    """The definition of one launchd job, as plain data."""
+    needs = launchd_jobs.depends_on(layout, name, bundle=bundle, linked=linked, config=config)
+    return launchd_jobs.definition(layout, name, bundle=bundle, depends_on=needs)
+
+
+def window(layout: Layout, bundle: Bundle, uid: int, starts: Mapping[str, Start]) -> dict[str, Any]:
+    """The definition of the job that opens a Terminal window, for all that the window runs."""
+    needs = {
+        name: launchd_jobs.depends_on(layout, name, bundle=bundle, **start)
+        for name, start in starts.items()
+    }
+    text = start_command(layout, bundle, uid).text
+    return launchd_jobs.window(layout, depends_on=needs, start_command=text)
+
+
+def plist(definition: Mapping[str, Any], path: str) -> Written:
+    """The property list of a job. launchd takes none that others may write."""
+    return Written(path, "644", templates.plist(definition).encode())
+
+
+def agents(
+    layout: Layout, bundle: Bundle, uid: int, starts: Mapping[str, Start]
+) -> Sequence[Written]:
+    """The property lists that launchd_autostart asks for."""
+    if layout.settings.launchd_autostart == "terminal":
+        return [plist(window(layout, bundle, uid, starts), layout.plist(LLAMA_SWAP))]
+    return [plist(job(layout, bundle, name, **starts[name]), layout.plist(name)) for name in JOBS]

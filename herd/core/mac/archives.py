@@ -1,0 +1,58 @@
+"""The programs that run on a Mac, each as one archive: the same bytes for the same files."""
+
+import gzip
+import hashlib
+import io
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_PROXY = Path(__file__).parents[3] / "proxy"
+_FETCHER = Path(__file__).parents[3] / "fetcher"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The proxy: `archive` unpacks to a directory `proxy`; `release` and `lock` are digests that
+    name the code and the dependencies; `requirements` is the locked list."""
+
+    archive: bytes
+    release: str
+    requirements: str
+    lock: str
+
+
+@cache
+def bundle() -> Bundle:
+    """The proxy, whoever packs it and when."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for file in sorted(_PROXY.rglob("*.py")):
+            info = tarfile.TarInfo(f"proxy/{file.relative_to(_PROXY).as_posix()}")
+            content = file.read_bytes()
+            info.size, info.mode = len(content), 0o644
+            tar.addfile(info, io.BytesIO(content))
+    packed = gzip.compress(raw.getvalue(), mtime=0)
+    requirements = (_PROXY / "requirements.lock").read_text()
+    return Bundle(
+        archive=packed,
+        # Of the archive before compression, which differs between versions of zlib.
+        release=hashlib.sha256(raw.getvalue()).hexdigest()[:16],
+        requirements=requirements,
+        lock=hashlib.sha256(requirements.encode()).hexdigest()[:16],
+    )
+
+
+@cache
+def fetcher() -> bytes:
+    """The fetcher, as a file that Python runs (docs.python.org, zipapp)."""
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w") as archive:
+        for file in sorted(_FETCHER.rglob("*.py")):
+            name = f"fetcher/{file.relative_to(_FETCHER).as_posix()}"
+            archive.writestr(zipfile.ZipInfo(name), file.read_bytes())
+        start = "from fetcher.__main__ import main\nraise SystemExit(main())\n"
+        archive.writestr(zipfile.ZipInfo("__main__.py"), start)
+    return raw.getvalue()

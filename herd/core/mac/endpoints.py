@@ -1,0 +1,46 @@
+"""How a stack is reached, on its Mac and from elsewhere, and what a client sends."""
+
+import json
+
+from herd.core.settings.schema import Settings
+
+
+def local_proxy(settings: Settings) -> str:
+    """The proxy's URL on its Mac."""
+    listens_everywhere = settings.proxy_host in {"0.0.0.0", "::"}  # "::" is IPv4, too
+    return _url(settings, "127.0.0.1" if listens_everywhere else settings.proxy_host)
+
+
+def public_proxy(settings: Settings, address: str) -> str:
+    """The proxy's URL for clients that know the Mac by this address."""
+    listens_everywhere = settings.proxy_host in {"0.0.0.0", "::"}
+    return _url(settings, address if listens_everywhere else settings.proxy_host)
+
+
+def proxy_for_peers(settings: Settings, address: str) -> str:
+    """The proxy's URL for the other Macs of its site, given its address in the inventory."""
+    if settings.models_address:
+        return _url(settings, settings.models_address)
+    return public_proxy(settings, address)
+
+
+def _url(settings: Settings, host: str) -> str:
+    bare = ":" in host and not host.startswith("[")
+    scheme = "https" if settings.proxy_tls_certificate else "http"
+    return f"{scheme}://{f'[{host}]' if bare else host}:{settings.proxy_port}"
+
+
+def llama_swap(settings: Settings) -> str:
+    """llama-swap's URL on its Mac, where it asks for a key of its own."""
+    return f"http://127.0.0.1:{settings.llama_swap_port}"
+
+
+def completion(model: str, prompt: str, *, max_tokens: int | None = None, stream: bool) -> str:
+    """The body of a chat completion request."""
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": prompt}],
+        "stream": stream,
+        **({} if max_tokens is None else {"max_tokens": max_tokens}),
+    }
+    return json.dumps(body)

@@ -1,0 +1,133 @@
+"""The launchd jobs of a stack, as property lists in plain data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from herd.core.mac.archives import Bundle
+from herd.core.mac.launchd import with_digest
+from herd.core.mac.layout import Layout
+
+LLAMA_SWAP = "llama-swap"
+PROXY = "proxy"
+JOBS = (LLAMA_SWAP, PROXY)
+
+# launchd's exit timeout is 5 s unless set, too short for llama-swap to stop a large model (its
+# own limit is 30 s) and for the proxy to let streams finish.
+_EXIT_TIMEOUT = {LLAMA_SWAP: 40, PROXY: 10}
+
+
+# The environment is the only place where llama-swap and llama-server both find their key, and that
+# of a process is seen by its user and root alone; a property list's is for everybody.
+KEY_VARIABLE = "LLAMA_API_KEY"
+_WITH_KEY = f'{KEY_VARIABLE}=$(cat "$0") && export {KEY_VARIABLE} && exec "$@"'
+
+
+def llama_swap_command(layout: Layout) -> list[str]:
+    """The command line of llama-swap, which only this Mac can reach, and with its key only."""
+    settings = layout.settings
+    with_key = ["/bin/sh", "-c", _WITH_KEY, layout.swap_key]
+    watch = ["--watch-config"] if settings.llama_swap_watch_config else []
+    listen = f"127.0.0.1:{settings.llama_swap_port}"
+    command = [layout.brew("llama-swap"), "--config", layout.config, "--listen", listen, *watch]
+    return [*with_key, *command]
+
+
+def proxy_command(layout: Layout, python: str) -> list[str]:
+    """The command line of the proxy, on the interpreter of its environment."""
+    settings = layout.settings
+    host = f"[{settings.proxy_host}]" if ":" in settings.proxy_host else settings.proxy_host
+    # It reads a renewed pair by itself, so nothing of the files' content belongs to the job.
+    pair = ["--tls-cert", layout.tls_certificate, "--tls-key", layout.tls_key]
+    return [
+        *(python, "-m", "proxy", "serve"),
+        *("--config", layout.keys),
+        *("--listen", f"{host}:{settings.proxy_port}"),
+        *("--upstream", f"http://127.0.0.1:{settings.llama_swap_port}"),
+        *("--upstream-key-file", layout.swap_key),
+        *("--usage", layout.usage),
+        *("--files", layout.models, "--grants", layout.peers),
+        # launchd rotates nothing, and llama-swap neither; the proxy keeps both logs small.
+        *(word for job in JOBS for word in ("--log-file", layout.log(job))),
+        *(pair if settings.proxy_tls_certificate else ()),
+    ]
+
+
+def programs(layout: Layout) -> dict[str, list[str]]:
+    """What Homebrew links that each job runs: another version of it restarts the job."""
+    python = layout.settings.proxy_python.replace("@", "")
+    return {LLAMA_SWAP: ["llama-swap", "llama-server"], PROXY: [python]}
+
+
+def depends_on(
+    layout: Layout, job: str, *, bundle: Bundle, linked: Mapping[str, str], config: str
+) -> dict[str, str]:
+    """What a job runs and reads at its start, beyond its definition.
+
+    `linked` has the versions of its `programs`, `config` is the SHA-256 of config.yaml.
+    """
+    if job == PROXY:
+        return {**linked, "release": bundle.release, "lock": bundle.lock}
+    if layout.settings.llama_swap_watch_config:
+        return dict(linked)
+    return {**linked, "config.yaml": config}
+
+
+def definition(
+    layout: Layout, job: str, *, bundle: Bundle, depends_on: Mapping[str, str]
+) -> dict[str, Any]:
+    """The property list of one job (launchd.plist(5)).
+
+    `bundle` is the proxy's code; a change in `depends_on` (versions, contents) restarts the job.
+    """
+    always = layout.settings.launchd_autostart == "background"
+    commands = {
+        LLAMA_SWAP: llama_swap_command(layout),
+        PROXY: proxy_command(layout, layout.proxy_python(bundle)),
+    }
+    environment = {"PATH": layout.path}
+    if job == PROXY:
+        environment |= {"PYTHONPATH": layout.proxy_release(bundle), "PYTHONUNBUFFERED": "1"}
+        # Python would look in the working directory first, where somebody's proxy.py may be.
+        environment["PYTHONSAFEPATH"] = "1"
+    return with_digest(
+        {
+            "Label": layout.label(job),
+            "ProgramArguments": commands[job],
+            "WorkingDirectory": layout.root,
+            "EnvironmentVariables": environment,
+            "StandardOutPath": layout.log(job),
+            "StandardErrorPath": layout.log(job),
+            "RunAtLoad": always,
+            "KeepAlive": always,
+            "ExitTimeOut": _EXIT_TIMEOUT[job],
+            # Background would cost Metal most of its speed; unset is throttled, too.
+            "ProcessType": "Interactive",
+            # launchd's soft limit is 256 files; a stream takes two.
+            "SoftResourceLimits": {"NumberOfFiles": 16384},
+            # What a program writes itself is for the owner only. launchd wants decimal.
+            "Umask": 0o077,
+        },
+        depends_on,
+    )
+
+
+def window(
+    layout: Layout, *, depends_on: Mapping[str, Mapping[str, str]], start_command: str
+) -> dict[str, Any]:
+    """The job that opens the stack in a Terminal window at login; Ctrl+C there stops it.
+
+    `depends_on` is that of each job, as the window runs them all; `start_command` is the text of
+    what it runs, which has their arguments.
+    """
+    everything = {
+        f"{name}: {key}": value for name, own in depends_on.items() for key, value in own.items()
+    }
+    return with_digest(
+        {
+            "Label": layout.label(LLAMA_SWAP),
+            "ProgramArguments": ["/usr/bin/open", "-a", "Terminal", layout.start_command],
+            "EnvironmentVariables": {"PATH": layout.path},
+            "RunAtLoad": True,
+        },
+        {**everything, "start.command": start_command},
+    )

@@ -1,0 +1,124 @@
+"""Where everything of a stack lives on a Mac."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from herd.core.mac.archives import Bundle
+from herd.core.settings.schema import Model, Settings
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Absolute paths of one stack, for a user's home directory ("/Users/me")."""
+
+    settings: Settings
+    home: str
+
+    @cached_property
+    def root(self) -> str:
+        """The stack's own directory."""
+        root = self.settings.stack_root
+        return self.home + root[1:] if root.startswith("~") else root
+
+    def under(self, *names: str) -> str:
+        """A path below the root."""
+        return "/".join((self.root, *names))
+
+    def brew(self, name: str) -> str:
+        """A program that Homebrew installed."""
+        return f"{self.settings.homebrew_prefix}/bin/{name}"
+
+    @property
+    def path(self) -> str:
+        """PATH of the jobs: Homebrew's, then launchd's own default."""
+        prefix = self.settings.homebrew_prefix
+        return f"{prefix}/bin:{prefix}/sbin:/usr/bin:/bin:/usr/sbin:/sbin"
+
+    @property
+    def config(self) -> str:
+        """llama-swap's configuration."""
+        return self.under("config.yaml")
+
+    @property
+    def keys(self) -> str:
+        """The proxy's API keys."""
+        return self.under("config.json")
+
+    @property
+    def swap_key(self) -> str:
+        """What llama-swap and each llama-server want to be shown: made on the Mac, by a deploy,
+        and known to nobody else."""
+        return self.under("llama-swap.key")
+
+    @property
+    def peers(self) -> str:
+        """The key by which the other Macs of its site fetch models here, as its hash."""
+        return self.under("peers.json")
+
+    @property
+    def usage(self) -> str:
+        """What was used by which key: the proxy's books, which outlive its releases."""
+        return self.under("usage.db")
+
+    @property
+    def models(self) -> str:
+        """The directory of all models."""
+        return self.under("models")
+
+    def model_directory(self, model: Model) -> str:
+        """A model's directory, named after its repository as a hand-run install names it."""
+        return self.under("models", model.directory)
+
+    @property
+    def proxy(self) -> str:
+        """The directory of the proxy's releases and environments."""
+        return self.under("proxy")
+
+    def proxy_release(self, bundle: Bundle) -> str:
+        """The proxy's code, in a directory named by its content."""
+        return f"{self.proxy}/release-{bundle.release}"
+
+    def proxy_environment(self, bundle: Bundle) -> str:
+        """The proxy's dependencies, for one version of Python and one lock."""
+        version = self.settings.proxy_python.rpartition("@")[2]
+        return f"{self.proxy}/env-{version}-{bundle.lock}"
+
+    def proxy_python(self, bundle: Bundle) -> str:
+        """The interpreter that has them."""
+        return f"{self.proxy_environment(bundle)}/bin/python"
+
+    @property
+    def tls_certificate(self) -> str:
+        """The proxy's certificate, if it has one."""
+        return f"{self.proxy}/tls-certificate.pem"
+
+    @property
+    def tls_key(self) -> str:
+        """The certificate's key."""
+        return f"{self.proxy}/tls-key.pem"
+
+    @property
+    def fetcher(self) -> str:
+        """The program that fetches models."""
+        return self.under("fetcher.pyz")
+
+    @property
+    def start_command(self) -> str:
+        """The script that runs the stack in the foreground; Finder opens a .command in Terminal."""
+        return self.under("start.command")
+
+    def log(self, job: str) -> str:
+        """The log of a job, "llama-swap" or "proxy"."""
+        return self.under(f"{job}.log")
+
+    def label(self, job: str) -> str:
+        """The launchd label of a job."""
+        return f"{self.settings.launchd_label_prefix}.{job}"
+
+    def plist(self, job: str) -> str:
+        """The property list of a job, where launchd looks at login."""
+        return self.agent(self.label(job))
+
+    def agent(self, label: str) -> str:
+        """The property list of any job of this user."""
+        return f"{self.home}/Library/LaunchAgents/{label}.plist"

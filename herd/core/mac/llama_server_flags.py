@@ -1,0 +1,87 @@
+"""The command line of llama-server, in flags that the installed one knows."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from herd.core.settings.schema import Model
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What a llama-server's own `--help` says that it takes.
+
+    Versions are no guide: their texts changed form, and distributors build their own.
+    """
+
+    known: frozenset[str]
+    flash_attention_takes_value: bool
+    valued: frozenset[str] = frozenset()  # of the known, those with a value after them
+
+    @classmethod
+    def parse(cls, help_text: str) -> "Flags":
+        """Read `llama-server --help`, whose entries begin a line: `-c,    --ctx-size N   …`."""
+        known: set[str] = set()
+        valued: set[str] = set()
+        for line in help_text.splitlines():
+            entry = re.match(r"-\S.*", line)
+            if not entry:
+                continue
+            # The flags end where two spaces follow something that is no comma.
+            head = re.split(r"(?<=[^,\s])\s{2,}", entry[0])[0]
+            flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", head)
+            known.update(flags)
+            if not head.split()[-1].startswith("-"):
+                valued.update(flags)
+        # `[on|off|auto]` now, `FA` for a while, nothing in builds where it was a switch.
+        return cls(frozenset(known), "--flash-attn" in valued, frozenset(valued))
+
+
+# What is assumed before llama.cpp is installed, as in a dry run on a fresh Mac: llama.cpp 0.4.1
+# (2026-09) and later, where PR #28334 removed --mlock.
+CURRENT = Flags(
+    frozenset({"--load-mode", "--flash-attn", "--cors-origins"}), flash_attention_takes_value=True
+)
+
+
+def mlock_arguments(flags: Flags) -> list[str] | None:
+    """How to keep a model's pages in memory; None when this llama-server cannot."""
+    if "--load-mode" in flags.known:
+        return ["--load-mode", "mmap+mlock"]
+    return ["--mlock"] if "--mlock" in flags.known else None
+
+
+def arguments(model: Model, path: str, flags: Flags) -> list[list[str]]:
+    """The arguments of one model, in groups that belong on a line each.
+
+    `path` is the absolute path of its first split. Host and port are llama-swap's matter.
+    """
+    lines = [
+        ["--alias", model.name],
+        ["--model", path],
+        ["--ctx-size", str(model.total_ctx_size)],
+        ["--parallel", str(model.parallel)],
+        ["--cache-type-k", model.cache_type_k],
+        ["--cache-type-v", model.cache_type_v],
+    ]
+    if flags.flash_attention_takes_value:
+        lines.append(["--flash-attn", model.flash_attention])
+    elif model.flash_attention == "on":
+        lines.append(["--flash-attn"])
+    if model.mlock:
+        lines.append(mlock_arguments(flags) or [])
+    if "--cors-origins" in flags.known:
+        # Else it lets pages of any origin read what it answers. Its own pages are all that may.
+        lines.append(["--cors-origins", "http://127.0.0.1:${PORT}"])
+    lines += _pairs(model.extra_args)
+    return [line for line in lines if line]
+
+
+def _pairs(extra: Iterable[str]) -> list[list[str]]:
+    """Extra arguments with each flag's values on its line."""
+    lines: list[list[str]] = []
+    for argument in extra:
+        if not lines or re.match(r"--?[A-Za-z]", argument):
+            lines.append([])
+        lines[-1].append(argument)
+    return lines

@@ -1,0 +1,161 @@
+"""What a stack asks of a Mac, and which of it a Mac lacks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from herd.core.mac.identity import Folder, Identity
+from herd.core.models import memory_fit
+from herd.core.models.memory_estimate import Served
+from herd.core.models.memory_fit import Limits
+from herd.core.settings.problems import Problem
+from herd.core.text.quoting import shell_quote
+from herd.core.text.units import gib
+
+MIN_MACOS = 14
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """A model's files: name, and bytes by path below the directory of all models."""
+
+    model: str
+    files: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Room:
+    """Bytes still to be fetched, and free on the volume that will hold them."""
+
+    missing: int
+    free: int
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Reserves are in bytes: of memory beside a model's weights, of disk beside all files.
+
+    `packages_missing` is unknown before Homebrew is asked, so Homebrew itself is all that is
+    looked at. `console`: somebody must be logged in there, as LaunchAgents live in that session.
+    `together` has each set of models that may be loaded at a time, of those whose header is known.
+    """
+
+    models: Sequence[Fetch]
+    memory_reserve: int
+    disk_reserve: int
+    console: bool
+    together: Sequence[Sequence[Served]] = ()
+
+
+def problems(mac: Identity, needs: Needs, room: Room, foreign: Mapping[str, str]) -> list[Problem]:
+    """Everything that stands in the way.
+
+    `foreign`: who holds which of the stack's ports without belonging to it.
+    """
+    found: list[Problem] = []
+
+    def add(where: str, what: str, fix: str) -> None:
+        found.append(Problem(where, what, fix))
+
+    if mac.system != "Darwin" or mac.arch != "arm64":
+        add(
+            "machine",
+            f"It is {mac.system} on {mac.arch}.",
+            "use an Apple Silicon Mac (a terminal under Rosetta says x86_64, too).",
+        )
+    elif mac.macos[:1] < (MIN_MACOS,):
+        add(
+            "macOS",
+            f"It runs macOS {'.'.join(map(str, mac.macos)) or 'of an unknown version'}.",
+            f"upgrade to macOS {MIN_MACOS} or later.",
+        )
+    if mac.uid == 0:
+        add(
+            "user", "SSH logs in as root, which Homebrew refuses.", "set ssh_user to an admin user."
+        )
+    if not mac.writable:
+        add("stack_root", f"{mac.user} may not write there.", "choose a directory of the SSH user.")
+    for folder in mac.folders:
+        if not folder.is_safe(mac.uid):
+            add(
+                f"directory {folder.path}",
+                f"Others may exchange what is in it: it belongs to {folder.owner} (mode "
+                f"{folder.mode.lstrip('0') or '0'}).",
+                f"{_chmod(folder, mac)} on the Mac, or choose another stack_root.",
+            )
+    found += _tools(mac)
+    if needs.console and not mac.console:
+        add(
+            "console",
+            f"{mac.user} is not logged in at the console, where LaunchAgents live.",
+            "log in on the Mac's screen (or by Screen Sharing), and turn on automatic login for "
+            'restarts; or set launchd_autostart = "off".',
+        )
+    found += _room(mac, needs, room)
+    for port, holder in foreign.items():
+        add(f"port {port}", f"It is held by {holder}.", "stop that, or choose another port.")
+    return found
+
+
+def _chmod(folder: Folder, mac: Identity) -> str:
+    path = shell_quote(folder.path)
+    if folder.uid not in (0, mac.uid):
+        return f"run `sudo chown {shell_quote(mac.user)} {path}`"
+    return f"run `{'sudo ' if folder.uid == 0 else ''}chmod go-w {path}`"
+
+
+def _tools(mac: Identity) -> list[Problem]:
+    if not mac.brew and not mac.sudo:
+        return [
+            Problem(
+                "Homebrew",
+                "It is missing, and cannot be installed unattended: sudo asks for a password.",
+                "install it once on the Mac as brew.sh says (the .pkg there needs no terminal).",
+            )
+        ]
+    # Homebrew's installer brings the tools along, where it may use sudo.
+    if not mac.command_line_tools and (mac.brew or mac.sudo is None):
+        return [
+            Problem(
+                "Command Line Tools",
+                "They are missing, and Homebrew needs them.",
+                "run `xcode-select --install` on the Mac, and follow its window.",
+            )
+        ]
+    return []
+
+
+def _room(mac: Identity, needs: Needs, room: Room) -> list[Problem]:
+    found = []
+    if mac.system == "Darwin":
+        limits = Limits.of(
+            mac.memory,
+            mac.macos,
+            wired_limit=mac.wired_limit,
+            gpu_memory=mac.gpu_memory,
+            reserve=needs.memory_reserve,
+        )
+        found += memory_fit.problems(needs.together, limits)
+    summed = {served.name for models in needs.together for served in models}
+    for model in needs.models:
+        weights = sum(model.files.values())
+        # Of a model without a known header, weights are all that is known.
+        if model.model not in summed and weights + needs.memory_reserve > mac.memory:
+            found.append(
+                Problem(
+                    f"memory for {model.model}",
+                    f"{gib(weights)} of weights and {gib(needs.memory_reserve)} in reserve do not "
+                    f"fit into {gib(mac.memory)}.",
+                    "choose a smaller quantisation or another model for this host.",
+                )
+            )
+    if room.missing and room.missing + needs.disk_reserve > room.free:
+        found.append(
+            Problem(
+                "disk",
+                f"{gib(room.missing)} are still to be fetched and {gib(needs.disk_reserve)} stay "
+                f"in reserve, but {gib(room.free)} are free.",
+                "free some space (models_prune = True removes models that are not declared), or "
+                "set stack_root to a larger volume.",
+            )
+        )
+    return found

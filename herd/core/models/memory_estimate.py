@@ -1,0 +1,347 @@
+"""What a llama-server takes of a Mac's memory, term by term, before it is started.
+
+The KV cache is computed as llama.cpp lays it out, cell by cell;
+tests/core/models/test_memory_estimate_real.py compares it with what the real server reports.
+Architectures that are not listed here are counted as the most expensive kind, and said to be.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from herd.core.models.gguf import Facts
+from herd.core.settings.schema import Model
+from herd.core.text.units import GIB, MIB
+
+# Bytes of a value in the KV cache: blocks of 32 values with their scale (ggml-common.h).
+BYTES = {
+    **{"f32": 4.0, "f16": 2.0, "bf16": 2.0, "q8_0": 34 / 32, "q5_1": 24 / 32, "q5_0": 22 / 32},
+    **{"q4_1": 20 / 32, "q4_0": 18 / 32, "iq4_nl": 18 / 32},
+}
+CACHE_RAM = 8192 * MIB  # llama-server --help, --cache-ram
+CELLS = 256  # caches are padded to it (llama-context.cpp, llama-kv-cache-iswa.cpp)
+
+# Every so many layers have full attention, the others a sliding window, where the file says
+# nothing else (load_arch_hparams of src/models/*.cpp).
+SLIDING = {"gpt-oss": 2, "gemma2": 2, "gemma3": 6, "cohere2": 4, "gemma4": None}
+# Full attention in every layer; deepseek2 stores keys only, if compressed (MLA).
+FULL = {
+    *("apertus", "arcee", "bloom", "chatglm", "command-r", "deepseek", "deepseek2", "dots1"),
+    *("ernie4_5", "ernie4_5-moe", "falcon", "gemma", "glm4", "glm4moe", "gpt2", "gptneox"),
+    *("granite", "granitemoe", "hunyuan-dense", "hunyuan-moe", "internlm2", "llama", "minicpm"),
+    *("minimax-m2", "mistral3", "nemotron", "olmo", "olmoe", "phi2", "phi3", "qwen", "qwen2"),
+    *("qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "seed_oss", "smollm3"),
+    *("stablelm", "starcoder", "starcoder2"),
+}
+# Attention in every so many layers, a recurrent state in the others.
+HYBRID = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4}
+
+
+@dataclass(frozen=True)
+class Use:
+    """How llama-server is started, as far as memory depends on it. Sizes are in bytes."""
+
+    ctx_size: int
+    parallel: int
+    cache_type_k: str = "f16"
+    cache_type_v: str = "f16"
+    flash_attention: bool = True
+    batch: int = 2048
+    ubatch: int = 512
+    unified: bool = False
+    swa_full: bool = False
+    kv_offload: bool = True
+    cache_ram: int = CACHE_RAM
+    checkpoints: int = 32
+    checkpoint_step: int = 8192
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, model: Model) -> "Use":
+        """As the settings of a model have it, its `extra_args` included."""
+        use = cls(
+            ctx_size=model.total_ctx_size,
+            parallel=model.parallel,
+            cache_type_k=model.cache_type_k,
+            cache_type_v=model.cache_type_v,
+            # Metal has it for the head sizes of well-known models.
+            flash_attention=model.flash_attention != "off",
+        )
+        words = [part for argument in model.extra_args for part in argument.split("=", 1)]
+        for number, word in enumerate(words):
+            if word in _SWITCHES:
+                field, on = _SWITCHES[word]
+                switched: dict[str, Any] = {field: on}
+                use = replace(use, **switched)
+            elif word in _COUNTS:
+                use = _with_count(use, _COUNTS[word], words[number + 1 : number + 2])
+            elif word in _UNCOUNTED:
+                note = f"{word} is not counted: {_UNCOUNTED[word]}"
+                use = replace(use, notes=(*use.notes, note))
+        return use
+
+
+# llama-server --help, of the flags that no setting writes.
+_SWITCHES: dict[str, tuple[str, bool]] = {
+    **dict.fromkeys(("-kvu", "--kv-unified"), ("unified", True)),
+    **dict.fromkeys(("-no-kvu", "--no-kv-unified"), ("unified", False)),
+    "--swa-full": ("swa_full", True),
+    **dict.fromkeys(("-kvo", "--kv-offload"), ("kv_offload", True)),
+    **dict.fromkeys(("-nkvo", "--no-kv-offload"), ("kv_offload", False)),
+}
+_COUNTS = {
+    **dict.fromkeys(("-b", "--batch-size"), "batch"),
+    **dict.fromkeys(("-ub", "--ubatch-size"), "ubatch"),
+    **dict.fromkeys(("-cram", "--cache-ram"), "cache_ram"),
+    **dict.fromkeys(("-ctxcp", "--ctx-checkpoints", "--swa-checkpoints"), "checkpoints"),
+    **dict.fromkeys(("-cms", "--checkpoint-min-step"), "checkpoint_step"),
+}
+_UNCOUNTED = {
+    **dict.fromkeys(
+        ("-md", "--model-draft", "-hfd", "--hf-repo-draft"), "a second model takes as much again"
+    ),
+    **dict.fromkeys(("-mm", "--mmproj", "-mmu", "--mmproj-url"), "a projector has buffers, too"),
+    **dict.fromkeys(
+        ("-ngl", "--gpu-layers", "--n-gpu-layers", "-cmoe", "--cpu-moe", "-ncmoe", "--n-cpu-moe"),
+        "all weights are taken to be on the GPU",
+    ),
+}
+
+
+def _with_count(use: Use, field: str, values: Sequence[str]) -> Use:
+    try:
+        value = int(values[0])
+    except (IndexError, ValueError):  # llama-server will say so
+        return use
+    if field == "cache_ram":
+        if value < 0:
+            note = "--cache-ram has no limit; it is counted as the default"
+            return replace(use, notes=(*use.notes, note))
+        value *= MIB
+    counted: dict[str, Any] = {field: max(value, 0)}
+    return replace(use, **counted)
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of a sum: how much it is, on the GPU or beside it, and where the figure is from."""
+
+    name: str
+    size: int
+    source: str
+    gpu: bool = True
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model as one host serves it: its files with their sizes, and what its header says."""
+
+    name: str
+    use: Use
+    files: Mapping[str, int]
+    facts: Facts
+
+    @property
+    def weights(self) -> int:
+        """Bytes of all files, of which the headers are a few MB at most."""
+        return sum(self.files.values())
+
+    @cached_property
+    def terms(self) -> list["Term"]:
+        """What it takes. Raises ValueError when its header says too little."""
+        return terms(self)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Layers whose caches have the same number of cells; `cell` is one through all of them."""
+
+    count: int
+    sliding: bool
+    cells: int
+    cell: int
+    streams: int
+
+    @property
+    def name(self) -> str:
+        """As `18 sliding layers`."""
+        kind = "sliding" if self.sliding else "full"
+        return f"{self.count} {kind} layer{'' if self.count == 1 else 's'}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of all."""
+        return self.streams * self.cells * self.cell
+
+
+def terms(served: Served) -> list[Term]:
+    """Everything that one model takes. Raises ValueError when its header says too little."""
+    use, facts = served.use, served.facts
+    files = f"{len(served.files)} file{'' if len(served.files) == 1 else 's'}"
+    kind = f", {facts.quantisation}" if facts.quantisation else ""
+    found = [Term("weights", served.weights, f"{files}{kind}")]
+    types = use.cache_type_k
+    if use.cache_type_v != types:
+        types += f" and {use.cache_type_v}"
+    for layers in kv_cache(use, facts):
+        slots = f"{layers.streams} x " if layers.streams > 1 else ""
+        cells = f"{slots}{layers.cells} cells of {layers.cell:,} B ({types})"
+        found.append(Term(f"KV cache, {layers.name}", layers.size, cells, gpu=use.kv_offload))
+    if state := _state(facts):
+        what = f"{use.parallel} x {state:,} B"
+        found.append(Term("recurrent state", use.parallel * state, what, gpu=use.kv_offload))
+    found.append(Term("compute buffers", _compute(use, facts), f"allowance at ubatch {use.ubatch}"))
+    default = ", llama-server's default" if use.cache_ram == CACHE_RAM else ""
+    found.append(Term("prompt cache", use.cache_ram, f"--cache-ram{default}", gpu=False))
+    if size := _checkpoints(use, facts):
+        found.append(Term("context checkpoints", size, "of windows and states", gpu=False))
+    return found
+
+
+def notes(served: Served) -> list[str]:
+    """What a reader of the sum has to know."""
+    facts = served.facts
+    found = list(served.use.notes)
+    if facts.architecture not in FULL | SLIDING.keys() | HYBRID.keys():
+        found.append(
+            f"architecture {facts.architecture} is unknown here: every layer is counted with full "
+            "attention, so this is an upper estimate"
+        )
+    return found
+
+
+def cells(use: Use, facts: Facts) -> int:
+    """Cells of each slot's cache, or of the one that all share."""
+    total = _padded(use.ctx_size or _known(facts, "context_length"))
+    return total if use.unified else _padded(total // use.parallel)
+
+
+def kv_cache(use: Use, facts: Facts) -> list[Layers]:
+    """The KV cache: layers with full attention, and those with a sliding window."""
+    count = _known(facts, "block_count")
+    full = cells(use, facts)
+    streams = 1 if use.unified else use.parallel
+    window = facts.sliding_window or 0
+    ubatch = min(use.ubatch or use.batch, use.batch, full * streams)
+    reach = window * (use.parallel if use.unified else 1) + ubatch
+    slid = full if use.swa_full else _padded(min(full, reach))
+    sliding_layers = _slides(facts, count)
+    widths = [_width(facts, layer, slides) for layer, slides in enumerate(sliding_layers)]
+    if not use.flash_attention and len({value for _, value in widths}) > 1:
+        # Values are stored transposed then, all as wide as the widest.
+        widest = max(value for _, value in widths)
+        widths = [(key, widest) for key, _ in widths]
+    found = []
+    for sliding, each in ((False, full), (True, slid)):
+        sizes = [
+            int(key * BYTES[use.cache_type_k]) + int(value * BYTES[use.cache_type_v])
+            for (key, value), slides in zip(widths, sliding_layers, strict=True)
+            if slides is sliding and key
+        ]
+        if sizes:
+            found.append(Layers(len(sizes), sliding, each, sum(sizes), streams))
+    return found
+
+
+def _padded(count: int) -> int:
+    return -(-count // CELLS) * CELLS
+
+
+def _known(facts: Facts, field: str) -> int:
+    value = getattr(facts, field)
+    if not isinstance(value, int):
+        raise ValueError(f"its GGUF header has no {field}, so its memory cannot be told")
+    return value
+
+
+def _slides(facts: Facts, count: int) -> list[bool]:
+    """Whether each layer has a sliding window; of unknown architectures none has."""
+    pattern = facts.sliding_window_pattern
+    if not facts.sliding_window or facts.architecture not in SLIDING:
+        return [False] * count
+    if isinstance(pattern, list):
+        return [*pattern, *[False] * count][:count]
+    period = SLIDING[facts.architecture] if pattern is None else pattern
+    if period is None:
+        return [False] * count
+    # llama_hparams::set_swa_pattern: 0 is always, else the last of each period is full.
+    return [period == 0 or layer % period < period - 1 for layer in range(count)]
+
+
+def _width(facts: Facts, layer: int, slides: bool) -> tuple[int, int]:
+    """How many values a cell of this layer has, for the key and for the value."""
+    if _is_recurrent(facts, layer):
+        return 0, 0
+    heads = _at(facts.head_count, layer)
+    groups = heads if facts.head_count_kv is None else _at(facts.head_count_kv, layer)
+    if not groups:
+        return 0, 0
+    fallback = 0
+    if facts.key_length is None or facts.value_length is None:
+        fallback = _known(facts, "embedding_length") // max(_at(facts.head_count, 0), 1)
+    key = fallback if facts.key_length is None else facts.key_length
+    value = fallback if facts.value_length is None else facts.value_length
+    if slides:
+        key = facts.key_length_swa or key
+        value = facts.value_length_swa or value
+    # llama_hparams::is_mla: the value is a part of the key.
+    if facts.architecture in FULL and facts.key_length_mla and facts.value_length_mla:
+        value = 0
+    return groups * key, groups * value
+
+
+def _at(value: int | list[int] | None, layer: int) -> int:
+    if isinstance(value, list):
+        return value[layer] if layer < len(value) else max(value, default=0)
+    if value is None:
+        raise ValueError("its GGUF header has no head_count, so its memory cannot be told")
+    return value
+
+
+def _is_recurrent(facts: Facts, layer: int) -> bool:
+    interval = HYBRID.get(facts.architecture)
+    if interval is None:
+        return False
+    return bool((layer + 1) % (facts.full_attention_interval or interval))
+
+
+def _state(facts: Facts) -> int:
+    """Bytes of one slot's recurrent state (llama_hparams::n_embd_r and n_embd_s, in f32)."""
+    inner, size = facts.ssm_inner_size or 0, facts.ssm_state_size or 0
+    if not inner:
+        return 0
+    width = inner + 2 * (facts.ssm_group_count or 0) * size
+    each = max((facts.ssm_conv_kernel or 0) - 1, 0) * width + size * inner
+    count = _known(facts, "block_count")
+    known = facts.architecture in HYBRID
+    return 4 * each * sum(not known or _is_recurrent(facts, layer) for layer in range(count))
+
+
+def _compute(use: Use, facts: Facts) -> int:
+    """More than llama.cpp's graphs were seen to take: 0.3 to 0.5 GiB at ubatch 512 on Metal
+    (llama.cpp #17766), 2.7 GiB at large ones for gpt-oss-120b (discussion #15396)."""
+    usual = (use.ubatch + 256) * 4 * MIB // 3
+    total = cells(use, facts) * (1 if use.unified else use.parallel)
+    each = cells(use, facts)
+    logits = use.ubatch * (facts.vocab_size or 1 << 18) * 4
+    # The mask is in f16 with flash attention; without it, the scores of all heads are there, too.
+    mask = use.ubatch * total * (2 if use.flash_attention else 4)
+    heads = facts.head_count if facts.head_count is not None else 0
+    most = max(heads, default=0) if isinstance(heads, list) else heads
+    scores = 0 if use.flash_attention else use.ubatch * each * most * 4
+    return max(usual, logits + mask + GIB // 4) + scores
+
+
+def _checkpoints(use: Use, facts: Facts) -> int:
+    """Copies of the windows and of the states, to return to (llama.cpp #15293)."""
+    copied = _state(facts)
+    each = cells(use, facts)
+    if not use.swa_full:
+        window = facts.sliding_window or 0
+        copied += sum(k.cell * min(k.cells, window) for k in kv_cache(use, facts) if k.sliding)
+    if not copied or not use.checkpoints:
+        return 0
+    # One at each step, and one near the prompt's end.
+    count = -(-each // use.checkpoint_step) + 1 if use.checkpoint_step else use.checkpoints
+    return use.parallel * min(use.checkpoints, count) * copied

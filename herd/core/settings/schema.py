@@ -1,0 +1,229 @@
+"""The settings of a host, typed. Their defaults and meanings stand in group_data/all.py.
+
+A `description` says in words what values a type takes, where a range or a list does not.
+`make docs` writes both into docs/settings.md.
+"""
+
+import re
+from ipaddress import ip_address
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from herd.core.text.quoting import complaint
+
+
+def _carried(value: str) -> str:
+    if reason := complaint(value):
+        raise ValueError(reason)
+    return value
+
+
+def _absolute(value: str) -> str:
+    if not re.match(r"^(/|~/.)", value) or value.rstrip("/") in {"", "~"}:
+        raise ValueError("is not an absolute path, nor one below ~/")
+    if {".", ".."} & set(value.split("/")):
+        raise ValueError("has . or .. in it")
+    if ":" in value:
+        raise ValueError("holds `:`, which ends a directory in PATH and PYTHONPATH")
+    return value.rstrip("/")
+
+
+def _address(value: str) -> str:
+    try:
+        ip_address(value)
+    except ValueError:
+        raise ValueError("is no IP address") from None
+    return value
+
+
+def _reachable(value: str) -> str:
+    try:
+        ip_address(value)
+    except ValueError:
+        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*\.?", value):
+            raise ValueError("is no host name and no IP address; the port is proxy_port") from None
+    return value
+
+
+def _unprotected(value: str) -> str:
+    # launchd jobs get "Operation not permitted" there (launchd.plist(5), CAVEATS).
+    for name in ("Documents", "Desktop", "Downloads"):
+        if re.match(rf"^(~|/Users/[^/]+)/{name}(/|$)", value):
+            raise ValueError(f"lies in {name}, where macOS keeps launchd jobs out")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_carried)]
+Path = Annotated[
+    Text, AfterValidator(_absolute), Field(description="an absolute path, or one below `~/`")
+]
+UserPort = Annotated[int, Field(ge=1024, le=65535)]
+Pattern = Annotated[Text, Field(description="a file pattern, as for `hf download --include`")]
+# llama-server --help, --cache-type-k.
+CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
+QUANTISED = {"q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"}
+
+
+def directory_of(repo: str) -> str:
+    """The name of a model's directory: its repository's, without the owner."""
+    return repo.rpartition("/")[2]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Model(_Strict):
+    """One model: which files, and how llama-server serves them."""
+
+    name: Text
+    repo: Annotated[
+        Text, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[\w.-]+$", description="`OWNER/NAME`")
+    ]
+    revision: Text
+    include: Annotated[list[Pattern], Field(min_length=1)]
+    ctx_size: Annotated[int, Field(ge=0)]
+    parallel: Annotated[int, Field(ge=1, le=256)]
+    cache_type_k: CacheType
+    cache_type_v: CacheType
+    flash_attention: Literal["on", "off", "auto"]
+    mlock: bool
+    extra_args: list[Text]
+    ttl: Annotated[int, Field(ge=0)]
+    aliases: list[Text]
+    preload: bool
+
+    @property
+    def directory(self) -> str:
+        """The name of its directory."""
+        return directory_of(self.repo)
+
+    @property
+    def total_ctx_size(self) -> int:
+        """What `--ctx-size` must say, as it is shared by all slots; 0 is the model's own."""
+        return self.ctx_size * self.parallel
+
+    @field_validator("extra_args", mode="after")
+    @classmethod
+    def _ours(cls, value: list[str]) -> list[str]:
+        for argument in value:
+            if (flag := argument.partition("=")[0]) in OWNED_FLAGS:
+                raise ValueError(f"holds {flag}, which {OWNED_FLAGS[flag]} sets")
+        return value
+
+    @model_validator(mode="after")
+    def _quantised_values(self) -> "Model":
+        # llama.cpp: "V cache quantization requires flash_attn".
+        if self.cache_type_v in QUANTISED and self.flash_attention == "off":
+            raise ValueError(
+                f"cache_type_v={self.cache_type_v!r} needs flash attention, which is off"
+            )
+        return self
+
+
+# Flags of llama-server that a setting of ours writes.
+OWNED_FLAGS = {
+    **dict.fromkeys(("-m", "--model"), "include"),
+    **dict.fromkeys(("-c", "--ctx-size"), "ctx_size"),
+    **dict.fromkeys(("-np", "--parallel"), "parallel"),
+    **dict.fromkeys(("-ctk", "--cache-type-k"), "cache_type_k"),
+    **dict.fromkeys(("-ctv", "--cache-type-v"), "cache_type_v"),
+    **dict.fromkeys(("-fa", "--flash-attn"), "flash_attention"),
+    **dict.fromkeys(("-lm", "--load-mode", "--mlock"), "mlock"),
+    **dict.fromkeys(("--host", "--port"), "llama_server_start_port"),
+    **dict.fromkeys(("-a", "--alias"), "the model's name"),
+}
+
+
+class Group(_Strict):
+    """Models that share a rule of swapping (llama-swap, `groups`)."""
+
+    members: Annotated[list[Text], Field(min_length=1)]
+    swap: bool = True
+    exclusive: bool = True
+    persistent: bool = False
+
+
+class Settings(_Strict):
+    """Everything that a host's deploy depends on; field names are the keys of host.data."""
+
+    stack_root: Annotated[Path, AfterValidator(_unprotected)]
+
+    homebrew_prefix: Path
+    homebrew_installer: Annotated[Text, Field(pattern=r"^https?://", description="a URL")]
+    homebrew_upgrade: bool
+
+    models: dict[Text, Model]
+    models_connections: Annotated[int, Field(ge=1, le=32)]
+    models_prune: bool
+    site: Text
+    models_share: bool
+    models_address: Annotated[Text, AfterValidator(_reachable)] | None
+
+    llama_server_start_port: UserPort
+
+    llama_swap_port: UserPort
+    llama_swap_watch_config: bool
+    llama_swap_health_timeout: Annotated[int, Field(ge=15)]
+    llama_swap_groups: dict[Text, Group]
+
+    proxy_host: Annotated[
+        Text, Field(pattern=r"^[^%]+$", description="an IP address"), AfterValidator(_address)
+    ]
+    proxy_port: UserPort
+    proxy_python: Annotated[
+        Text, Field(pattern=r"^python@3\.\d+$", description="`python@3.` and a number")
+    ]
+    proxy_allow_origins: list[Text]
+    proxy_allow_image_urls: list[Text]
+    proxy_tls_certificate: Text | None
+    proxy_tls_key: Text | None
+
+    # What an entry may hold is the proxy's to say (herd/workstation/api_keys.py).
+    api_keys: list[Any]
+
+    launchd_label_prefix: Annotated[
+        Text,
+        Field(
+            pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$",
+            description="letters, digits and `-`, with a dot at least once between them",
+        ),
+    ]
+    launchd_autostart: Literal["background", "terminal", "off"]
+
+    preflight_memory_reserve_gb: Annotated[int, Field(ge=0)]
+    preflight_disk_reserve_gb: Annotated[int, Field(ge=0)]
+
+    verify_timeout: Annotated[int, Field(ge=10)]
+
+    @property
+    def preload(self) -> list[str]:
+        """Names of the models to load when llama-swap starts."""
+        return [name for name, model in self.models.items() if model.preload]
+
+    @property
+    def llama_server_ports(self) -> range:
+        """Ports that llama-swap gives to its models, in the order of their names."""
+        return range(self.llama_server_start_port, self.llama_server_start_port + len(self.models))
+
+
+# A key of host.data with such a start is meant for us, so an unknown one is a slip of the pen.
+PREFIXES = tuple(
+    sorted({name.partition("_")[0] for name in Settings.model_fields} | {"model", "launchd"})
+)
+
+
+def wanted_keys() -> set[str]:
+    """Every key of host.data that is ours."""
+    return {*Settings.model_fields, "model_defaults"}
+
+
+def is_ours(key: str) -> bool:
+    """Whether a key of host.data is meant for us, well spelled or not."""
+    return key.partition("_")[0] in PREFIXES or key in wanted_keys()
+
+
+def model_fields() -> set[str]:
+    """The settings of one model."""
+    return set(Model.model_fields) - {"name"}

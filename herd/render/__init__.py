@@ -1,0 +1,1 @@
+"""Every file of every host without a connection, and what differs from another commit."""

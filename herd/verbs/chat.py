@@ -1,0 +1,48 @@
+"""`make chat`: a chat completion from the workstation, through the whole chain."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from herd import plan
+from herd.connections.remote import RemoteError, hosts
+from herd.core.mac.endpoints import public_proxy
+from herd.core.settings.schema import Settings
+from herd.core.text.terminal import harmless
+from herd.workstation import api_keys, completion
+from herd.workstation import certificate as tls
+
+
+def chat(
+    inventory: str, limits: Sequence[str], prompt: str, *, model: str | None, stream: bool
+) -> bool:
+    """A chat completion from this workstation at each host's endpoint, printed as it comes."""
+    state, chosen = hosts(inventory, limits)
+    settings = plan.settings_of(state.inventory)
+    return all([_talk(h, settings[h.name], prompt, model=model, stream=stream) for h in chosen])
+
+
+def _talk(host: Any, settings: Settings, prompt: str, *, model: str | None, stream: bool) -> bool:
+    try:
+        held = api_keys.shipped(settings).held()
+    except ValueError as error:
+        raise RemoteError(f"{error}: {api_keys.how_to_mend()}") from None
+    try:
+        certificate = tls.shown(settings)
+    except ValueError as error:
+        raise RemoteError(str(error)) from None
+    name = model or next(filter(held.may_use, settings.models), None)
+    if held.secret is None or name is None:
+        why = held.lacking or "this key may use none of its models; choose an alias with --model"
+        print(f"[{host.name}] no key to ask with: {why}", file=sys.stderr)
+        return False
+    url = public_proxy(settings, plan.address(host))
+    pieces = completion.complete(
+        url, held.secret, name, prompt, stream=stream, certificate=certificate
+    )
+    try:
+        completion.say(f"[{host.name}] {name} at {url}: ", pieces)
+    except completion.ChatError as error:
+        print(f"[{host.name}] {name}: {harmless(str(error))}", file=sys.stderr)
+        return False
+    return True

@@ -1,0 +1,28 @@
+"""`make check-configs`: settings, the files that follow, and what git tracks."""
+
+from pathlib import Path
+
+from herd import checks
+from herd.checks import reports
+from herd.connections.remote import RemoteError
+from herd.verbs.render import rendered
+
+
+def check_configs(inventory: str, out: Path, *, sarif: str | None, junit: str | None) -> bool:
+    """Check settings, the files that follow, and what git tracks; whether nothing is wrong."""
+    try:
+        found = rendered(inventory, out)
+    except RemoteError as error:
+        if error.__context__ is None:
+            raise
+        # The inventory is code, and so is group_data: a slip there is a finding as any other.
+        findings, hosts = [checks.unreadable(Path(), inventory, error)], 0
+    else:
+        findings = checks.run(checks.Project(Path(), inventory, out, found))
+        hosts = len(found.hosts)
+    for path, make in ((sarif, reports.sarif), (junit, reports.junit)):
+        if path:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            Path(path).write_text(make(findings), encoding="utf-8")
+    print(reports.text(findings, hosts=hosts))
+    return not any(finding.level == checks.ERROR for finding in findings)

@@ -1,0 +1,56 @@
+"""`make facts`: what each Mac says of itself, kept in facts.lock."""
+
+from collections.abc import Sequence
+
+from herd.connections.remote import Remote, RemoteError
+from herd.core.mac import facts_lock
+from herd.core.mac.facts_lock import Facts, LlamaServer, Mac
+from herd.core.mac.launchd_jobs import programs
+from herd.facts.llama_server import KnownFlags
+from herd.facts.programs import Linked
+from herd.render import rendering
+
+
+def facts(remotes: Sequence[Remote], inventory: str) -> bool:
+    """Ask the chosen hosts, and keep what they say in facts.lock; forget hosts that are gone."""
+    path = rendering.beside(inventory)
+    try:
+        before = rendering.read_facts(path)
+    except ValueError as error:
+        raise RemoteError(f"{path} {error}; mend it, or remove it and ask all hosts") from None
+    there = {host.name for host in remotes[0].host.inventory}
+    hosts = {name: mac for name, mac in before.hosts.items() if name in there}
+    servers = dict(before.llama_servers)
+    for remote in remotes:
+        mac, server = _said(remote)
+        if server:
+            servers[server.name] = server
+        hosts[remote.host.name] = mac
+        same = before.hosts.get(remote.host.name) == mac
+        print(f"[{remote.host.name}] {'as it was' if same else 'noted'}")
+    text = facts_lock.dump(Facts(defaults=before.defaults, hosts=hosts, llama_servers=servers))
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+        print(f"{path} is written; it belongs in git")
+    return True
+
+
+def _said(remote: Remote) -> tuple[Mac, LlamaServer | None]:
+    mac, layout = remote.mac, remote.layout
+    prefix = remote.settings.homebrew_prefix
+    flags = remote.host.get_fact(KnownFlags, program=layout.brew("llama-server"))
+    every = [program for each in programs(layout).values() for program in each]
+    linked = remote.host.get_fact(Linked, homebrew_prefix=prefix, programs=every)
+    server = LlamaServer.of(flags) if flags else None
+    said = Mac(
+        home=mac.home,
+        uid=mac.uid,
+        homebrew_prefix=prefix,
+        macos=list(mac.macos) or None,
+        memory=mac.memory or None,
+        wired_limit=mac.wired_limit,
+        gpu_memory=mac.gpu_memory,
+        llama_server=server.name if server else None,
+        formulae=dict(linked) or None,
+    )
+    return said, server

@@ -1,0 +1,96 @@
+"""`make fit`: what the models take of a Mac's memory, and whether they fit."""
+
+from collections.abc import Sequence
+
+from herd import plan
+from herd.connections.remote import Remote, RemoteError, hosts, read
+from herd.core.models.memory_fit import Limits, Sum, fixes
+from herd.core.models.models_lock import Lock
+from herd.core.settings.problems import report
+from herd.core.settings.schema import Settings
+from herd.core.text.terminal import harmless
+from herd.core.text.units import GIB, gib
+from herd.workstation import hugging_face, lock_models
+
+
+def fit(remotes: Sequence[Remote], inventory: str) -> bool:
+    """What the models of each host take of its memory, term by term; whether all fits."""
+    held = _lock_of(inventory)
+    done = True
+    for remote in remotes:
+        mac, settings = remote.mac, remote.settings
+        limits = Limits.of(
+            mac.memory,
+            mac.macos,
+            wired_limit=mac.wired_limit,
+            gpu_memory=mac.gpu_memory,
+            reserve=settings.preflight_memory_reserve_gb * GIB,
+        )
+        fits, lines = _fit(settings, limits, held, inventory)
+        macos = ".".join(map(str, mac.macos))
+        told = "\n".join([f"{remote.host.name}: {gib(mac.memory)}, macOS {macos}", *lines])
+        print(harmless(told, keep="\n"))
+        done &= fits
+    return done
+
+
+def fit_in(memory: int, macos: int, inventory: str, limits: Sequence[str]) -> bool:
+    """The same for a Mac with `memory` GB that nobody has yet: the models of each host, or those
+    of group_data/all.py while there is no host."""
+    state = read(inventory)
+    if limits or len(state.inventory):
+        state, chosen = hosts(inventory, limits)
+        every = plan.settings_of(state.inventory)
+        wanted = {host.name: every[host.name] for host in chosen}
+    else:
+        wanted = {"group_data/all.py": plan.settings_of_all(state.inventory)}
+    held = _lock_of(inventory)
+    done, said = True, dict[str, list[str]]()
+    for name, settings in wanted.items():
+        reserve = settings.preflight_memory_reserve_gb * GIB
+        has = Limits.of(memory * GIB, (macos,), reserve=reserve)
+        fits, lines = _fit(settings, has, held, inventory)
+        said.setdefault("\n".join(lines), []).append(name)
+        done &= fits
+    for text, names in said.items():
+        print(f"{', '.join(names)} on a Mac with {memory} GB and macOS {macos}\n{text}")
+    return done
+
+
+def _lock_of(inventory: str) -> Lock:
+    path = lock_models.beside(inventory)
+    try:
+        return lock_models.read(path)
+    except ValueError as error:
+        raise RemoteError(f"{path} {error}") from None
+
+
+def _fit(settings: Settings, limits: Limits, held: Lock, inventory: str) -> tuple[bool, list[str]]:
+    models, lines = [], []
+    for model in settings.models.values():
+        try:
+            found, locked = lock_models.look(held, model)
+        except ValueError as error:
+            raise RemoteError(str(error)) from None
+        models.append(found.resolved(hugging_face.endpoint()))
+        if not locked:
+            lines.append(f"  {model.name} is not locked: this is how it is on the Hub now")
+    sets, problems = plan.sets_of("", settings, models, inventory)
+    if problems:
+        raise RemoteError(report("models.lock is of no use.", problems))
+    unknown = {model.name for model in models} - {m.name for each in sets for m in each}
+    lines += [f"  {name}: models.lock has no facts of its header" for name in sorted(unknown)]
+    done = not unknown
+    for each in sets:
+        total = Sum(each, limits)
+        try:
+            lines += [f"  {total.name} {total.verdict}", *(f"    {row}" for row in total.lines())]
+            ways = [] if total.fits else fixes(total)
+        except ValueError as error:
+            lines.append(f"  {total.name}: {error}")
+            done = False
+            continue
+        done &= total.fits
+        if ways:
+            lines += ["    Any of these makes it fit:", *(f"    - {way}" for way in ways)]
+    return done, lines

@@ -1,0 +1,68 @@
+"""`make status`: services, loaded models, versions, and whether all is served."""
+
+from collections.abc import Sequence
+
+from herd.connections.remote import Remote
+from herd.core.mac.endpoints import public_proxy
+from herd.core.mac.launchd import Job
+from herd.core.mac.launchd_jobs import JOBS
+from herd.core.settings.schema import Settings
+from herd.core.text.secret import key_options
+from herd.core.text.terminal import harmless
+from herd.facts.answers import Answers
+from herd.facts.launchd import Loaded
+from herd.facts.programs import Linked
+from herd.workstation import api_keys, certificate
+from herd.workstation.api_keys import Held
+
+
+def status(remotes: Sequence[Remote]) -> bool:
+    """Services, models and versions of each host; whether all serve."""
+    return all([_status(remote) for remote in remotes])
+
+
+def _status(remote: Remote) -> bool:
+    settings = remote.settings
+    held, pin = _held(settings)
+    served = remote.host.get_fact(
+        Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret)
+    )
+    versions = remote.host.get_fact(
+        Linked, homebrew_prefix=settings.homebrew_prefix, programs=["llama-server", "llama-swap"]
+    )
+    url = public_proxy(settings, remote.address)
+    print(f"{remote.host.name}  {url}/v1  (Anthropic's clients: {url})")
+    for name in JOBS:
+        print(f"  {name:<12}{harmless(_job(job_of(remote, name)))}")
+    for model in settings.models:
+        print(f"  {model:<12}{harmless(served.states.get(model, 'not loaded'))}")
+    linked = ", ".join(f"{name} {version}" for name, version in versions.items())
+    print(f"  {'versions':<12}{harmless(linked) or 'none'}")
+    wrong = served.complaint(settings.models, [])
+    untried = "" if held.secret else f" (not tried with a key: {held.lacking})"
+    print(f"  {'serves':<12}{harmless(wrong) if wrong else f'yes{untried}'}")
+    return wrong is None
+
+
+def _held(settings: Settings) -> tuple[Held, str]:
+    """The key of whoever is here, and the pin of the certificate to show it to; a workstation
+    without either may look, too."""
+    try:
+        pin = certificate.pin(certificate.shown(settings))
+        return api_keys.shipped(settings).held(), pin
+    except ValueError as error:
+        return Held(lacking=str(error)), ""
+
+
+def _job(job: Job | None) -> str:
+    if job is None:
+        return "not loaded"
+    process = f", pid {job.pid}" if job.pid else f", last exit {job.last_exit}"
+    return f"{job.state}{process}, {job.runs} runs"
+
+
+def job_of(remote: Remote, name: str) -> Job | None:
+    """What launchd has loaded of a service."""
+    label = remote.layout.label(name)
+    job: Job | None = remote.host.get_fact(Loaded, uid=remote.mac.uid, label=label)
+    return job

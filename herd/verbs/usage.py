@@ -1,0 +1,55 @@
+"""`make usage`: the books of each host's proxy."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pyinfra.api import QuoteString, StringCommand
+
+from herd.connections.remote import Remote
+from herd.core.mac.archives import bundle
+from herd.facts.proxy import Releases
+
+
+def usage(remotes: Sequence[Remote], options: Sequence[str], *, json_wanted: bool) -> bool:
+    """What each key used, from the books of each host's proxy."""
+    done = True
+    books: dict[str, Any] = {}
+    for remote in remotes:
+        command = _usage_command(remote, [*options, *(["--json"] if json_wanted else [])])
+        if command is None:
+            done &= remote.say(False, ["there is no proxy: deploy first"])
+        elif not json_wanted:
+            done &= remote.follow(command)
+        else:
+            ok, lines = remote.run(command)
+            try:
+                books |= {remote.host.name: json.loads("\n".join(lines))} if ok else {}
+            except (ValueError, RecursionError):
+                ok, lines = False, ["its books cannot be read"]
+            if not ok:
+                done &= remote.say(False, lines)
+    if json_wanted:
+        print(json.dumps(books, indent=2))
+    return done
+
+
+def _usage_command(remote: Remote, options: Sequence[str]) -> StringCommand | None:
+    """By the release that is there, which need not be ours."""
+    layout, ours = remote.layout, bundle()
+    whole = sorted(remote.host.get_fact(Releases, directory=layout.proxy).whole)
+    found = []
+    for wanted, kind in (
+        (layout.proxy_release(ours), "release-"),
+        (layout.proxy_environment(ours), "env-"),
+    ):
+        there = [path for path in whole if path.rpartition("/")[2].startswith(kind)]
+        if not there:
+            return None
+        found.append(wanted if wanted in there else there[-1])
+    release, environment = found
+    return StringCommand(
+        *("PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 env", QuoteString(f"PYTHONPATH={release}")),
+        *(QuoteString(f"{environment}/bin/python"), "-m proxy usage"),
+        *("--db", QuoteString(layout.usage), *map(QuoteString, options)),
+    )

@@ -1,0 +1,1 @@
+"""What the workstation has and asks: keys, a certificate, models.lock, the Hub, an endpoint."""

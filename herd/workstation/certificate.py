@@ -1,0 +1,66 @@
+"""The proxy's certificate and its key, in files of the workstation."""
+
+import base64
+import hashlib
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_der_x509_certificate
+
+from herd.core.settings.schema import Settings
+from proxy.certificate import Certificate
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both in PEM; the key never shown."""
+
+    certificate: str
+    key: str = field(repr=False)
+
+    @property
+    def shown(self) -> bytes:
+        """What clients see of it first (DER)."""
+        return _first(self.certificate)
+
+
+def of_host(settings: Settings) -> Pair | None:
+    """The pair of a host, None for plain HTTP.
+
+    Raises ValueError when the proxy could not use it, by the proxy's own check.
+    """
+    if not settings.proxy_tls_certificate or not settings.proxy_tls_key:
+        return None
+    certificate = Path(settings.proxy_tls_certificate).expanduser()
+    key = Path(settings.proxy_tls_key).expanduser()
+    Certificate(certificate, key)
+    return Pair(certificate.read_text(), key.read_text())
+
+
+def shown(settings: Settings) -> bytes | None:
+    """What the proxy of a host shows to its clients first (DER), None for plain HTTP."""
+    if not settings.proxy_tls_certificate:
+        return None
+    path = Path(settings.proxy_tls_certificate).expanduser()
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    return _first(text)
+
+
+def _first(text: str) -> bytes:
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    inner = text.partition(begin)[2].partition(end)[0]
+    return ssl.PEM_cert_to_DER_cert(begin + inner + end)
+
+
+def pin(certificate: bytes | None) -> str:
+    """What curl's --pinnedpubkey compares: of the public key of a certificate (DER), "" of none."""
+    if certificate is None:
+        return ""
+    key = load_der_x509_certificate(certificate).public_key()
+    public = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return f"sha256//{base64.b64encode(hashlib.sha256(public).digest()).decode()}"

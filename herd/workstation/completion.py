@@ -1,0 +1,112 @@
+"""A chat completion from the workstation, as a client of the endpoint sees it."""
+
+import http.client
+import json
+import ssl
+import sys
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+from herd.core.endpoints import completion
+from herd.core.harmless import harmless
+from herd.core.mac.endpoints import completion
+
+
+class ChatError(Exception):
+    """The endpoint did not complete; the text says what it answered."""
+
+
+def complete(
+    url: str,
+    key: str,
+    model: str,
+    prompt: str,
+    *,
+    stream: bool,
+    certificate: bytes | None = None,
+) -> Iterator[str]:
+    """Pieces of the answer as they come; one piece without `stream`.
+
+    Over https only whoever shows `certificate` (DER) gets the key. Reasoning that a model gives
+    apart from its answer is left out. Raises ChatError.
+    """
+    connection = connect(url, certificate)
+    body = completion(model, prompt, stream=stream)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    try:
+        connection.request("POST", "/v1/chat/completions", body.encode(), headers)
+        response = connection.getresponse()
+        if response.status != 200:
+            text = response.read(2000).decode(errors="replace").strip() or response.reason
+            raise ChatError(f"{url} answers HTTP {response.status}: {text}")
+        if stream:
+            yield from _deltas(response)
+        else:
+            yield str(json.loads(response.read())["choices"][0]["message"].get("content") or "")
+    except (OSError, http.client.HTTPException) as error:
+        said = str(error) or type(error).__name__
+        raise ChatError(f"{url} is not reachable from here, or broke off: {said}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ChatError(f"{url} does not answer as OpenAI's API does") from error
+    finally:
+        connection.close()
+
+
+def say(heading: str, pieces: Iterable[str]) -> None:
+    """Prints an answer as it comes, behind whose it is.
+
+    In a terminal that is there while a model is being loaded; elsewhere no line is begun that
+    nothing follows. Raises ChatError, also for an answer without a text.
+    """
+    begun, any_text = sys.stdout.isatty(), False
+    if begun:
+        print(heading, end="", flush=True)
+    try:
+        for piece in filter(None, pieces):
+            print("" if begun else heading, harmless(piece, keep="\n"), sep="", end="", flush=True)
+            begun = any_text = True
+        if not any_text:
+            raise ChatError("the answer has no text")
+    finally:
+        if begun:
+            print(flush=True)
+
+
+def connect(url: str, certificate: bytes | None) -> http.client.HTTPConnection:
+    """A connection to whoever owns the certificate that we deployed: no authority is asked, and
+    its name need not be the one that the inventory has for the Mac. Raises ChatError."""
+    parts = urlsplit(url)
+    place, port = parts.hostname or "", parts.port
+    if certificate is None:
+        return http.client.HTTPConnection(place, port, timeout=1200)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    connection = http.client.HTTPSConnection(place, port, timeout=1200, context=context)
+    try:
+        connection.connect()
+        shown = connection.sock.getpeercert(binary_form=True)
+    except OSError as error:
+        raise ChatError(f"{url} is not reachable from here: {error}") from error
+    if shown != certificate:
+        connection.close()
+        raise ChatError(f"{url} shows another certificate than proxy_tls_certificate; deploy it")
+    return connection
+
+
+def _deltas(response: http.client.HTTPResponse) -> Iterator[str]:
+    """The content of each server-sent event, up to `[DONE]`."""
+    for raw in iter(response.readline, b""):
+        line = raw.decode(errors="replace").strip()
+        if not line.startswith("data:"):
+            continue
+        data = line.removeprefix("data:").strip()
+        if data == "[DONE]":
+            return
+        event = json.loads(data)
+        if "error" in event:
+            raise ChatError(f"the stream ended with an error: {event['error']}")
+        for choice in event.get("choices", []):
+            if piece := choice.get("delta", {}).get("content"):
+                yield piece
+    raise ChatError("the stream broke off before its end")

@@ -1,0 +1,212 @@
+"""Asks Hugging Face, from the workstation, what a model's repository holds.
+
+The endpoint and the token are the workstation's own: HF_ENDPOINT, and HF_TOKEN or `hf auth login`.
+Its library, which takes as long to import as pyinfra's, is imported where it is used: most runs ask
+nothing of the Hub.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+from pydantic import JsonValue, ValidationError
+
+from herd.core.models import gguf
+from herd.core.models.models_lock import File, Locked, Terms
+from herd.core.models.splits import first_file, models_in, some
+from herd.core.settings.schema import Model
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import RepoSibling
+
+T = TypeVar("T")
+
+# Git keeps what is smaller than this itself, without a checksum that we could use.
+_SMALL = 64 << 20
+
+
+def endpoint() -> str:
+    """The Hub to ask and to fetch from."""
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+
+
+def token() -> str | None:
+    """The workstation's token; it goes to a Mac on a command's stdin only."""
+    from huggingface_hub import get_token
+
+    return get_token()
+
+
+def resolve(model: Model) -> Locked:
+    """The files that the model includes, with sizes, checksums and commit; without GGUF facts.
+
+    Raises ValueError with what is wrong, in words: nothing there, no access, no match.
+    """
+    from huggingface_hub.utils import filter_repo_objects
+
+    answer = _repository(model.repo, model.revision)
+    if isinstance(answer, str):
+        raise ValueError(answer)
+    commit, siblings = answer
+    terms = Terms.of(model)
+    matched: set[str] = set()
+    for pattern in terms.include:
+        if not (found := set(filter_repo_objects(siblings, allow_patterns=[pattern]))):
+            there = some(models_in(siblings), most=20) or "no file at all"
+            raise ValueError(f"include={pattern!r} matches nothing; {model.repo} has {there}")
+        matched |= found
+    paths = sorted(matched)
+    try:
+        first = first_file(paths)
+    except ValueError as error:
+        raise ValueError(f"include={list(terms.include)} {error}") from None
+    try:
+        return Locked(
+            name=model.name,
+            repo=terms.repo,
+            revision=terms.revision,
+            include=list(terms.include),
+            commit=commit,
+            first=first,
+            files=[_file(model.repo, commit, siblings[path]) for path in paths],
+            gguf={},
+        )
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        words = str(wrong["msg"]).removeprefix("Value error, ")
+        raise ValueError(f"{model.repo} has {wrong.get('input')!r}: {words}") from None
+
+
+def gguf_facts(model: Locked) -> dict[str, JsonValue]:
+    """What memory arithmetic needs of the header of a model's first file.
+
+    Raises ValueError, in words, when that cannot be read or is no GGUF file.
+    """
+    header = Remote(model.repo, model.commit, model.first)
+    try:
+        return gguf.read_facts(header).dump()
+    except gguf.GgufError as error:
+        raise ValueError(f"{model.repo}: {model.first} {error}") from None
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on the Hub, of which parts can be read."""
+
+    repo: str
+    commit: str
+    path: str
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from `offset` on: fewer at the end of the file, none behind it.
+
+        Raises ValueError, in words, when the Hub does not send them.
+        """
+        try:
+            return _patiently(lambda: self._part(offset, size))
+        except Exception as error:
+            raise ValueError(_trouble(self.repo, self.commit, error)) from None
+
+    def _part(self, offset: int, size: int) -> bytes:
+        from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+        url = f"{endpoint()}/{self.repo}/resolve/{self.commit}/{quote(self.path)}"
+        span = {"Range": f"bytes={offset}-{offset + size - 1}"}
+        # The client drops the token when it is redirected to another host.
+        headers = build_hf_headers(token=token() or False, headers=span)
+        found = b""
+        with get_session().stream("GET", url, headers=headers, timeout=30) as answer:
+            if answer.status_code == 416:
+                return b""
+            if answer.status_code >= 400:
+                answer.read()
+                hf_raise_for_status(answer)
+            # Who does not know ranges would send it all, from the start.
+            if answer.status_code != 206 and offset:
+                raise ValueError(f"it cannot send a part of {self.path}")
+            for chunk in answer.iter_bytes():
+                found += chunk
+                if len(found) >= size:
+                    break
+        return found[:size]
+
+
+@cache
+def _repository(repo: str, revision: str) -> tuple[str, Mapping[str, RepoSibling]] | str:
+    """The commit of a revision, and its files; or, in words, why there is none.
+
+    Asked once in a run, also when it fails: a Hub that is ill may take its time each time.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi(endpoint=endpoint(), token=token() or False)
+    try:
+        info = _patiently(
+            lambda: api.model_info(repo, revision=revision, files_metadata=True, timeout=30)
+        )
+    except Exception as error:
+        return _trouble(repo, revision, error)
+    if info.sha is None:
+        return f"{endpoint()} names no commit of {repo}"
+    return info.sha, {file.rfilename: file for file in info.siblings or []}
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """What `ask` returns; again after a while when the Hub is busy, ill or out of reach."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    for pause in (0.5, 1, 2):
+        try:
+            return ask()
+        except HfHubHTTPError as error:
+            if error.response.status_code < 500 and error.response.status_code != 429:
+                raise
+        except ValueError:
+            raise
+        except Exception:  # of whichever HTTP client huggingface_hub uses
+            pass
+        time.sleep(pause)
+    return ask()
+
+
+def _trouble(repo: str, revision: str, error: Exception) -> str:
+    """What an exception says about a repository, of huggingface_hub or its HTTP client."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    match error:
+        case GatedRepoError():
+            terms = f"{repo} is gated: accept its terms at {endpoint()}/{repo}"
+            if token() is None:
+                return f"{terms}, and set HF_TOKEN, which this shell has not"
+            return f"{terms} with the account of HF_TOKEN, which has no access"
+        case RepositoryNotFoundError():
+            return f"{repo} is not on {endpoint()}, or wants a token (HF_TOKEN)"
+        case RevisionNotFoundError():
+            return f"{repo} has no revision {revision!r}"
+    return f"{endpoint()} does not answer for {repo}: {error}"
+
+
+def _file(repo: str, commit: str, file: RepoSibling) -> File:
+    """A file with its checksum, which the Hub knows of those in LFS, as every GGUF file is."""
+    path = file.rfilename
+    if file.lfs is not None:
+        return File(path=path, size=file.lfs.size, sha256=file.lfs.sha256)
+    size = file.size or 0
+    if size > _SMALL:
+        raise ValueError(f"{endpoint()} names no checksum of {repo}/{path}")
+    content = Remote(repo, commit, path).read(0, size) if size else b""
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+    if len(content) != size or blob.hexdigest() != file.blob_id:
+        raise ValueError(f"{repo}/{path} is not what {endpoint()} says it is")
+    return File(path=path, size=size, sha256=hashlib.sha256(content).hexdigest())

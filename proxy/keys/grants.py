@@ -1,0 +1,62 @@
+"""Keys lent for a while by a file beside config.json, which may come, change and go.
+
+Whoever may write that file opens model files to others, and nothing else: whatever an entry says,
+its key has the scope `files`, and neither models nor limits.
+"""
+
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from proxy.keys.config_file import parse_grants
+from proxy.keys.key import Key, Limits, Scope
+
+Stamp = tuple[int, int, int, int] | None
+
+_log = logging.getLogger("proxy.keys")
+
+
+class Grants:
+    """The keys in force of such a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.keys: tuple[Key, ...] = ()
+        self._name = str(path)
+        self._stamp: Stamp = None
+        self.look()
+
+    def look(self) -> bool:
+        """Reads the file if it has changed; whether it has. One that is broken grants nothing."""
+        found = stamp(self._name)
+        if found == self._stamp:
+            return False
+        self._stamp = found
+        self.keys = tuple(self._read())
+        return True
+
+    def _read(self) -> list[Key]:
+        try:
+            keys = parse_grants(Path(self._name).read_text(encoding="utf-8-sig"))
+        except FileNotFoundError:
+            return []
+        except UnicodeDecodeError as error:
+            _log.error("%s grants nothing: not UTF-8 at byte %d", self._name, error.start)
+        except OSError as error:
+            _log.error("%s grants nothing: it cannot be read: %s", self._name, error.strerror)
+        except ValueError as problem:
+            _log.error("%s grants nothing: %s", self._name, problem)
+        else:
+            _log.info("%s grants files to %d keys", self._name, len(keys))
+            only = frozenset({Scope.FILES})
+            return [replace(key, scopes=only, models=(), limits=Limits()) for key in keys]
+        return []
+
+
+def stamp(path: str) -> Stamp:
+    """What changes when a file is edited, replaced or restored; None if it is not there."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino

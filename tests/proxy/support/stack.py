@@ -1,0 +1,118 @@
+"""The proxy under its policy, over sockets, in front of a script."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anthropic
+import openai
+
+from proxy.accounting.usage import Usage
+from proxy.app import Settings, create_engine
+from proxy.keys.store import KeyStore
+from proxy.policy.policy import HerdPolicy, PolicyState
+from tests.proxy.support.policy import ANNA, STANDARD
+from tests.proxy.support.proxy import STREAM_HEAD, Script, Seen, Upstream, Wire, answer, listening
+
+
+class Stack:
+    """A proxy under its policy, in front of a script or of what listens on a port."""
+
+    def __init__(
+        self, directory: Path, upstream: Upstream, upstream_key: Path | None = None
+    ) -> None:
+        self.upstream = upstream
+        self.config = directory / "config.json"
+        self.write(*STANDARD)
+        self.keys = KeyStore(self.config)
+        self.usage = Usage(directory / "usage.db")
+        policy = HerdPolicy(PolicyState(self.keys, self.usage))
+        self.engine = create_engine(
+            Settings(
+                keys=self.keys,
+                upstream=f"http://127.0.0.1:{upstream.port}",
+                upstream_key=upstream_key,
+                policy=policy,
+            )
+        )
+        self.url = ""
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def write(self, *entries: object) -> None:
+        self.config.write_text(json.dumps({"apiKeys": entries}))
+
+    def openai(self, key: str = ANNA) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
+
+    def anthropic(self, key: str = ANNA) -> anthropic.AsyncAnthropic:
+        return anthropic.AsyncAnthropic(base_url=self.url, api_key=key, max_retries=0)
+
+    async def used(self) -> list[tuple[object, ...]]:
+        for _ in range(50):
+            if rows := self.usage.rows():
+                return [tuple(row)[1:] for row in rows]
+            await asyncio.sleep(0.05)
+        return []
+
+
+@asynccontextmanager
+async def stack(
+    directory: Path, script: Script, upstream_key: Path | None = None
+) -> AsyncIterator[Stack]:
+    async with (
+        listening(Upstream(script)) as upstream,
+        _stack(directory, upstream, upstream_key) as made,
+    ):
+        yield made
+
+
+@asynccontextmanager
+async def listening_on(directory: Path, port: int) -> AsyncIterator[Stack]:
+    """In front of a real llama-swap, say."""
+    async with _stack(directory, Upstream(answer(), port=port)) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _stack(
+    directory: Path, upstream: Upstream, upstream_key: Path | None = None
+) -> AsyncIterator[Stack]:
+    made = Stack(directory, upstream, upstream_key)
+    _, port = await made.engine.listen("127.0.0.1", 0)
+    made.url = f"http://127.0.0.1:{port}"
+    try:
+        yield made
+    finally:
+        made.engine.close()
+        await made.engine.closed(1)
+        made.usage.close()
+
+
+async def ask_raw(proxy: Stack, request: str) -> bytes:
+    """Sends this, and returns all that comes until the proxy ends the connection."""
+    port = int(proxy.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request.encode())
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+def streamed(*events: bytes, hold: asyncio.Event | None = None) -> Script:
+    async def script(_: Seen, wire: Wire) -> None:
+        await wire.send(STREAM_HEAD)
+        for event in events:
+            await wire.chunk(event)
+        if hold is not None:
+            await wire.closed_by_peer()
+            hold.set()
+        else:
+            await wire.send(b"0\r\n\r\n")
+
+    return script
