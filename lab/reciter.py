@@ -7,7 +7,6 @@ and no merges, so text never becomes a word: any prompt starts it anew.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 from gguf import GGUFWriter, TokenType
 from numpy.typing import NDArray
 
-SENTENCE = "The herd is awake, fed and ready to answer."
+from lab.sentence import words
 
 SPLITS = 3
 # One head of 64: a block of q8_0 holds 32 values, and Metal's flash attention knows 64.
@@ -31,11 +30,6 @@ CHAT_TEMPLATE = (
 )
 
 Floats = NDArray[np.float32]
-
-
-def words(sentence: str = SENTENCE) -> list[str]:
-    """The pieces of the sentence as the model says them, each with its leading space."""
-    return re.findall(r"\s*\S+", sentence)
 
 
 def write_model(directory: Path, name: str = "recite", pad_bytes: int = 0) -> list[Path]:

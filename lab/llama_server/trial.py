@@ -62,7 +62,7 @@ def failure(binary: Path, cache_type: str = "f16") -> str | None:
 
 
 def _recited(process: subprocess.Popen[bytes], url: str, cache_type: str) -> str | None:
-    from lab.reciter import SENTENCE
+    from lab.sentence import SENTENCE
 
     body = json.dumps({"prompt": "hello"}).encode()
     request = Request(f"{url}/v1/completions", body, {"Content-Type": "application/json"})

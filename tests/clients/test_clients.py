@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab import llama_server
-from lab.reciter import SENTENCE
+from lab.sentence import SENTENCE
 from tests.clients import page
 from tests.clients.fence import Fence, fence
 from tests.clients.installed import Missing, from_npm, from_pypi

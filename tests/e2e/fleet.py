@@ -17,7 +17,8 @@ from urllib.request import Request, urlopen
 from openai import OpenAI
 
 from lab.lab import Lab, Mac
-from lab.reciter import SENTENCE, write_model
+from lab.reciter import write_model
+from lab.sentence import SENTENCE
 from tests import preloaded
 
 PROJECT = Path(__file__).parents[2]

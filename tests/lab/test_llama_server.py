@@ -25,7 +25,8 @@ from lab.llama_server import (
     write_wrapper,
 )
 from lab.real import NotThere
-from lab.reciter import SENTENCE, write_model
+from lab.reciter import write_model
+from lab.sentence import SENTENCE
 
 
 @pytest.fixture

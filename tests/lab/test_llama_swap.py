@@ -22,7 +22,8 @@ from lab.llama_server import write_wrapper as write_llama_server
 from lab.llama_swap import write_wrapper
 from lab.llama_swap.config import load
 from lab.llama_swap.macros import ConfigError
-from lab.reciter import SENTENCE, write_model
+from lab.reciter import write_model
+from lab.sentence import SENTENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 RESPONDER = shlex.join([sys.executable, "-ISu", str(Path(__file__).with_name("responder.py"))])

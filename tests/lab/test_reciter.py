@@ -12,7 +12,8 @@ import openai
 import pytest
 
 from lab.llama_server import lacks, write_wrapper
-from lab.reciter import SENTENCE, words, write_model
+from lab.reciter import write_model
+from lab.sentence import SENTENCE, words
 
 FLAGS = ["-c", "1024", "-np", "2", "-fa", "on"]
 
