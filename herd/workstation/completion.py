@@ -7,9 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from herd.core.endpoints import completion
-from herd.core.harmless import harmless
 from herd.core.mac.endpoints import completion
+from herd.core.text.terminal import harmless
 
 
 class ChatError(Exception):

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from proxy.asked import Asked
-from proxy.estimate import (
+from proxy.accounting.answer_observer import Plain, Stream
+from proxy.accounting.estimate import (
     ENOUGH,
     LARGEST,
     Kind,
@@ -15,8 +15,6 @@ from proxy.estimate import (
     of_prompt,
     of_stream,
 )  # fmt: skip
-from proxy.accounting.answer_observer import Plain, Stream
-from proxy.accounting.estimate import ENOUGH, Kind, Pace, kind_of, of_none, of_plain, of_stream
 from proxy.accounting.metrics import Metrics, Models
 from proxy.accounting.request_observer import Asked
 from proxy.accounting.tokens import NONE, Tokens

@@ -13,16 +13,9 @@ from proxy.engine.client_address import source_of
 from proxy.engine.flow_control import LINGER_SECONDS, Wire
 from proxy.engine.listening_sockets import plain_address
 from proxy.engine.protocols import Server
+from proxy.engine.slow_readers import Patience
 from proxy.engine.transaction import Transaction
 from proxy.exchange import Reply
-from proxy.listening import plain_address
-from proxy.malformed import Malformed
-from proxy.parser import Head, RequestParser
-from proxy.parts import Server
-from proxy.patience import Patience
-from proxy.source import source_of
-from proxy.transaction import Transaction
-from proxy.wire import LINGER_SECONDS, Wire
 from proxy.http.malformed import Malformed
 from proxy.http.request_parser import Head, RequestParser
 from proxy.http.response_head import of_reply

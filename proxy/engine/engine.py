@@ -36,10 +36,10 @@ class Engine:
         self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds, key=key)
         self.looks = UpstreamQueries(self.pool)
         self.transfers = Transfers(self.limits)
-        self.crowd = Crowd(self.limits)
-        self.turns = Turns(self.loop)
-        self.holdings = Holdings(self.limits.held_of_one, self.limits.held_of_all)
-        self.sent = Holdings(self.limits.sent_of_one, self.limits.sent_of_all)
+        self.crowd = ConnectionLimits(self.limits)
+        self.turns = TimeSlices(self.loop)
+        self.holdings = BodyMemory(self.limits.held_of_one, self.limits.held_of_all)
+        self.sent = BodyMemory(self.limits.sent_of_one, self.limits.sent_of_all)
         self._servers: list[asyncio.Server | SecureServer] = []
         self._prefix = secrets.token_hex(4)
         self._count = 0

@@ -27,10 +27,10 @@ class Service(Protocol):
     pool: Pool
     looks: UpstreamQueries
     transfers: Transfers
-    turns: Turns
-    holdings: Holdings
+    turns: TimeSlices
+    holdings: BodyMemory
     """What is held here of bodies."""
-    sent: Holdings
+    sent: BodyMemory
     """What llama-swap keeps of them."""
     ending: bool
     """Whether no more requests are begun."""

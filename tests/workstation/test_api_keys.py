@@ -82,7 +82,7 @@ def test_the_proxy_is_told_what_fits_into_each_model_by_all_of_its_names() -> No
         "a": one.model_copy(update={"name": "a", "aliases": ["b", "c"], "parallel": 3}),
         "d": one.model_copy(update={"name": "d", "ctx_size": 0}),
     }
-    found = keys.shipped(settings(api_keys=[entry("anna", ANNA)]).model_copy(
+    found = api_keys.shipped(settings(api_keys=[entry("anna", ANNA)]).model_copy(
         update={"models": models}
     ))  # fmt: skip
 

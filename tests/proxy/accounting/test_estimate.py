@@ -13,9 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from proxy.estimate import LARGEST, READ, Kind, Pace, of_prompt
-from proxy.tokens import Tokens
-from proxy.accounting.estimate import Pace
+from proxy.accounting.estimate import LARGEST, READ, Kind, Pace, of_prompt
 from proxy.accounting.tokens import Tokens
 from tests.proxy.support.policy import ANNA, entry
 from tests.proxy.support.proxy import Script, Seen, Wire, answer, run

@@ -56,7 +56,7 @@ def test_restart_goes_on_counting(path: Path) -> None:
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from proxy.usage import Usage
+from proxy.accounting.usage import Usage
 books = Usage(Path(sys.argv[1]))
 for number in range(10**9):
     books.add("anna", "gpt", requests=1)

@@ -123,7 +123,7 @@ def test_what_llama_swap_keeps_of_bodies_is_bounded(tmp_path: Path) -> None:
 
     async def situation() -> None:
         async with stack(tmp_path, answer(body=b"{}")) as proxy:
-            proxy.engine.sent = Holdings(3 * MIB, 4 * MIB)
+            proxy.engine.sent = BodyMemory(3 * MIB, 4 * MIB)
             uploads = Uploads(proxy)
             first = await uploads.start(ANNA, 0, model="gpt-oss")
             uploads.open[0][1].write(b"x" * (2 * MIB))

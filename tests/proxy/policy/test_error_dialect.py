@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.dialect import NO_MODEL, Dialect, dialect_of, translated, translated_events
-from proxy.policy.error_dialect import Dialect, dialect_of, translated, translated_events
+from proxy.policy.error_dialect import NO_MODEL, Dialect, dialect_of, translated, translated_events
 
 SWAP_250 = b'{"error":"no router for requested model","src":"llama-swap"}'
 SWAP_NEXT = b'{"src":"llama-swap","error":{"message":"m","type":"t","param":null,"code":"c"}}'

@@ -1,6 +1,6 @@
 """How long a client may keep its answer waiting: in all, beyond what it needs at a least rate."""
 
-from proxy.patience import LEAST_RATE, Patience
+from proxy.engine.slow_readers import LEAST_RATE, Patience
 
 
 def test_who_takes_nothing_uses_time() -> None:
