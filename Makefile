@@ -15,7 +15,7 @@ $(foreach 1,$(TYPED),$(if $(filter environment,$(origin $(1))),$(LITERAL)))
 export $(TYPED)
 override ON = $(if $(LIMIT),--limit="$$LIMIT")
 # ARGS passes further options on: its words, parted as in a shell, take the place of {}.
-override WORDS := $(BIN)/python -m herd.words
+override WORDS := $(BIN)/python -m herd.make_arguments
 
 .DEFAULT_GOAL := help
 
@@ -123,7 +123,7 @@ check: .venv/.dev  ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 docs: .venv/.deploy  ## docs/settings.md, out of the settings
-	@$(BIN)/python -m docs.settings
+	@$(BIN)/python -m docs.write_settings
 
 bench: .venv/.dev  ## the figures: a run that changes nothing, the proxy beside nginx and Node, renderings
 	@$(BIN)/python bench/noop.py

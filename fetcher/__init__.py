@@ -7,36 +7,36 @@ be, and no file gets its name before its SHA-256 is right. Lower modules may imp
 
 What is known, without I/O:
 
-- `errors`     what ends a model's way
-- `names`      which names files may have
-- `spec`       the document on stdin, with all its faults
-- `ranges`     which bytes of a file are there
-- `listing`    what another Mac says that it has
-- `turns`      who of several Macs fetches a file, from whom
-- `watch`      whether a file comes slower than the Hub would give it
-- `pace`       how fast bytes come of late
+- `errors`       what ends a model's way
+- `names`        which names files may have
+- `spec`         the document on stdin, with all its faults
+- `ranges`       which bytes of a file are there
+- `peer_list`    what another Mac says that it has
+- `who_fetches`  who of several Macs fetches a file, from whom
+- `slowness`     whether a file comes slower than the Hub would give it
+- `pace`         how fast bytes come of late
 
 On disk:
 
-- `below`      files below a model's directory, by no link
-- `receipts`   what was verified, and who put it there
-- `pieces`     the unfinished file and its journal
-- `mutex`      one run per directory at a time
-- `hashing`    SHA-256 in threads
-- `item`       one file on its way: its states, and the names beside its place
-- `place`      how a file gets its name: what is there, what was hashed, the switch
+- `no_links`     files below a model's directory, by no link
+- `receipts`     what was verified, and who put it there
+- `pieces`       the unfinished file and its journal
+- `mutex`        one run per directory at a time
+- `hashing`      SHA-256 in threads
+- `item`         one file on its way: its states, and the names beside its place
+- `put_in_place` how a file gets its name: what is there, what was hashed, the switch
 
 On the network:
 
-- `wire`       bytes of an answer on their way to a file, and how that goes wrong
-- `hub`        one range of the Hub
-- `peers`      what other Macs have, and one range of one of them
+- `receiving`    bytes of an answer on their way to a file, and how that goes wrong
+- `hub`          one range of the Hub
+- `peers`        what other Macs have, and one range of one of them
 
 The program:
 
-- `progress`   lines for a person
-- `work`       one model of the run, and how far it is
-- `transfer`   which bytes are fetched next, from where, over which connection
-- `run`        the order of it all
-- `__main__`   stdin, signals, the exit code
+- `progress`     lines for a person
+- `work`         one model of the run, and how far it is
+- `transfer`     which bytes are fetched next, from where, over which connection
+- `run`          the order of it all
+- `__main__`     stdin, signals, the exit code
 """

@@ -7,9 +7,7 @@ from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 from yarl import URL
 
 from fetcher.errors import Failure
-from fetcher.spec import File
-from fetcher.watch import SAMPLE_SECONDS, sample_size
-from fetcher.wire import (
+from fetcher.receiving import (
     CONNECT_SECONDS,
     NETWORK,
     READ_BUFFER,
@@ -21,6 +19,8 @@ from fetcher.wire import (
     read,
     seconds,
 )
+from fetcher.slowness import SAMPLE_SECONDS, sample_size
+from fetcher.spec import File
 
 REDIRECTS = 10
 LONGEST_PAUSE = 600.0

@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cached_property
 from pathlib import Path
 
-from fetcher import below
+from fetcher import no_links
 from fetcher.hashing import Digest
 from fetcher.pieces import Pieces
 from fetcher.receipts import Receipts
@@ -81,7 +81,7 @@ class Item:
         self.pieces.close()
         self.pieces.remove_journal()
         self.receipts.forget(self.part)
-        with suppress(OSError), below.parent(self.directory, self.part) as (folder, prefix):
+        with suppress(OSError), no_links.parent(self.directory, self.part) as (folder, prefix):
             for name in os.listdir(folder):
                 if name.startswith(prefix) and _LEFT.fullmatch(name[len(prefix) :]):
                     os.unlink(name, dir_fd=folder)

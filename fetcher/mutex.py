@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from fetcher import below
+from fetcher import no_links
 from fetcher.errors import Failure
 
 LOOK = 0.1
@@ -36,7 +36,7 @@ _FLOCK = struct.Struct("qqihh" if sys.platform == "darwin" else "hhqqi4x")
 async def hold(directory: Path, tell: Callable[[], None]) -> None:
     """Gets the lock, until this process ends; `tell` is called when it takes that of another."""
     try:
-        fd = below.open_ours(directory, ".herd/lock", 0o600)
+        fd = no_links.open_ours(directory, ".herd/lock", 0o600)
     except OSError as error:
         raise Failure(f"cannot make {directory}: {error.strerror}") from None
     if _get(fd):

@@ -14,11 +14,9 @@ from contextlib import suppress
 
 from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
-from fetcher import listing
+from fetcher import peer_list
 from fetcher.errors import Failure
-from fetcher.spec import File, Fleet, Patience
-from fetcher.turns import Host, Told
-from fetcher.wire import (
+from fetcher.receiving import (
     CONNECT_SECONDS,
     NETWORK,
     READ_BUFFER,
@@ -32,6 +30,8 @@ from fetcher.wire import (
     read,
     seconds,
 )
+from fetcher.spec import File, Fleet, Patience
+from fetcher.who_fetches import Host, Told
 
 ANSWER_SECONDS = 3.0
 """For a list of files, which comes from the same network."""
@@ -209,9 +209,9 @@ class Peers:
                 text = bytearray()
                 async for data in response.content.iter_any():
                     text += data
-                    if len(text) > listing.LARGEST:
+                    if len(text) > peer_list.LARGEST:
                         break  # which parse() says
-            peer.take(listing.parse(bytes(text)), time.monotonic())
+            peer.take(peer_list.parse(bytes(text)), time.monotonic())
             peer.asked = asked
         except NETWORK as error:
             why = str(interrupted(error, ANSWER_SECONDS)).removeprefix("cannot connect: ")

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fetcher import below
+from fetcher import no_links
 from fetcher.errors import Failure
 from fetcher.ranges import Ranges
 
@@ -62,10 +62,10 @@ class Pieces:
         if self.begun:
             return
         try:
-            self._fd = below.open_ours(self._directory, self._part, 0o644)
+            self._fd = no_links.open_ours(self._directory, self._part, 0o644)
             if not self.have:
                 os.ftruncate(self._fd, 0)
-            below.write(self._directory, self._journal, self._line(list(self._ranges)))
+            no_links.write(self._directory, self._journal, self._line(list(self._ranges)))
         except OSError as error:
             raise Failure(f"{self._name}: cannot be written: {error.strerror}") from None
 
@@ -95,7 +95,7 @@ class Pieces:
             self._changed = False
             if self.begun:
                 os.ftruncate(self._fd, 0)
-                below.write(self._directory, self._journal, self._line([]))
+                no_links.write(self._directory, self._journal, self._line([]))
 
     def close(self) -> None:
         """Leaves the file to a later run, or to another Mac; without bytes, as if it had never
@@ -109,11 +109,11 @@ class Pieces:
             self._fd = -1
         if not self.have and not self.whole:
             self.remove_journal()
-            below.remove(self._directory, self._part)
+            no_links.remove(self._directory, self._part)
 
     def remove_journal(self) -> None:
         """Of a file that needs none any more."""
-        below.remove(self._directory, self._journal)
+        no_links.remove(self._directory, self._journal)
 
     def _save(self, ranges: list[tuple[int, int]], version: int) -> None:
         with self._writing:
@@ -121,7 +121,7 @@ class Pieces:
                 return
             try:
                 flush(self._fd)
-                below.write(self._directory, self._journal, self._line(ranges))
+                no_links.write(self._directory, self._journal, self._line(ranges))
             except OSError as error:
                 raise Failure(f"{self._name}: cannot be written: {error.strerror}") from None
 
@@ -151,12 +151,12 @@ def _read(
     """What a journal says, if it is of this content and its part can have these bytes; of what
     somebody else put there, nothing."""
     try:
-        told = json.loads(below.read(directory, journal))
+        told = json.loads(no_links.read(directory, journal))
         ranges = [(start, end) for start, end in told["ranges"]]
-        fd = below.open_to_read(directory, part)
+        fd = no_links.open_to_read(directory, part)
         found = os.fstat(fd)
         os.close(fd)
-        there = found.st_size if below.is_ours(found) else 0
+        there = found.st_size if no_links.is_ours(found) else 0
         same = (told["sha256"], told["size"]) == (sha256, size)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []

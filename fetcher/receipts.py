@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from fetcher import below
+from fetcher import no_links
 from fetcher.errors import Failure
 
 ADOPTED = "adopted"
@@ -35,7 +35,7 @@ class Receipts:
     def known(self, path: str) -> Known:
         """What is known of a file."""
         try:
-            note = below.read(self._directory, self._at(path)).decode("ascii")
+            note = no_links.read(self._directory, self._at(path)).decode("ascii")
             sha256, *stat, origin = note.split()
         except (OSError, ValueError):
             return Known()
@@ -49,13 +49,13 @@ class Receipts:
         stat = look(self._directory / (file or path))
         try:
             text = " ".join([sha256, *stat, origin]) + "\n"
-            below.write(self._directory, self._at(path), text)
+            no_links.write(self._directory, self._at(path), text)
         except OSError as error:
             raise Failure(f"{path}: cannot write its receipt: {error.strerror}") from None
 
     def forget(self, path: str) -> None:
         """Removes a receipt, if there is one."""
-        below.remove(self._directory, self._at(path))
+        no_links.remove(self._directory, self._at(path))
 
     def set_aside(self, path: str, sha256: str = "") -> str:
         """Renames a file, with its origin, which tells whether it may be removed one day; the
@@ -65,7 +65,7 @@ class Receipts:
         while os.path.lexists(self._directory / (aside := f"{path}.set-aside-{at}")):
             at += 1
         try:
-            below.rename(self._directory, path, aside)
+            no_links.rename(self._directory, path, aside)
         except OSError as error:
             raise Failure(f"cannot set {path} aside: {error.strerror}") from None
         if known.origin:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from fetcher import below, place
+from fetcher import no_links, put_in_place
 from fetcher.errors import Failure
 from fetcher.hashing import Digest, Hashing
 from fetcher.hub import Hub
@@ -18,7 +18,7 @@ from fetcher.progress import complain, complete, human
 from fetcher.receipts import Receipts
 from fetcher.spec import Spec
 from fetcher.transfer import HUB, Transfer
-from fetcher.turns import Waiting
+from fetcher.who_fetches import Waiting
 from fetcher.work import FIRST_LOOK, NEXT_LOOK, Work, find_room
 
 TICK = 0.2
@@ -89,7 +89,7 @@ class Run:
                 if work.failed:
                     break
                 try:
-                    place.look_at(item, again=self._spec.again, say=work.say)
+                    put_in_place.look_at(item, again=self._spec.again, say=work.say)
                 except Failure as failure:
                     self._fail(item, failure)
 
@@ -144,7 +144,7 @@ class Run:
     async def _hash(self, item: Item) -> None:
         item.digest = Digest()
         # What was there before us may be a link of its owner; what we write is none.
-        opened = partial(below.open_to_read, item.directory, item.part)
+        opened = partial(no_links.open_to_read, item.directory, item.part)
         if item.state is State.ADOPT:
             opened = partial(os.open, item.at, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -154,10 +154,10 @@ class Run:
         finally:
             item.digest = None
         if item.state is State.ADOPT:
-            place.adopted(item, found, lambda text: self._say(item, text))
+            put_in_place.adopted(item, found, lambda text: self._say(item, text))
         elif item.state is State.CHECK:
             origin = self._spec.origin
-            place.arrived(item, found, origin, HUB, lambda text: self._say(item, text))
+            put_in_place.arrived(item, found, origin, HUB, lambda text: self._say(item, text))
 
     def _settle(self) -> None:
         """Ends the models that have all of their files."""
@@ -165,7 +165,7 @@ class Run:
             if work.is_over or work.has(State.ADOPT, State.GET, State.CHECK):
                 continue
             try:
-                place.switch(work.items, self._spec.origin, work.say)
+                put_in_place.switch(work.items, self._spec.origin, work.say)
             except Failure as failure:
                 self._fail_work(work, failure)
                 continue

@@ -11,10 +11,10 @@ from fetcher.errors import Failure
 from fetcher.hub import Hub, NoRanges
 from fetcher.item import Item, State
 from fetcher.peers import Peer, Peers
+from fetcher.receiving import NETWORK, Span, interrupted
+from fetcher.slowness import Watch
 from fetcher.spec import Patience
-from fetcher.turns import FromHub, FromPeers, Source, Waiting, order, source
-from fetcher.watch import Watch
-from fetcher.wire import NETWORK, Span, interrupted
+from fetcher.who_fetches import FromHub, FromPeers, Source, Waiting, order, source
 
 HUB = "the Hub"
 

@@ -6,15 +6,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from pyinfra.api.exceptions import PyinfraError
 
 from herd.connections.remote import Remote, RemoteError, connected
 from herd.core.settings.problems import SettingsError
-from herd.core.text.terminal import harmless
-from herd.render import rendering
+from herd.core.text.harmless import harmless
 from herd.verbs import (
     chat,
     check_configs,
@@ -32,98 +29,7 @@ from herd.verbs import (
     unload,
     usage,
 )
-from herd.workstation import new_key
-
-
-def parser() -> argparse.ArgumentParser:
-    """Every verb with its options; `make help` shows the same verbs as make targets."""
-    root = argparse.ArgumentParser(prog="python -m herd", description=__doc__)
-    verb = root.add_subparsers(dest="verb", required=True, metavar="VERB")
-    everywhere = argparse.ArgumentParser(add_help=False)
-    everywhere.add_argument(
-        "--inventory", default="inventory.py", metavar="FILE", help="default: inventory.py"
-    )
-    fleet = argparse.ArgumentParser(add_help=False, parents=[everywhere])
-    fleet.add_argument(
-        "--limit",
-        action="append",
-        default=[],
-        metavar="HOST",
-        help="a host, a pattern or a group; may be repeated; default: every host",
-    )
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return verb.add_parser(name, help=text, description=f"{text}.", parents=[fleet])
-
-    add("status", "services, loaded models, versions, and whether all is served")
-    add("start", "start the services now, in the background, without a new login")
-    add("stop", "stop them until the next start, login or deploy")
-    add("restart", "stop and start them")
-    add("run", "run the stack of one Mac in this terminal; Ctrl+C stops it")
-    add("dashboard", "llama-swap's own pages of one Mac, behind the proxy's login")
-
-    asked = add("chat", "a chat completion from here, through the whole chain")
-    asked.add_argument("prompt", nargs="?", default="Say hello.", metavar="PROMPT")
-    asked.add_argument("--model", metavar="NAME", help="default: the host's first")
-    asked.add_argument("--no-stream", action="store_true", help="wait for the whole answer")
-
-    unloaded = add("unload", "unload models from memory")
-    unloaded.add_argument("model", nargs="?", metavar="MODEL", help="default: every model")
-
-    shown = add("logs", "the last lines of the logs")
-    shown.add_argument("job", nargs="?", choices=["llama-swap", "proxy"], help="default: both")
-    shown.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="default: 20")
-    shown.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl+C")
-
-    fetched = add("fetch", "fetch a model's files without declaring it")
-    fetched.add_argument("repo", metavar="OWNER/REPO")
-    fetched.add_argument(
-        "--include", action="append", metavar="PATTERN", help="may be repeated; default: *.gguf"
-    )
-    fetched.add_argument("--revision", default="main", metavar="REV", help="default: main")
-
-    fits = add("fit", "what the models take of each Mac's memory, and whether they fit")
-    fits.add_argument("--memory", type=int, metavar="GB", help="ask for a Mac with so much instead")
-    fits.add_argument("--macos", type=int, default=26, metavar="N", help="its macOS; default: 26")
-    add("verify-models", "hash the files of every declared model, and mend what is wrong")
-
-    used = add("usage", "requests and tokens for each day (UTC), key and model")
-    used.add_argument("--since", default="30d", metavar="7d", help="days, or a date; default: 30d")
-    used.add_argument("--key", metavar="NAME", help="of this key only")
-    used.add_argument("--json", action="store_true", help="for programs, by host")
-
-    add("facts", "keep in facts.lock what each Mac says of itself, for what follows")
-    _add_offline(verb, everywhere)
-    return root
-
-
-def _add_offline(verb: Any, everywhere: argparse.ArgumentParser) -> None:
-    """The verbs that connect to no Mac, and take no --limit."""
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        added: argparse.ArgumentParser = verb.add_parser(
-            name, help=text, description=f"{text}.", parents=[everywhere]
-        )
-        return added
-
-    def out(verb: argparse.ArgumentParser) -> None:
-        words = f"default: {rendering.OUT}"
-        verb.add_argument("--out", type=Path, default=rendering.OUT, metavar="DIR", help=words)
-
-    locked = add(
-        "lock", "write models.lock: what each declared model is on the Hub now, to the byte"
-    )
-    locked.add_argument("model", nargs="*", metavar="MODEL", help="default: every model")
-    out(add("render", "every file that a deploy would write on every host, in build/rendered"))
-    differs = add("render-diff", "what a deploy would write otherwise than at another commit")
-    differs.add_argument("base", nargs="?", default="main", metavar="BASE", help="default: main")
-    checked = add("check-configs", "check settings, what follows from them, and what git tracks")
-    out(checked)
-    checked.add_argument("--sarif", metavar="FILE", help="findings as SARIF 2.1.0, too")
-    checked.add_argument("--junit", metavar="FILE", help="findings as JUnit's XML, too")
-    new_key.add_options(
-        add("key", "make an API key; its entry goes to api_keys of group_data, or to config.json")
-    )
+from herd.verbs.options import parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:

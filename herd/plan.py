@@ -16,13 +16,13 @@ from herd.core.models.memory_estimate import Served
 from herd.core.models.missing_files import Resolved
 from herd.core.models.models_lock import Lock, Terms
 from herd.core.models.sharing import Sharing
-from herd.core.settings import validation
+from herd.core.settings import cross_checks
 from herd.core.settings.precedence import Layer, Merged, merge
 from herd.core.settings.problems import Problem, SettingsError, count, report
 from herd.core.settings.schema import Settings
-from herd.workstation import api_keys, certificate, hugging_face, lock_models
+from herd.workstation import api_keys, certificate_files, hugging_face, lock_models
 from herd.workstation.api_keys import Shipped
-from herd.workstation.certificate import Pair
+from herd.workstation.certificate_files import Pair
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Plan:
     sharing: Sharing
 
 
-def declared(host: Host) -> validation.Declared:
+def declared(host: Host) -> cross_checks.Declared:
     """A host with its layers of data, as pyinfra ranks them."""
     inventory = host.inventory
     own = inventory.get_host_data(host.name)
@@ -49,7 +49,7 @@ def declared(host: Host) -> validation.Declared:
         Layer("--data", inventory.get_override_data()),
     ]
     port = int(host.data.get("ssh_port") or 22)
-    return validation.Declared(host.name, layers, (address(host), port))
+    return cross_checks.Declared(host.name, layers, (address(host), port))
 
 
 def address(host: Host) -> str:
@@ -70,7 +70,7 @@ def settings_of_all(inventory: Inventory) -> Settings:
     """The settings of a host without data of its own. Raises SettingsError, too."""
     name = "a host by group_data/all.py"
     layers = [Layer("group_data/all.py", inventory.get_data())]
-    settings, problems = validation.check([validation.Declared(name, layers, (name, 22))])
+    settings, problems = cross_checks.check([cross_checks.Declared(name, layers, (name, 22))])
     _refuse(problems)
     return settings[name]
 
@@ -97,7 +97,7 @@ def key_lists(hosts: Iterable[Host]) -> dict[str, list[Any]]:
 def _check(hosts: Iterable[Host]) -> tuple[dict[str, Settings], list[Problem]]:
     """The valid settings by host, and every problem that can be seen without asking anybody."""
     everything = [declared(host) for host in hosts]
-    settings, problems = validation.check(everything)
+    settings, problems = cross_checks.check(everything)
     rules: list[tuple[str, Callable[[Any], Iterable[tuple[str, str]]]]] = [
         ("api_keys", api_keys.faults),
         ("proxy_allow_origins", api_keys.faults_in_origins),
@@ -161,7 +161,7 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
     certificates: dict[str, Pair | None] = {}
     for name, wanted in settings.items():
         try:
-            certificates[name] = certificate.of_host(wanted)
+            certificates[name] = certificate_files.of_host(wanted)
         except ValueError as error:
             fix = "name a certificate in PEM, its chain after it, and its key, without a password."
             problems.append(Problem(f"{name}: proxy_tls_certificate", f"{error}.", fix))

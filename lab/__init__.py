@@ -4,11 +4,10 @@
     lab.daemon     the one background process: SSH servers, launchds, the Hub endpoint
     lab.mac        one Mac's folder, facts, tools and environment (standard library only)
     lab.ssh        sshd and its SFTP
-    lab.launchd    jobs, domains, sessions; lab.definition reads the property lists
-    lab.launchctl  its verbs; lab.launchcall is one command line, lab.launchprint the layouts
+    lab.launchd    jobs, domains, sessions, property lists; launchctl's verbs and layouts
     lab.terminal   Terminal windows
     lab.control    the private channel between the daemon, the stand-ins and the tests
-    lab.brew       Homebrew's formulae, taps and trust
+    lab.homebrew   Homebrew's formulae, taps and trust
     lab.processes  finding and ending what belongs to a Mac
     lab.commands   the programs of macOS that a workstation has not, or has differently
 

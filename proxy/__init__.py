@@ -11,11 +11,12 @@ the books. Each folder may import those below it, and `exchange`; no module impo
     app          settings, and the engine they make
     policy       who may do what, and what is answered here
     accounting   tokens, books, metrics, the access log
-    files        model files for other Macs
+    model_files  verified model files, for other Macs
     engine       connections, and the bytes between them
     keys         keys: entries, scopes, limits, which one a request shows
     body         the one meaning of a request's body
     http         heads, framing, media types, codings, ranges
     certificate, log, log_rotation
     exchange     what engine and policy say to each other about one request; types only
+    limits       what the engine bounds: times, sizes, numbers
 """

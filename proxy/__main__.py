@@ -13,8 +13,8 @@ from proxy import commands, log, log_rotation
 from proxy.accounting.usage import Usage
 from proxy.app import Settings
 from proxy.certificate import Certificate
-from proxy.files.inventory import Inventory
 from proxy.keys.store import KeyStore
+from proxy.model_files.verified import VerifiedFiles
 from proxy.policy.policy import HerdPolicy, PolicyState
 from proxy.server import run, serve
 
@@ -166,7 +166,7 @@ def run_server(args: argparse.Namespace) -> int:
         usage = Usage(getattr(args, "usage", args.config.absolute().parent / "usage.db"))
     except ValueError as problem:
         return fail(f"cannot start: {problem}")
-    shelf = Inventory(args.files) if "files" in args else None
+    shelf = VerifiedFiles(args.files) if "files" in args else None
     state = PolicyState(keys, usage, files=shelf)
     policy = HerdPolicy(state)
     settings = Settings(

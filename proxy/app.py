@@ -8,8 +8,9 @@ from yarl import URL
 from proxy.certificate import Certificate
 from proxy.engine.engine import Engine
 from proxy.engine.upstream_key import UpstreamKey
-from proxy.exchange import Limits, Policy
+from proxy.exchange import Policy
 from proxy.keys.store import KeyStore
+from proxy.limits import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

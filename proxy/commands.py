@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from proxy.accounting import usage
-from proxy.keys.config_entry import LIMITS, NAME, NAME_RULE, instant, read_entry
-from proxy.keys.config_file import new_key
 from proxy.keys.key import Scope, digest_of
+from proxy.keys.keys_file import new_key
+from proxy.keys.keys_file_entry import LIMITS, NAME, NAME_RULE, instant, read_entry
 
 
 def add_keys_new(parser: ArgumentParser) -> None:

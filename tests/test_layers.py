@@ -15,10 +15,10 @@ import pytest
 
 import herd
 import proxy
-from herd.core.settings import validation
+from herd.core.settings import cross_checks
+from herd.core.settings.cross_checks import Declared
 from herd.core.settings.precedence import Layer
 from herd.core.settings.schema import Settings, model_fields
-from herd.core.settings.validation import Declared
 from tests.core.samples import ALL, ROOT, defaults
 
 # The map in herd/__init__.py, from the top: each layer may import those below it, and itself.
@@ -198,7 +198,7 @@ def test_model_defaults_has_every_field_of_a_model_but_its_repo() -> None:
 
 
 def test_the_defaults_are_valid() -> None:
-    found, problems = validation.check([Declared("mac1", [Layer(ALL, defaults())], ("mac1", 22))])
+    found, problems = cross_checks.check([Declared("mac1", [Layer(ALL, defaults())], ("mac1", 22))])
 
     assert problems == []
     assert list(found) == ["mac1"]

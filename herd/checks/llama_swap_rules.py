@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from herd.checks.yaml_lines import Path
-from herd.core.mac.launchd_jobs import KEY_VARIABLE
+from herd.core.mac.job_definitions import KEY_VARIABLE
 
 RESERVED = ("PORT", "MODEL_ID", "PID")
 _MACRO = re.compile(r"\$\{([^}]*)\}?")

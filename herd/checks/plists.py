@@ -9,7 +9,7 @@ from xml.parsers.expat import ExpatError
 from herd.checks.project import Finding, Project, Subject, line_of
 from herd.core.files.written_files import Written
 from herd.core.mac.archives import bundle
-from herd.core.mac.launchd_jobs import JOBS
+from herd.core.mac.job_definitions import JOBS
 
 RULES = {
     "plist-syntax": "A property list parses",
@@ -67,7 +67,7 @@ def check(project: Project) -> Iterator[Finding]:
                 data = plistlib.loads(file.content)
             except (ExpatError, ValueError, plistlib.InvalidFileException, AttributeError) as error:
                 line = getattr(error, "lineno", 1)
-                message, fix = f"It does not parse: {error}.", "mend templates/launchd.plist.j2."
+                message, fix = f"It does not parse: {error}.", "mend templates/plist.j2."
                 yield subject.finding("plist-syntax", file, line, message, fix)
                 continue
             yield from _keys(subject, file, data, labels)
@@ -79,7 +79,9 @@ def _finding(
     rule: str, subject: Subject, file: Written, key: str, message: str, fix: str = ""
 ) -> Finding:
     line = line_of(file.content.decode(errors="replace"), f"<key>{key}</key>")
-    return subject.finding(rule, file, line, message, fix or "mend herd/core/mac/launchd_jobs.py.")
+    return subject.finding(
+        rule, file, line, message, fix or "mend herd/core/mac/job_definitions.py."
+    )
 
 
 def _keys(subject: Subject, file: Written, data: Any, labels: set[str]) -> Iterator[Finding]:

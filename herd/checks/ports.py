@@ -12,7 +12,7 @@ from xml.parsers.expat import ExpatError
 from herd.checks import yaml_lines
 from herd.checks.project import Finding, Project, Subject, line_of
 from herd.core.files.written_files import Written
-from herd.core.mac.launchd_jobs import LLAMA_SWAP, PROXY
+from herd.core.mac.job_definitions import LLAMA_SWAP, PROXY
 
 RULES = {
     "ports": "No port is wanted twice on one machine",
@@ -64,7 +64,7 @@ def _collisions(subject: Subject, jobs: Jobs) -> Iterator[Finding]:
     for job, (file, options) in jobs.items():
         listen = options.get("--listen", "")
         if (port := _port(listen)) is None:
-            message, fix = f"{job} listens on {listen!r}.", "mend herd/core/mac/launchd_jobs.py."
+            message, fix = f"{job} listens on {listen!r}.", "mend herd/core/mac/job_definitions.py."
             yield subject.finding("ports-chain", file, line_of(file.text, listen), message, fix)
         else:
             wanted[port].append((job, file, line_of(file.text, listen)))
@@ -102,14 +102,14 @@ def _chain(subject: Subject, jobs: Jobs) -> Iterator[Finding]:
         listen = options.get("--listen", "")
         if not listen.startswith("127.0.0.1:"):
             message = f"llama-swap listens on {listen}, where everybody passes the proxy by."
-            fix = "mend herd/core/mac/launchd_jobs.py: only this Mac may reach it."
+            fix = "mend herd/core/mac/job_definitions.py: only this Mac may reach it."
             yield subject.finding("ports-chain", file, line_of(file.text, listen), message, fix)
         if PROXY in jobs:
             file, theirs = jobs[PROXY]
             upstream = theirs.get("--upstream", "")
             if upstream != f"http://{listen}":
                 message = f"The proxy asks {upstream}, and llama-swap listens on {listen}."
-                fix = "mend herd/core/mac/launchd_jobs.py: both are llama_swap_port."
+                fix = "mend herd/core/mac/job_definitions.py: both are llama_swap_port."
                 line = line_of(file.text, upstream)
                 yield subject.finding("ports-chain", file, line, message, fix)
 

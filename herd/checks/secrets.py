@@ -15,7 +15,7 @@ from xml.parsers.expat import ExpatError
 
 from herd.checks.project import Finding, Project, Subject
 from herd.checks.sources import Place
-from herd.core.mac.launchd_jobs import JOBS
+from herd.core.mac.job_definitions import JOBS
 
 RULES = {
     "secret-modes": "What holds secrets or prompts is for its owner only",
@@ -85,7 +85,7 @@ def _umasks(subject: Subject) -> Iterator[Finding]:
             umask = data.get("Umask")
             if type(umask) is not int or umask & _UMASK != _UMASK:
                 message = "Its logs, which can hold prompts, would be readable by others."
-                fix = "set Umask to 63 (octal 077) in herd/core/mac/launchd_jobs.py."
+                fix = "set Umask to 63 (octal 077) in herd/core/mac/job_definitions.py."
                 yield subject.finding("secret-modes", file, 1, message, fix)
 
 

@@ -27,7 +27,7 @@ class Place(NamedTuple):
 _CODE = ("herd", "proxy", "fetcher", ".venv")
 _TEMPLATES = (
     (re.compile(r"/config\.yaml$"), "config.yaml.j2"),
-    (re.compile(r"\.plist$"), "launchd.plist.j2"),
+    (re.compile(r"\.plist$"), "plist.j2"),
     (re.compile(r"/start\.command$"), "start.command.j2"),
 )
 

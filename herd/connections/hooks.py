@@ -20,7 +20,7 @@ from pyinfra_cli.exceptions import CliError
 
 from herd import plan
 from herd.core.settings.problems import SettingsError
-from herd.core.text.terminal import harmless
+from herd.core.text.harmless import harmless
 
 LONGEST_LINE = 1 << 20
 """Bytes of a Mac's output, after which a line is broken."""

@@ -19,10 +19,10 @@ from pyinfra_cli.inventory import make_inventory
 
 from herd import plan
 from herd.connections.hooks import Connected
-from herd.core.mac.identity import Identity
 from herd.core.mac.layout import Layout
+from herd.core.mac.mac import Identity
 from herd.core.settings.schema import Settings
-from herd.core.text.terminal import harmless
+from herd.core.text.harmless import harmless
 from herd.facts.mac import Mac
 from herd.operations.files import write
 

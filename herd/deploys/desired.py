@@ -14,7 +14,7 @@ from herd.core.models.missing_files import Resolved
 from herd.core.settings.schema import Settings
 from herd.facts.mac import Mac
 from herd.workstation.api_keys import Shipped
-from herd.workstation.certificate import Pair
+from herd.workstation.certificate_files import Pair
 
 FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
 

@@ -3,7 +3,7 @@
 from pyinfra.api import deploy
 
 from herd.core.files import written_files
-from herd.core.mac.launchd_jobs import JOBS, LLAMA_SWAP, PROXY
+from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
 from herd.deploys.desired import desired
 from herd.operations import files, proxy, stack
 

@@ -6,7 +6,7 @@ from pyinfra.api import HiddenValue, deploy
 from herd import plan
 from herd.deploys.desired import desired
 from herd.operations import stack, summary
-from herd.workstation import certificate
+from herd.workstation import certificate_files
 
 
 @deploy("Verify")
@@ -19,7 +19,7 @@ def serves() -> None:
             name="Wait until the stack serves",
             layout=want.layout,
             held=held,
-            pin=certificate.pin(want.certificate.shown if want.certificate else None),
+            pin=certificate_files.pin(want.certificate.shown if want.certificate else None),
         )
     summary.show(
         name="Summary",

@@ -8,7 +8,7 @@ from typing import Any
 from pyinfra.api import StringCommand
 
 from herd.core.mac.endpoints import local_proxy
-from herd.core.mac.launchd_jobs import PROXY
+from herd.core.mac.job_definitions import PROXY
 from herd.core.mac.layout import Layout
 from herd.facts.fact import Fact
 from herd.facts.script import script

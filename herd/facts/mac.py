@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from pyinfra.api import FactProcessError, StringCommand
 
-from herd.core.mac.identity import Folder, Identity
+from herd.core.mac.mac import Folder, Identity
 from herd.core.text.quoting import complaint
 from herd.core.text.units import MIB
 from herd.facts.fact import Fact

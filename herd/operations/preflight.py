@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pyinfra import host, logger
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core.mac.launchd_jobs import JOBS
+from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
 from herd.core.mac.preflight import Needs, Room, problems
 from herd.core.models.missing_files import Resolved

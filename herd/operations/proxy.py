@@ -9,7 +9,7 @@ from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
 
 from herd.core.files import written_files
 from herd.core.mac.archives import Bundle
-from herd.core.mac.launchd_jobs import PROXY
+from herd.core.mac.job_definitions import PROXY
 from herd.core.mac.layout import Layout
 from herd.facts.files import Entry, State
 from herd.facts.proxy import KeyMarks, Releases
@@ -17,7 +17,7 @@ from herd.facts.script import script
 from herd.operations.commands import Commands, operation, shown
 from herd.operations.files import is_as_wanted, write
 from herd.workstation.api_keys import Shipped, difference
-from herd.workstation.certificate import Pair
+from herd.workstation.certificate_files import Pair
 
 
 @operation()
@@ -79,7 +79,7 @@ def certificate(layout: Layout, pair: Any, *, uid: int) -> Commands:
     Keep the certificate and its key, or neither; a proxy that runs takes a renewed pair at once.
 
     + layout: where the stack lives
-    + pair: a `herd.workstation.certificate.Pair` or None, in a HiddenValue
+    + pair: a `herd.workstation.certificate_files.Pair` or None, in a HiddenValue
     + uid: whose job the proxy is
     """
     want: Pair | None = pair.unmask()

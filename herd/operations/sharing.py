@@ -10,7 +10,7 @@ from pyinfra.facts.files import FileContents
 
 from herd.core.mac.archives import Bundle
 from herd.core.mac.endpoints import local_proxy
-from herd.core.mac.launchd_jobs import PROXY
+from herd.core.mac.job_definitions import PROXY
 from herd.core.mac.layout import Layout
 from herd.core.models.fetch_request import LIFE, grant
 from herd.core.models.missing_files import Resolved

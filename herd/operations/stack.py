@@ -8,11 +8,11 @@ from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.files import written_files
 from herd.core.files.written_files import Start
-from herd.core.mac import launchd_jobs
+from herd.core.mac import job_definitions
 from herd.core.mac.archives import Bundle
 from herd.core.mac.endpoints import completion, llama_swap, local_proxy
+from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
 from herd.core.mac.launchd import Job
-from herd.core.mac.launchd_jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.core.mac.layout import Layout
 from herd.core.settings.schema import Settings
 from herd.core.text.quoting import xml_quote
@@ -153,7 +153,7 @@ def _start(layout: Layout, name: str) -> Start:
     linked = host.get_fact(
         Linked,
         homebrew_prefix=layout.settings.homebrew_prefix,
-        programs=launchd_jobs.programs(layout)[name],
+        programs=job_definitions.programs(layout)[name],
     )
     if name == PROXY or settings.llama_swap_watch_config:
         return {"linked": linked, "config": ""}
@@ -190,7 +190,7 @@ def serving(layout: Layout, held: Any, *, pin: str) -> Commands:
     + layout: where the stack lives, and its settings
     + held: a `Held` of `herd.workstation.api_keys` in a HiddenValue; its key goes to stdin, and
       without one no request with a key is tried
-    + pin: of the proxy's certificate, by `herd.workstation.certificate.pin`
+    + pin: of the proxy's certificate, by `herd.workstation.certificate_files.pin`
     """
     settings = layout.settings
     key: Held = held.unmask()

@@ -17,7 +17,7 @@ from herd.core.files.written_files import Start, Written
 from herd.core.mac import facts_lock
 from herd.core.mac.archives import bundle
 from herd.core.mac.facts_lock import Facts, Known
-from herd.core.mac.launchd_jobs import JOBS, PROXY
+from herd.core.mac.job_definitions import JOBS, PROXY
 from herd.core.mac.layout import Layout
 from herd.core.models.memory_estimate import Served
 from herd.core.models.missing_files import Resolved

@@ -8,9 +8,9 @@ from herd import plan
 from herd.connections.remote import RemoteError, hosts
 from herd.core.mac.endpoints import public_proxy
 from herd.core.settings.schema import Settings
-from herd.core.text.terminal import harmless
-from herd.workstation import api_keys, completion
-from herd.workstation import certificate as tls
+from herd.core.text.harmless import harmless
+from herd.workstation import api_keys, chat_completion
+from herd.workstation import certificate_files as tls
 
 
 def chat(
@@ -37,12 +37,12 @@ def _talk(host: Any, settings: Settings, prompt: str, *, model: str | None, stre
         print(f"[{host.name}] no key to ask with: {why}", file=sys.stderr)
         return False
     url = public_proxy(settings, plan.address(host))
-    pieces = completion.complete(
+    pieces = chat_completion.complete(
         url, held.secret, name, prompt, stream=stream, certificate=certificate
     )
     try:
-        completion.say(f"[{host.name}] {name} at {url}: ", pieces)
-    except completion.ChatError as error:
+        chat_completion.say(f"[{host.name}] {name} at {url}: ", pieces)
+    except chat_completion.ChatError as error:
         print(f"[{host.name}] {name}: {harmless(str(error))}", file=sys.stderr)
         return False
     return True

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from herd.connections.remote import Remote, RemoteError
 from herd.core.mac import facts_lock
 from herd.core.mac.facts_lock import Facts, LlamaServer, Mac
-from herd.core.mac.launchd_jobs import programs
+from herd.core.mac.job_definitions import programs
 from herd.facts.llama_server import KnownFlags
 from herd.facts.programs import Linked
 from herd.render import rendering

@@ -8,7 +8,7 @@ from herd.core.models.memory_fit import Limits, Sum, fixes
 from herd.core.models.models_lock import Lock
 from herd.core.settings.problems import report
 from herd.core.settings.schema import Settings
-from herd.core.text.terminal import harmless
+from herd.core.text.harmless import harmless
 from herd.core.text.units import GIB, gib
 from herd.workstation import hugging_face, lock_models
 

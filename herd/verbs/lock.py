@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from herd import plan
 from herd.connections.remote import RemoteError, hosts
-from herd.core.text.terminal import harmless
+from herd.core.text.harmless import harmless
 from herd.workstation import lock_models
 
 

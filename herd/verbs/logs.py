@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote, only
-from herd.core.mac.launchd_jobs import JOBS
+from herd.core.mac.job_definitions import JOBS
 
 
 def logs(remotes: Sequence[Remote], job: str | None, lines: int, follow: bool) -> bool:

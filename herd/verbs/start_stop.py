@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote
-from herd.core.mac.launchd_jobs import JOBS, LLAMA_SWAP
+from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP
 from herd.facts.listeners import Listeners
 from herd.facts.script import script
 from herd.verbs.status import job_of

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from herd.connections.remote import Remote
 from herd.core.mac.endpoints import public_proxy
+from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.launchd import Job
-from herd.core.mac.launchd_jobs import JOBS
 from herd.core.settings.schema import Settings
+from herd.core.text.harmless import harmless
 from herd.core.text.secret import key_options
-from herd.core.text.terminal import harmless
 from herd.facts.answers import Answers
 from herd.facts.launchd import Loaded
 from herd.facts.programs import Linked
-from herd.workstation import api_keys, certificate
+from herd.workstation import api_keys, certificate_files
 from herd.workstation.api_keys import Held
 
 
@@ -48,7 +48,7 @@ def _held(settings: Settings) -> tuple[Held, str]:
     """The key of whoever is here, and the pin of the certificate to show it to; a workstation
     without either may look, too."""
     try:
-        pin = certificate.pin(certificate.shown(settings))
+        pin = certificate_files.pin(certificate_files.shown(settings))
         return api_keys.shipped(settings).held(), pin
     except ValueError as error:
         return Held(lacking=str(error)), ""

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from herd.core.settings.schema import Settings
 from proxy.body.media_urls import faults_of_prefixes
-from proxy.keys.config_file import new_key, parse_key_list, parse_keys, read_entries
 from proxy.keys.key import Key, Keys, Scope
+from proxy.keys.keys_file import new_key, parse_key_list, parse_keys, read_entries
 from proxy.keys.origins import fault_of
 
 CONFIG = Path("config.json")

@@ -10,7 +10,7 @@ from __future__ import annotations
 STAND_INS: dict[str, dict[str, str]] = {
     "usr/bin": {
         "system": "sw_vers uname arch memory_pressure vm_stat",
-        "settings": "pmset fdesetup defaults dscl softwareupdate xcode-select",
+        "administration": "pmset fdesetup defaults dscl softwareupdate xcode-select",
         "users": "id whoami groups sudo chgrp",
         "files": "stat sed mktemp",
         "hashes": "shasum",
@@ -28,13 +28,13 @@ STAND_INS: dict[str, dict[str, str]] = {
     },
     "usr/sbin": {
         "system": "sysctl",
-        "settings": "scutil systemsetup networksetup",
+        "administration": "scutil systemsetup networksetup",
         "users": "chown",
         "lsof": "lsof",
     },
     "sbin": {"hashes": "md5"},
     "usr/libexec": {"shims": "lab-homebrew"},
-    "usr/libexec/ApplicationFirewall": {"settings": "socketfilterfw"},
+    "usr/libexec/ApplicationFirewall": {"administration": "socketfilterfw"},
 }
 
 # The workstation's own, where it has them: close enough to what a stock Mac has.

@@ -13,7 +13,7 @@ from lab.mac import Machine
 
 
 def launchctl(mac: Machine, args: list[str]) -> int:
-    """launchctl(1); lab.launchctl has the verbs."""
+    """launchctl(1); lab.launchd.launchctl has the verbs."""
     if args[:1] == ["asuser"]:
         return _asuser(args[1:])
     try:

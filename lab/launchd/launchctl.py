@@ -1,4 +1,4 @@
-"""launchctl's verbs, texts and exit codes; lab.launchd does the work, lab.launchprint the layouts.
+"""launchctl's verbs, texts and exit codes; `jobs` does the work, `printing` the layouts.
 
 Exit codes are launchd's error numbers (launchctl(1), EXIT STATUS).  A caller over SSH lives in
 the session type Background, one under a console login in Aqua.

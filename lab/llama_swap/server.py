@@ -26,10 +26,10 @@ from lab.llama_swap.answers import (
     ui,
 )
 from lab.llama_swap.config import Config
+from lab.llama_swap.forwarding import forward
 from lab.llama_swap.logs import Logs, Monitor
 from lab.llama_swap.macros import ConfigError
 from lab.llama_swap.process import Process, StartError
-from lab.llama_swap.proxy import forward
 from lab.llama_swap.scheduler import Scheduler, TooManyRequests
 
 JSON_ROUTES = (

@@ -16,10 +16,10 @@ from multidict import MultiMapping
 
 from proxy.body import json_object, multipart
 from proxy.body.body_reader import BodyReader, checked
-from proxy.exchange import Limits
 from proxy.http.content_coding import decoder_of
 from proxy.http.media_type import is_utf8, parse
 from proxy.http.refusal import Refused, bad, no_model
+from proxy.limits import Limits
 
 JSON = b"application/json"
 FORM = b"multipart/form-data; boundary="

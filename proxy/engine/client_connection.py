@@ -11,12 +11,12 @@ from typing import cast
 
 from proxy.engine.client_address import source_of
 from proxy.engine.flow_control import LINGER_SECONDS, Wire
+from proxy.engine.interfaces import Server
 from proxy.engine.listening_sockets import plain_address
-from proxy.engine.protocols import Server
 from proxy.engine.slow_readers import Patience
 from proxy.engine.transaction import Transaction
 from proxy.exchange import Reply
-from proxy.http.malformed import Malformed
+from proxy.http.malformed_head import Malformed
 from proxy.http.request_parser import Head, RequestParser
 from proxy.http.response_head import of_reply
 

@@ -7,16 +7,17 @@ from ssl import SSLContext
 
 from proxy.engine.body_memory import BodyMemory
 from proxy.engine.client_connection import ClientConnection
-from proxy.engine.connection_limits import ConnectionLimits
+from proxy.engine.connection_shares import ConnectionShares
 from proxy.engine.file_transfers import Transfers
+from proxy.engine.interfaces import Counted
 from proxy.engine.listening_sockets import BACKLOG, listeners, text
-from proxy.engine.protocols import Counted
 from proxy.engine.time_slices import TimeSlices
 from proxy.engine.tls_handshake import SecureServer
 from proxy.engine.upstream_key import UpstreamKey
 from proxy.engine.upstream_pool import Pool
 from proxy.engine.upstream_queries import UpstreamQueries
-from proxy.exchange import Limits, Policy
+from proxy.exchange import Policy
+from proxy.limits import Limits
 
 MOST_REFUSED = 64  # connections beyond the limit, on their way out
 
@@ -36,7 +37,7 @@ class Engine:
         self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds, key=key)
         self.looks = UpstreamQueries(self.pool)
         self.transfers = Transfers(self.limits)
-        self.crowd = ConnectionLimits(self.limits)
+        self.crowd = ConnectionShares(self.limits)
         self.turns = TimeSlices(self.loop)
         self.holdings = BodyMemory(self.limits.held_of_one, self.limits.held_of_all)
         self.sent = BodyMemory(self.limits.sent_of_one, self.limits.sent_of_all)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from proxy.engine.client_address import source_of
 from proxy.engine.sendfile import Sending
-from proxy.exchange import Limits, Request
+from proxy.exchange import Request
+from proxy.limits import Limits
 
 
 @dataclass(slots=True)

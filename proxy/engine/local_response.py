@@ -5,7 +5,7 @@ import asyncio
 import logging
 import traceback
 
-from proxy.engine.protocols import Answered, Service
+from proxy.engine.interfaces import Answered, Service
 from proxy.engine.sendfile import Sending
 from proxy.exchange import File, LocalHandler, Policy, Reply, Request
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from proxy.body.named_model import Form, at_first_sight, form_of, in_query, without_query
 from proxy.engine.flow_control import Wire
-from proxy.engine.protocols import Forwarded, Service
+from proxy.engine.interfaces import Forwarded, Service
 from proxy.engine.response_relay import Relay
 from proxy.engine.upstream_connection import Connection
 from proxy.exchange import Forward, Reply, Ticket
-from proxy.http import headers
+from proxy.http import request_headers
 from proxy.http.chunked import LAST, chunk
 from proxy.http.refusal import Refused
 
@@ -247,7 +247,7 @@ class Forwarding:
         request = transaction.request
         if self._is_refused(bytes(self._held)):
             return
-        lines = headers.to_upstream(
+        lines = request_headers.to_upstream(
             request.raw_headers,
             host=self._engine.pool.host,
             client=request.client,

@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from proxy.engine.flow_control import Wire
 from proxy.engine.held_errors import HeldError, held
-from proxy.engine.protocols import Relayed, Sender
+from proxy.engine.interfaces import Relayed, Sender
 from proxy.exchange import Ending, Policy, Ticket
 from proxy.http import response_head
 from proxy.http.chunked import LAST, chunk, is_whole

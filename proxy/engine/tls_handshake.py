@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from proxy.engine.client_address import source_of
 from proxy.engine.client_connection import ClientConnection
-from proxy.engine.protocols import Server
+from proxy.engine.interfaces import Server
 
 _log = logging.getLogger("proxy.handshake")
 

@@ -6,11 +6,11 @@ The end comes once and in one place, `end`, whichever side goes away first and w
 import time
 
 from proxy.engine.flow_control import Wire
+from proxy.engine.interfaces import Client, Service
 from proxy.engine.local_response import LocalAnswer, internal_error, log_bug
-from proxy.engine.protocols import Client, Service
 from proxy.engine.request_forwarding import Forwarding
 from proxy.exchange import File, Local, Outcome, Reply, Request
-from proxy.http import headers
+from proxy.http import request_headers
 from proxy.http.request_parser import Head
 from proxy.http.response_head import head_of, of_reply
 
@@ -106,10 +106,10 @@ class Transaction:
             self.close = True
             message = "The server is being restarted. Try again in a moment."
             return self.policy.error(503, "shutting_down", message, self.request)
-        if fault := headers.fault(self.request, chunked=self.chunked):
+        if fault := request_headers.fault(self.request, chunked=self.chunked):
             self.close = True  # what follows on the connection can no longer be told apart
             return self.policy.error(400, *fault, self.request)
-        if headers.wants_upgrade(self.request.headers) and not self.old:
+        if request_headers.wants_upgrade(self.request.headers) and not self.old:
             message = (
                 "Only HTTP/1.1 is spoken here, no WebSocket or other protocol: ask without an "
                 "upgrade."

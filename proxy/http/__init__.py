@@ -1,4 +1,4 @@
 """What HTTP says (RFC 9110, 9112): heads, framing, media types, codings, ranges. Pure.
 
-Imports `exchange` only.
+Imports `exchange` and `limits` only.
 """

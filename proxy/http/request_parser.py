@@ -19,8 +19,8 @@ from aiohttp.http_parser import HttpRequestParser
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import CIMultiDictProxy
 
-from proxy.http import malformed
-from proxy.http.malformed import Malformed
+from proxy.http import malformed_head
+from proxy.http.malformed_head import Malformed
 
 # Never reached: what a read brought is taken from the payload before the next read.
 _NO_LIMIT = 2**30
@@ -72,9 +72,9 @@ class RequestParser:
             _FLOW,
             loop,
             _NO_LIMIT,
-            max_line_size=malformed.LONGEST_TARGET,
-            max_field_size=malformed.LONGEST_FIELD,
-            max_headers=malformed.MOST_HEADERS,
+            max_line_size=malformed_head.LONGEST_TARGET,
+            max_field_size=malformed_head.LONGEST_FIELD,
+            max_headers=malformed_head.MOST_HEADERS,
             auto_decompress=False,
             max_msg_queue_size=1,
         )
@@ -103,11 +103,11 @@ class RequestParser:
         if not messages:
             self.head_bytes += len(data)
             if self.head_bytes > self.limit:
-                raise malformed.head_too_large()
+                raise malformed_head.head_too_large()
             return None
         came, self.head_bytes = self.head_bytes + len(data), 0
         if came > self.limit and _size(messages[0][0]) > self.limit:
-            raise malformed.head_too_large()
+            raise malformed_head.head_too_large()
         self.complete = False
         self._came = data
         self._parser.message_consumed()
@@ -116,7 +116,7 @@ class RequestParser:
         self._offers = head.upgrade
         # llhttp takes 0.9 and 2.0 too, an empty coding for none, and one in HTTP/1.0 for one.
         if head.version != _NEW and head.version != _OLD:
-            raise malformed.version_not_spoken()
+            raise malformed_head.version_not_spoken()
         if "Transfer-Encoding" in head.headers and not (head.chunked and head.version == _NEW):
             raise Malformed(message="The only transfer coding is chunked, and in HTTP/1.1.")
         return head
@@ -148,7 +148,7 @@ class RequestParser:
             messages: Sequence[tuple[Any, StreamReader]]
             messages = self._parser.feed_data(data)[0]
         except (HttpProcessingError, ValueError) as error:  # ValueError: of yarl, about a target
-            raise malformed.why(error, data) from None
+            raise malformed_head.why(error, data) from None
         return messages
 
 

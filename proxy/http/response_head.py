@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from proxy.exchange import File, Reply
-from proxy.http.headers import HOP_BY_HOP, is_utf8
+from proxy.http.request_headers import HOP_BY_HOP, is_utf8
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\Z")
 _HEADER_LINE = re.compile(

@@ -9,8 +9,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from proxy.keys.config_file import parse_grants
 from proxy.keys.key import Key, Limits, Scope
+from proxy.keys.keys_file import parse_grants
 
 Stamp = tuple[int, int, int, int] | None
 

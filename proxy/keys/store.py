@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from proxy.keys.config_file import parse_key_list, parse_keys
 from proxy.keys.grants import Grants, stamp
 from proxy.keys.key import Key, Keys
+from proxy.keys.keys_file import parse_key_list, parse_keys
 
 _log = logging.getLogger("proxy.keys")
 

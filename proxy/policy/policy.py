@@ -16,14 +16,14 @@ from proxy.accounting.usage import Usage
 from proxy.body.media_urls import Inspection
 from proxy.body.named_model import is_form
 from proxy.exchange import Caller, Fetch, File, Forward, Local, Outcome, Reply, Request
-from proxy.files.inventory import Inventory
 from proxy.keys.key import Key, Keys, Scope
 from proxy.keys.rate_limits import Denied, Meter, Meters
 from proxy.keys.store import KeyStore
+from proxy.model_files.verified import VerifiedFiles
 from proxy.policy import cors, error_dialect, login
-from proxy.policy.identity import Identity
+from proxy.policy.authentication import Identity
+from proxy.policy.local_handlers import Handlers
 from proxy.policy.not_found import nowhere, opens
-from proxy.policy.own_answers import Handlers
 from proxy.policy.revocation import logged_out, lost
 from proxy.policy.routes import FORMS, Own, Route, route_of
 
@@ -74,7 +74,7 @@ class PolicyState:
     models: Models = field(default_factory=Models)
     sessions: login.Sessions = field(default_factory=login.Sessions)
     log: AccessLog = field(default_factory=AccessLog)
-    files: Inventory | None = None
+    files: VerifiedFiles | None = None
     """None serves no files."""
 
 

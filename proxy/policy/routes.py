@@ -11,9 +11,9 @@ from types import MappingProxyType
 from urllib.parse import unquote
 
 from proxy.exchange import Ending, Forward
-from proxy.files.handler import PREFIX
 from proxy.http import event_stream
 from proxy.keys.key import Scope
+from proxy.model_files.handler import PREFIX
 
 
 class Own(Enum):

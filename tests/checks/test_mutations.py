@@ -216,15 +216,15 @@ FAULTS = {
     ),
     # code
     "a job with a key of no name": Fault(
-        "plist-keys", edit("herd/core/mac/launchd_jobs.py", '"Umask"', '"UMask"'), T_PLIST, ""
+        "plist-keys", edit("herd/core/mac/job_definitions.py", '"Umask"', '"UMask"'), T_PLIST, ""
     ),
     "logs that anybody may read": Fault(
-        "secret-modes", edit("herd/core/mac/launchd_jobs.py", "0o077", "0o022"), T_PLIST, ""
+        "secret-modes", edit("herd/core/mac/job_definitions.py", "0o077", "0o022"), T_PLIST, ""
     ),
     "a proxy that asks the wrong port": Fault(
         "ports-chain",
         edit(
-            "herd/core/mac/launchd_jobs.py",
+            "herd/core/mac/job_definitions.py",
             "127.0.0.1:{settings.llama",
             "127.0.0.1:1{settings.llama",
         ),

@@ -163,7 +163,7 @@ def test_a_change_of_the_code_is_shown_as_one_of_a_setting(project: Path) -> Non
     """The older commit is rendered by its own code; digests do not tell hosts apart."""
     commit(project)
     edit(
-        "herd/core/mac/launchd_jobs.py",
+        "herd/core/mac/job_definitions.py",
         "{LLAMA_SWAP: 40, PROXY: 10}",
         "{LLAMA_SWAP: 45, PROXY: 10}",
     )(project)

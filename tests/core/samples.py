@@ -9,11 +9,11 @@ from typing import Any
 from herd.core.mac.archives import Bundle
 from herd.core.mac.layout import Layout
 from herd.core.models.missing_files import File, Resolved
-from herd.core.settings import validation
+from herd.core.settings import cross_checks
+from herd.core.settings.cross_checks import Declared
 from herd.core.settings.precedence import Layer
 from herd.core.settings.problems import Problem
 from herd.core.settings.schema import Settings
-from herd.core.settings.validation import Declared
 
 ROOT = Path(__file__).parents[2]
 ALL = "group_data/all.py"
@@ -86,12 +86,12 @@ def declare(
 
 def problems(*hosts: Declared) -> list[Problem]:
     """What is wrong with these hosts."""
-    return validation.check(hosts)[1]
+    return cross_checks.check(hosts)[1]
 
 
 def settings(**own: Any) -> Settings:
     """Valid settings of a host with data of its own."""
-    found, wrong = validation.check([declare(**own)])
+    found, wrong = cross_checks.check([declare(**own)])
     assert wrong == []
     return found["mac1"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from docs import settings as generator
+from docs import write_settings as generator
 from herd.core.settings.schema import Group, Model, Settings
 from tests.core.samples import defaults
 

@@ -18,7 +18,7 @@ PROGRAMS = ("python", "pyinfra", "ruff", "mypy", "uv")
 RECORDER = """#!/bin/sh
 ''''exec "{python}" "$0" "$@" # '''
 import json, os, sys
-if sys.argv[1:3] == ["-m", "herd.words"]:
+if sys.argv[1:3] == ["-m", "herd.make_arguments"]:
     os.environ["PYTHONPATH"] = {root!r}
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 print(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]), file=open("calls", "a"))

@@ -18,8 +18,8 @@ import openai
 import pytest
 
 from lab.lab import Mac
-from proxy.keys.config_file import new_key
 from proxy.keys.key import digest_of
+from proxy.keys.keys_file import new_key
 from tests.e2e.fleet import PROJECT, SENTENCE, Fleet, Run, plain, until
 
 KEYS = "Proxy | Write the API keys"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.fleet import Fleet, Run
-from tests.workstation.test_certificate import pair
+from tests.workstation.test_certificate_files import pair
 
 # What programs make on a Mac, what is fetched, and what lasts for one run only.
 MADE = (

@@ -6,7 +6,7 @@ The values in it are from documentation (sw_vers, sysctl, df of macOS 26 on Appl
 import pytest
 from pyinfra.api import FactProcessError
 
-from herd.core.mac.identity import Identity
+from herd.core.mac.mac import Identity
 from herd.facts.mac import Mac, parse
 
 GOOD = [

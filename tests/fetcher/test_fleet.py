@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fetcher.spec import File
-from fetcher.turns import order
+from fetcher.who_fetches import order
 from tests.fetcher.conftest import (
     LONG,
     STEADY,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fetcher import below
+from fetcher import no_links
 from tests.fetcher.conftest import (
     Program,
     files,
@@ -115,4 +115,4 @@ def test_a_note_of_another_user_says_nothing(target: Path) -> None:
     os.chown(target / ".herd/x", 12345, -1)
 
     with pytest.raises(PermissionError):
-        below.read(target, ".herd/x")
+        no_links.read(target, ".herd/x")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fetcher.ranges import Ranges
 from fetcher.spec import File, Patience
-from fetcher.turns import FromHub, FromPeers, Host, Told, Waiting, order, source
+from fetcher.who_fetches import FromHub, FromPeers, Host, Told, Waiting, order, source
 
 SPANS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=20)
 PATIENCE = Patience()

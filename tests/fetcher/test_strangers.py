@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetcher import listing
-from fetcher.watch import Watch, sample_size
+from fetcher import peer_list
+from fetcher.slowness import Watch, sample_size
 from tests.fetcher.conftest import PATIENCE, Program, files, fleet, model, sha256, spec
 from tests.fetcher.servers import Hub, Proxy, Say, Wild
 
@@ -75,19 +75,19 @@ LISTS = {
 @pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
 def test_what_is_no_list_of_files_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"\S"):
-        listing.parse(text)
+        peer_list.parse(text)
 
 
 def test_a_list_may_have_what_we_do_not_know() -> None:
     text = json.dumps({"data": [entry(have=5, colour="red")], "version": 2})
 
-    assert listing.parse(text.encode()) == {SHA: (5, SIZE)}
+    assert peer_list.parse(text.encode()) == {SHA: (5, SIZE)}
 
 
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_no_bytes_end_anything(text: bytes) -> None:
     try:
-        found = listing.parse(text)
+        found = peer_list.parse(text)
     except ValueError:
         return
     assert all(0 <= have <= size for have, size in found.values())

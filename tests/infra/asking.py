@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from herd.workstation.completion import connect
+from herd.workstation.chat_completion import connect
 from tests.infra.mac import Mac
 
 # Seconds for an answer that needs no model, and between the pieces of one that does.

@@ -9,8 +9,8 @@ from typing import Any
 
 from herd.core.files import written_files
 from herd.core.files.written_files import Start, Written
-from herd.core.mac import launchd_jobs
-from herd.core.mac.launchd_jobs import JOBS, LLAMA_SWAP
+from herd.core.mac import job_definitions
+from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP
 from herd.facts.files import State
 from herd.facts.llama_server import KnownFlags
 from herd.facts.programs import Linked
@@ -86,7 +86,7 @@ def _start(mac: Mac, name: str) -> Start:
     linked = mac.ask(
         Linked,
         homebrew_prefix=mac.settings.homebrew_prefix,
-        programs=launchd_jobs.programs(mac.layout)[name],
+        programs=job_definitions.programs(mac.layout)[name],
     )
     (config,) = mac.ask(State, paths=[mac.layout.config])
     return {"linked": linked, "config": config.sha256}

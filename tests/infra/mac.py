@@ -16,18 +16,18 @@ from herd import plan
 from herd.connections.remote import Remote, hosts, reached
 from herd.core.mac.archives import Bundle, bundle
 from herd.core.mac.endpoints import public_proxy
-from herd.core.mac.identity import Identity
+from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.launchd import Job
-from herd.core.mac.launchd_jobs import JOBS
 from herd.core.mac.layout import Layout
+from herd.core.mac.mac import Identity
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.schema import Settings
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listeners
 from herd.plan import Plan
-from herd.workstation import certificate
+from herd.workstation import certificate_files
 from herd.workstation.api_keys import Held, Shipped
-from herd.workstation.certificate import Pair
+from herd.workstation.certificate_files import Pair
 from tests.infra.backend import PyinfraBackend
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class Mac:
     @property
     def shown_certificate(self) -> bytes | None:
         """What its proxy must show over TLS."""
-        return certificate.shown(self.settings)
+        return certificate_files.shown(self.settings)
 
     @cached_property
     def held(self) -> Held:

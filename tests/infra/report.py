@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from herd.core.settings.problems import Problem, count, report
-from herd.core.text.terminal import harmless
+from herd.core.text.harmless import harmless
 
 
 def refuse(problems: Sequence[Problem]) -> None:

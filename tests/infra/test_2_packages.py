@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from herd.core.mac import launchd_jobs
+from herd.core.mac import job_definitions
 from herd.core.settings.problems import Problem
 from herd.deploys.desired import FORMULAE
 from herd.facts.brew import Brew
@@ -26,7 +26,7 @@ def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None
         elif "/" in formula and not packages.trusts(formula):
             fix = f"deploy again, or `brew trust --formula {formula}` there."
             problems.append(Problem(where, "Its formula is not trusted.", fix))
-    for programs in launchd_jobs.programs(mac.layout).values():
+    for programs in job_definitions.programs(mac.layout).values():
         for program in programs:
             path = mac.layout.brew(program)
             if not mac.host.file(path).is_executable:

@@ -9,8 +9,8 @@ import pytest
 
 from herd.core.settings.problems import Problem
 from herd.facts.answers import Answers, Served
-from herd.workstation import certificate
-from herd.workstation.completion import ChatError
+from herd.workstation import certificate_files
+from herd.workstation.chat_completion import ChatError
 from tests.infra import asking
 from tests.infra.asking import Stream
 from tests.infra.mac import Mac
@@ -134,7 +134,7 @@ def _not_streamed(where: str, stream: Stream) -> list[Problem]:
 
 
 def _answers(mac: Mac) -> Served:
-    return mac.ask(Answers, layout=mac.layout, pin=certificate.pin(mac.shown_certificate))
+    return mac.ask(Answers, layout=mac.layout, pin=certificate_files.pin(mac.shown_certificate))
 
 
 def _other_models(listed: set[str] | frozenset[str], declared: set[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from herd.core.mac.launchd_jobs import LLAMA_SWAP, PROXY
+from herd.core.mac.job_definitions import LLAMA_SWAP, PROXY
 from herd.core.settings.problems import Problem
 from herd.facts.listeners import Listeners
 from tests.infra.mac import Mac

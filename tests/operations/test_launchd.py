@@ -8,18 +8,20 @@ import pytest
 from pyinfra.api import operation
 
 from herd.core.files import templates
-from herd.core.mac import launchd_jobs
-from herd.core.mac.launchd_jobs import LLAMA_SWAP
+from herd.core.mac import job_definitions
+from herd.core.mac.job_definitions import LLAMA_SWAP
 from herd.operations import launchd
 from herd.operations.commands import Commands
 from tests.core.samples import BUNDLE, layout
 from tests.operations.harness import Run, run
 
 PLACE = layout()
-DEFINITION = launchd_jobs.definition(
+DEFINITION = job_definitions.definition(
     PLACE, LLAMA_SWAP, bundle=BUNDLE, depends_on={"llama-swap": "250"}
 )
-OLDER = launchd_jobs.definition(PLACE, LLAMA_SWAP, bundle=BUNDLE, depends_on={"llama-swap": "249"})
+OLDER = job_definitions.definition(
+    PLACE, LLAMA_SWAP, bundle=BUNDLE, depends_on={"llama-swap": "249"}
+)
 PATH = PLACE.plist(LLAMA_SWAP)
 TEXT = templates.plist(DEFINITION)
 TARGET = "gui/501/com.moonspirit.llama-swap"
@@ -128,7 +130,7 @@ def test_from_every_state_the_order_is_unload_write_load_start(job: str, file: s
 # -- With autostart off, launchd starts nothing by itself.
 
 OFF_PLACE = layout(launchd_autostart="off")
-OFF_DEFINITION = launchd_jobs.definition(OFF_PLACE, LLAMA_SWAP, bundle=BUNDLE, depends_on={})
+OFF_DEFINITION = job_definitions.definition(OFF_PLACE, LLAMA_SWAP, bundle=BUNDLE, depends_on={})
 OFF_TEXT = templates.plist(OFF_DEFINITION)
 OFF_JOB = {
     "right": loaded(OFF_DEFINITION),
@@ -174,7 +176,7 @@ def test_with_nobody_at_the_console_a_job_that_is_off_is_only_written(
 
 def test_the_window_that_replaces_a_running_job_opens_by_itself() -> None:
     """It runs at load; and what opens a window ends at once, so nobody can wait for its process."""
-    window = launchd_jobs.window(PLACE, depends_on={}, start_command="")
+    window = job_definitions.window(PLACE, depends_on={}, start_command="")
     found = run(
         keep,
         definition=window,
@@ -200,7 +202,7 @@ def test_a_step_that_fails_is_the_last_one(step: str) -> None:
 
 
 def test_a_job_without_an_exit_timeout_of_its_own_gets_launchds() -> None:
-    window = launchd_jobs.window(PLACE, depends_on={}, start_command="")
+    window = job_definitions.window(PLACE, depends_on={}, start_command="")
     found = run(
         keep,
         definition=window,

@@ -8,9 +8,9 @@ import pytest
 from herd.core.text.quoting import shell_quote
 from herd.operations import proxy
 from herd.workstation import api_keys
-from herd.workstation.certificate import Pair
-from proxy.keys.config_file import parse_keys
+from herd.workstation.certificate_files import Pair
 from proxy.keys.key import digest_of
+from proxy.keys.keys_file import parse_keys
 from tests.core.samples import BUNDLE, layout
 from tests.operations.harness import Run, hidden, leaks, run
 

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from herd.core.mac.launchd_jobs import PROXY
+from herd.core.mac.job_definitions import PROXY
 from herd.core.models.missing_files import Holdings
 from herd.operations import models, sharing
-from proxy.keys.config_file import parse_keys
 from proxy.keys.key import digest_of
+from proxy.keys.keys_file import parse_keys
 from tests.core.samples import BUNDLE, layout
 from tests.operations.harness import Run, hidden, leaks, run
 from tests.operations.test_launchd import NOT_LOADED

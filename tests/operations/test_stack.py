@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from herd.core.mac import launchd_jobs
-from herd.core.mac.launchd_jobs import LLAMA_SWAP, PROXY
+from herd.core.mac import job_definitions
+from herd.core.mac.job_definitions import LLAMA_SWAP, PROXY
 from herd.operations import stack
 from herd.workstation.api_keys import Held
 from proxy.keys.key import Key
@@ -23,7 +23,7 @@ PYTHON = "/x/bin/python -m proxy serve --config /Users/me/llama-swap/config.json
 
 
 def definition(job: str) -> dict[str, Any]:
-    return launchd_jobs.definition(PLACE, job, bundle=BUNDLE, depends_on={})
+    return job_definitions.definition(PLACE, job, bundle=BUNDLE, depends_on={})
 
 
 def strays(*listeners: str, swap: int | None = None, proxy: int | None = None) -> Run:

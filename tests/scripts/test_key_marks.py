@@ -4,8 +4,8 @@ import json
 import re
 
 from herd.workstation import api_keys
-from proxy.keys.config_file import parse_keys
 from proxy.keys.key import digest_of
+from proxy.keys.keys_file import parse_keys
 from tests.scripts.conftest import Machine
 
 PLAIN = 'sk-plain-"EXAMPLE"-\\0123456789'

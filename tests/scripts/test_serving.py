@@ -14,9 +14,9 @@ import pytest
 from herd.core.mac.endpoints import completion
 from herd.core.text.secret import key_options
 from herd.facts.answers import Served, parse
-from herd.workstation import certificate
+from herd.workstation import certificate_files
 from tests.scripts.conftest import Done, Machine, Server, quoted
-from tests.workstation.test_certificate import pair
+from tests.workstation.test_certificate_files import pair
 
 # Any printable ASCII may be in a key.
 KEY = 'sk-me-"quoted"\\n$HOME\'&'
@@ -165,7 +165,7 @@ def secured(stack: Stack, tmp_path: Path) -> tuple[str, str]:
     pins = []
     for name in ("mine", "other"):
         own = pair(tmp_path, name)
-        pins.append(certificate.pin(certificate.shown(own)))
+        pins.append(certificate_files.pin(certificate_files.shown(own)))
         if name == "mine":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(str(own.proxy_tls_certificate), str(own.proxy_tls_key))

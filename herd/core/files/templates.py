@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from herd.core.mac import launchd_jobs, llama_server_flags
+from herd.core.mac import job_definitions, llama_server_flags
 from herd.core.mac.archives import Bundle
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
@@ -21,7 +21,7 @@ _TEMPLATES = Path(__file__).parents[3] / "templates"
 # What each template is given, whichever of its branches it takes.
 VARIABLES = {
     "config.yaml.j2": {"settings", "models", "preload", "groups"},
-    "launchd.plist.j2": {"definition"},
+    "plist.j2": {"definition"},
     "start.command.j2": {"domain", "labels", "layout", "python_path", "llama_swap", "proxy"},
 }
 
@@ -83,17 +83,17 @@ def start_command(layout: Layout, bundle: Bundle, uid: int) -> str:
     return render(
         "start.command.j2",
         domain=f"gui/{uid}",
-        labels=[layout.label(job) for job in launchd_jobs.JOBS],
+        labels=[layout.label(job) for job in job_definitions.JOBS],
         layout=layout,
         python_path=layout.proxy_release(bundle),
-        llama_swap=launchd_jobs.llama_swap_command(layout),
-        proxy=launchd_jobs.proxy_command(layout, layout.proxy_python(bundle)),
+        llama_swap=job_definitions.llama_swap_command(layout),
+        proxy=job_definitions.proxy_command(layout, layout.proxy_python(bundle)),
     )
 
 
 def plist(definition: Mapping[str, Any]) -> str:
     """The property list of a launchd job, from plain data; keys are those of launchd.plist(5)."""
-    text = render("launchd.plist.j2", definition=definition)
+    text = render("plist.j2", definition=definition)
     if plistlib.loads(text.encode()) != definition:
         raise ValueError(f"the property list does not carry its values: {definition}")
     return text

@@ -13,10 +13,10 @@ from functools import cache
 from typing import Any, TypedDict
 
 from herd.core.files import templates
-from herd.core.mac import launchd_jobs, llama_server_flags
+from herd.core.mac import job_definitions, llama_server_flags
 from herd.core.mac.archives import Bundle
 from herd.core.mac.archives import fetcher as packed_fetcher
-from herd.core.mac.launchd_jobs import JOBS, LLAMA_SWAP
+from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
 
@@ -106,18 +106,18 @@ def job(
     layout: Layout, bundle: Bundle, name: str, linked: Mapping[str, str], config: str
 ) -> dict[str, Any]:
     """The definition of one launchd job, as plain data."""
-    needs = launchd_jobs.depends_on(layout, name, bundle=bundle, linked=linked, config=config)
-    return launchd_jobs.definition(layout, name, bundle=bundle, depends_on=needs)
+    needs = job_definitions.depends_on(layout, name, bundle=bundle, linked=linked, config=config)
+    return job_definitions.definition(layout, name, bundle=bundle, depends_on=needs)
 
 
 def window(layout: Layout, bundle: Bundle, uid: int, starts: Mapping[str, Start]) -> dict[str, Any]:
     """The definition of the job that opens a Terminal window, for all that the window runs."""
     needs = {
-        name: launchd_jobs.depends_on(layout, name, bundle=bundle, **start)
+        name: job_definitions.depends_on(layout, name, bundle=bundle, **start)
         for name, start in starts.items()
     }
     text = start_command(layout, bundle, uid).text
-    return launchd_jobs.window(layout, depends_on=needs, start_command=text)
+    return job_definitions.window(layout, depends_on=needs, start_command=text)
 
 
 def plist(definition: Mapping[str, Any], path: str) -> Written:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from herd.core.mac.identity import Folder, Identity
+from herd.core.mac.mac import Folder, Identity
 from herd.core.models import memory_fit
 from herd.core.models.memory_estimate import Served
 from herd.core.models.memory_fit import Limits

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from herd.core.mac.identity import Folder, Identity
+from herd.core.mac.mac import Folder, Identity
 from herd.core.mac.preflight import Fetch, Needs, Room, problems
 from herd.core.models.memory_estimate import Served, Use
 from herd.core.text.units import GIB, gib

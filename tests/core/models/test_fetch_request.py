@@ -9,8 +9,8 @@ import pytest
 
 from herd.core.models.fetch_request import Peers, Wanted, distinct, grant, job
 from herd.core.models.missing_files import ASKED, File
-from proxy.keys.config_file import parse_grants
 from proxy.keys.key import digest_of
+from proxy.keys.keys_file import parse_grants
 from tests.core.samples import resolved
 
 ONE, TWO, THREE = (File(f"{name}.gguf", 10, name * 64) for name in "abc")

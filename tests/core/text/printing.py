@@ -1,4 +1,4 @@
-"""Prints hostile text from stdin by one way of herd's; test_terminal.py looks at what comes out."""
+"""Prints hostile text from stdin by one way of herd's; test_harmless.py looks at what comes out."""
 
 import logging
 import sys
@@ -15,7 +15,7 @@ from pyinfra_cli.log import setup_logging
 from herd.__main__ import main
 from herd.connections import hooks, remote
 from herd.verbs import chat, lock
-from herd.workstation import completion
+from herd.workstation import chat_completion
 
 
 def by_say(text: str) -> None:
@@ -54,7 +54,7 @@ def by_chat(text: str) -> None:
 
     def complete(*_: Any, **__: Any) -> Any:
         yield text
-        raise completion.ChatError(text)
+        raise chat_completion.ChatError(text)
 
     anything: Any = chat
     anything.completion.complete = complete

@@ -277,7 +277,7 @@ def test_ways_around_a_key(way: str, key: str, tmp_path: Path) -> None:
             writer.write(head.encode() + body)
             got = await reader.read()
             writer.close()
-            arrived = [seen for seen in proxy.engine.upstream_connection.seen if seen.body]
+            arrived = [seen for seen in proxy.upstream.seen if seen.body]
             if "type within" in way:
                 assert arrived[0].all("Content-Type")[0].startswith("multipart/form-data; bound")
                 assert "application/json" not in arrived[0].all("Content-Type")[0]

@@ -101,7 +101,7 @@ def test_more_than_a_share_is_refused(tmp_path: Path) -> None:
 
     async def situation() -> None:
         async with stack(tmp_path, answer(body=b"{}")) as proxy:
-            proxy.engine.engine.holdings = BodyMemory(3 * MIB, 4 * MIB)
+            proxy.engine.holdings = BodyMemory(3 * MIB, 4 * MIB)
             uploads = Uploads(proxy)
             await uploads.start(ANNA, 2 * MIB)
             await until(lambda: proxy.engine.holdings.all > 2 * MIB)

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 import pytest
 
 from proxy.engine.flow_control import RESET_ON_CLOSE
-from proxy.exchange import Limits
+from proxy.limits import Limits
 from tests.proxy.support.proxy import (
     KEY,
     Proxy,
@@ -69,7 +69,7 @@ def test_idle_connection_is_ended_in_silence(before: bytes) -> None:
                 got = await proxy.raw(before)
 
             assert got.count(b"HTTP/1.1") == (1 if before else 0)
-            assert not proxy.engine.engine.clients
+            assert not proxy.engine.clients
 
     run(situation())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy.certificate import Certificate
-from proxy.exchange import Limits
+from proxy.limits import Limits
 from tests.proxy.support.files import Site, put, read_answer, read_head, request, site
 from tests.proxy.support.proxy import run, until
 from tests.proxy.support.tls import make, trusting

@@ -9,7 +9,6 @@ import openai
 import pytest
 from aiohttp import ClientSession
 
-from tests.proxy.engine.test_exchange import Recorder, under
 from tests.proxy.support.policy import ANNA, ROOT
 from tests.proxy.support.proxy import (
     Seen,
@@ -23,6 +22,7 @@ from tests.proxy.support.proxy import (
     status,
 )
 from tests.proxy.support.stack import stack
+from tests.proxy.test_exchange import Recorder, under
 
 SWAP = b'{"error":"no router for requested model","src":"llama-swap"}'
 LOADING = b'{"error":{"message":"Loading model","type":"unavailable_error","code":503}}'

@@ -470,7 +470,7 @@ def test_small_writes_are_not_held_back_by_the_kernel() -> None:
         async with listening(Upstream(answer())) as upstream, proxy_to(upstream.port) as proxy:
             reader, writer = await proxy.begin("GET / HTTP/1.1")
             await read_head(reader)
-            [client] = proxy.engine.engine.clients
+            [client] = proxy.engine.clients
             [above] = proxy.engine.pool.idle
             for connection in (client, above):
                 inside = connection.transport.get_extra_info("socket")

@@ -18,7 +18,7 @@ import pytest
 
 from proxy import server
 from proxy.certificate import Certificate
-from proxy.exchange import Limits
+from proxy.limits import Limits
 from tests.proxy.support.proxy import (
     KEY,
     STREAM_HEAD,

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from proxy.accounting.usage import read
-from tests.proxy.support.crowd import OPEN, ConnectionLimits, Server
+from tests.proxy.support.crowd import OPEN, ConnectionShares, Server
 from tests.proxy.support.policy import entry
 from tests.proxy.support.proxy import ROOT, command, run, until
 
@@ -92,7 +92,7 @@ async def situation(directory: Path) -> None:
     )  # fmt: skip
     try:
         await until(lambda: port_in(log), 10)
-        crowd = ConnectionLimits(port_in(log), keys.current)
+        crowd = ConnectionShares(port_in(log), keys.current)
         clients = [asyncio.create_task(crowd.client()) for _ in range(STREAMS)]
         sizes, most = [], 0
         chance = random.Random(7)
@@ -142,7 +142,7 @@ async def situation(directory: Path) -> None:
     check_books(directory, log.read_text().splitlines())
 
 
-def check_revoked(crowd: ConnectionLimits, keys: Keys) -> None:
+def check_revoked(crowd: ConnectionShares, keys: Keys) -> None:
     """A revoked key's streams are over soon, and broken off."""
     broken = 0
     for stream in crowd.done:

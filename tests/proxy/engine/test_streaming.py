@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from proxy.exchange import Limits
+from proxy.limits import Limits
 from tests.proxy.support.proxy import (
     KEY,
     STREAM_HEAD,

@@ -42,7 +42,7 @@ def test_one_look_serves_all_while_llama_swap_hangs(
         async with stack(tmp_path, hangs) as proxy:
             got = await asyncio.gather(*(ask(proxy, request_) for _ in range(100)))
             assert {status(said) for said in got} <= {502, 503}
-            assert proxy.engine.upstream_connection.connections <= 3
+            assert proxy.upstream.connections <= 3
 
     run(situation())
 

@@ -112,7 +112,7 @@ def test_other_codings_are_refused_before_the_body(coding: str, tmp_path: Path) 
             assert status(got) == 415
             assert headers(got)["accept-encoding"] == ", ".join(CODINGS)
             assert "Content-Encoding" in error(got)["message"]
-            assert not proxy.engine.upstream_connection.seen
+            assert not proxy.upstream.seen
 
     run(situation())
 

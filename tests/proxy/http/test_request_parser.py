@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from proxy.http.malformed import Malformed
+from proxy.http.malformed_head import Malformed
 from proxy.http.request_parser import RequestParser
 
 

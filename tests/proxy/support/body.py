@@ -3,8 +3,8 @@
 from multidict import CIMultiDict
 
 from proxy.body.named_model import form_of
-from proxy.exchange import Limits
 from proxy.http.refusal import Refused
+from proxy.limits import Limits
 
 INF = float("inf")
 JSON = "application/json"

@@ -151,7 +151,7 @@ class Client(asyncio.Protocol):
 
 
 @dataclass
-class ConnectionLimits:
+class ConnectionShares:
     """So many clients, each busy until told to stop."""
 
     port: int

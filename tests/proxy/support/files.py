@@ -12,9 +12,9 @@ from pathlib import Path
 
 from proxy.app import Settings, create_engine
 from proxy.engine.engine import Engine
-from proxy.exchange import Limits
-from proxy.files.inventory import Inventory
 from proxy.keys.store import KeyStore
+from proxy.limits import Limits
+from proxy.model_files.verified import VerifiedFiles
 from proxy.policy.policy import HerdPolicy, PolicyState
 from tests.proxy.support.policy import Lines, entry
 from tests.proxy.support.proxy import Script, Upstream, answer, listening, split_head
@@ -142,7 +142,7 @@ async def site(
     log = Lines()
     async with listening(Upstream(script or answer())) as upstream:
         store = KeyStore(config, grants=grants)
-        files = Inventory(models) if serves else None
+        files = VerifiedFiles(models) if serves else None
         policy = HerdPolicy(PolicyState(store, log=log, files=files))
         settings = Settings(
             keys=store, policy=policy, upstream=f"http://127.0.0.1:{upstream.port}",

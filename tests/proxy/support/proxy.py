@@ -16,8 +16,8 @@ import uvloop
 
 from proxy.app import Settings, create_engine
 from proxy.engine.engine import Engine
-from proxy.exchange import Limits
 from proxy.keys.store import KeyStore
+from proxy.limits import Limits
 from tests.proxy.support.plain import PlainPolicy
 
 KEY = "sk-herd-the-key-of-these-tests"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from proxy.app import Settings, create_engine
 from proxy.certificate import Certificate
-from proxy.exchange import Limits
 from proxy.keys.store import KeyStore
+from proxy.limits import Limits
 from tests.proxy.support.plain import PlainPolicy
 from tests.proxy.support.proxy import KEY, Proxy, Script, Upstream, config_file, listening
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from herd import chat
+from herd.workstation import chat_completion
 
 DELTA = b'data: {"choices": [{"delta": {"content": "moo"}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
@@ -57,7 +57,9 @@ def said() -> Iterator[list[Any]]:
 
 def talk(said: list[Any], status: int, body: bytes, *, stream: bool = True) -> None:
     said[1:] = status, body
-    chat.say("[mac1] m: ", chat.complete(said[0], "KEY", "m", "hi", stream=stream))
+    chat_completion.say(
+        "[mac1] m: ", chat_completion.complete(said[0], "KEY", "m", "hi", stream=stream)
+    )
 
 
 @pytest.mark.parametrize("how", ODD)
@@ -66,7 +68,7 @@ def test_an_odd_answer_is_told_in_one_line(
 ) -> None:
     """And no line is begun that nothing follows."""
     status, body, words = ODD[how]
-    with pytest.raises(chat.ChatError) as caught:
+    with pytest.raises(chat_completion.ChatError) as caught:
         talk(said, status, body)
 
     assert words in str(caught.value)
@@ -76,7 +78,7 @@ def test_an_odd_answer_is_told_in_one_line(
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"choices": []}', b"7", b'{"choices": null}'])
 def test_an_odd_answer_without_a_stream(said: list[Any], body: bytes) -> None:
-    with pytest.raises(chat.ChatError, match="does not answer as OpenAI's API does"):
+    with pytest.raises(chat_completion.ChatError, match="does not answer as OpenAI's API does"):
         talk(said, 200, body, stream=False)
 
 
@@ -91,7 +93,7 @@ def test_in_a_terminal_whose_it_is_stands_there_before_it_comes(
 ) -> None:
     """A model may have to be loaded first."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    with pytest.raises(chat.ChatError):
+    with pytest.raises(chat_completion.ChatError):
         talk(said, 404, b"no")
     assert capsys.readouterr().out == "[mac1] m: \n"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from herd.core.text.terminal import harmless
+from herd.core.text.harmless import harmless
 
 HOSTILE = {
     "\x1b[2J\x1b[H": r"\x1b[2J\x1b[H",

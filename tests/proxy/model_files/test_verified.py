@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.files.inventory import Inventory, stock_of
+from proxy.model_files.verified import VerifiedFiles, stock_of
 from tests.proxy.support.files import journal, mtime_of, open_files, put, sha256_of, vouch
 
 CONTENT = b"a model" * 1000
@@ -202,7 +202,7 @@ def test_a_journal_that_is_malformed_tells_nothing(top: Path, change: dict[str, 
 
 def test_requests_that_come_together_share_a_look_and_later_ones_take_another(top: Path) -> None:
     async def situation() -> None:
-        shelf = Inventory(top.parent)
+        shelf = VerifiedFiles(top.parent)
         first = put(top, "a", b"a")
         stocks = await asyncio.gather(*(shelf.stock() for _ in range(20)))
         assert all(stock is stocks[0] for stock in stocks)
@@ -216,7 +216,7 @@ def test_requests_that_come_together_share_a_look_and_later_ones_take_another(to
 
 def test_a_file_that_is_exchanged_between_look_and_opening_is_not_opened(top: Path) -> None:
     async def situation() -> None:
-        shelf = Inventory(top.parent)
+        shelf = VerifiedFiles(top.parent)
         sha256 = put(top, "a", CONTENT)
         assert await shelf.open(sha256)
         (top / "new").write_bytes(CONTENT[::-1])
@@ -229,7 +229,7 @@ def test_a_file_that_is_exchanged_between_look_and_opening_is_not_opened(top: Pa
 def test_one_who_leaves_does_not_take_the_look_from_the_others(top: Path) -> None:
     async def situation() -> None:
         sha256 = put(top, "a", CONTENT)
-        shelf = Inventory(top.parent)
+        shelf = VerifiedFiles(top.parent)
         leaving, staying = (asyncio.ensure_future(shelf.stock()) for _ in range(2))
         await asyncio.sleep(0)
         leaving.cancel()

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from herd.workstation import api_keys, new_key
-from proxy.keys.config_entry import instant
-from proxy.keys.config_file import parse_keys
+from herd.workstation import api_keys, key_entry
 from proxy.keys.key import digest_of
+from proxy.keys.keys_file import parse_keys
+from proxy.keys.keys_file_entry import instant
 
 HASH = digest_of("sk-old-EXAMPLE-0123456789").hex()
 
@@ -27,8 +27,8 @@ def _directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(*words: str, **declared: list[Any]) -> str:
     parser = argparse.ArgumentParser()
-    new_key.add_options(parser)
-    return new_key.make(parser.parse_args(words), declared)
+    key_entry.add_options(parser)
+    return key_entry.make(parser.parse_args(words), declared)
 
 
 def key_in(text: str) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from proxy.engine.client_address import source_of
-from proxy.engine.connection_limits import KNOWN_SECONDS, ConnectionLimits
+from proxy.engine.connection_shares import KNOWN_SECONDS, ConnectionShares
 from proxy.engine.engine import MOST_REFUSED
-from proxy.exchange import Limits
+from proxy.limits import Limits
 from tests.proxy.support.proxy import (
     KEY,
     Proxy,
@@ -457,7 +457,7 @@ class One:
     def close(self) -> None: ...
 
 
-def let_in(crowd: ConnectionLimits, *sources: str, now: float = 0) -> list[One]:
+def let_in(crowd: ConnectionShares, *sources: str, now: float = 0) -> list[One]:
     made = [One(source) for source in sources]
     for one in made:
         assert crowd.enter(one, now)
@@ -466,7 +466,7 @@ def let_in(crowd: ConnectionLimits, *sources: str, now: float = 0) -> list[One]:
 
 def test_address_with_the_most_makes_room() -> None:
     """Not one that has a single connection, however old it is."""
-    crowd = ConnectionLimits(Limits(strangers=6, share=5))
+    crowd = ConnectionShares(Limits(strangers=6, share=5))
     quiet = let_in(crowd, "a", "b")
     many = let_in(crowd, "c", "c", "c", "c")
     let_in(crowd, "d", "e")
@@ -475,7 +475,7 @@ def test_address_with_the_most_makes_room() -> None:
 
 def test_strangers_go_before_those_with_a_key() -> None:
     """And those with a key only where all places are taken."""
-    crowd = ConnectionLimits(Limits(connections=4, strangers=3, share=3))
+    crowd = ConnectionShares(Limits(connections=4, strangers=3, share=3))
     known = let_in(crowd, "a", "a")
     for one in known:
         crowd.know(one, 0)
@@ -486,7 +486,7 @@ def test_strangers_go_before_those_with_a_key() -> None:
 
 def test_nobody_at_work_makes_room() -> None:
     """Then the newest is one too many, and is not counted."""
-    crowd = ConnectionLimits(Limits(connections=2))
+    crowd = ConnectionShares(Limits(connections=2))
     busy = let_in(crowd, "a", "b")
     for one in busy:
         one.spare = False
@@ -501,7 +501,7 @@ def test_nobody_at_work_makes_room() -> None:
 
 def test_address_has_its_share_again_when_no_key_came_for_long() -> None:
     """From when the last connection with one has ended."""
-    crowd = ConnectionLimits(Limits(share=1))
+    crowd = ConnectionShares(Limits(share=1))
     (known,) = let_in(crowd, "a")
     crowd.know(known, 0)
     let_in(crowd, "a", "a", now=KNOWN_SECONDS * 2)
@@ -533,4 +533,4 @@ def test_source_is_an_address_or_a_network_of_ipv6(first: str, second: str, same
 
 def working(proxy: Proxy) -> list[object]:
     """Connections on which a request is open that llama-swap has."""
-    return [client for client in proxy.engine.engine.clients if client.transaction]
+    return [client for client in proxy.engine.clients if client.transaction]

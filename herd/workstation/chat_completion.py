@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from herd.core.mac.endpoints import completion
-from herd.core.text.terminal import harmless
+from herd.core.text.harmless import harmless
 
 
 class ChatError(Exception):

@@ -10,17 +10,8 @@ import pytest
 
 from proxy.engine import upstream_queries
 from proxy.engine.engine import Engine
-from proxy.exchange import (
-    Caller,
-    Ending,
-    Fetch,
-    Forward,
-    Limits,
-    Local,
-    Outcome,
-    Reply,
-    Request,
-)
+from proxy.exchange import Caller, Ending, Fetch, Forward, Local, Outcome, Reply, Request
+from proxy.limits import Limits
 from tests.proxy.support.plain import KeyHolder
 from tests.proxy.support.proxy import (
     KEY,

@@ -8,10 +8,10 @@ from urllib.parse import parse_qs
 from proxy.accounting.metrics import CONTENT_TYPE, Metrics
 from proxy.accounting.usage import Usage, first_day
 from proxy.exchange import Error, Fetch, Local, LocalHandler, Reply, Request
-from proxy.files.handler import Files
-from proxy.files.inventory import Inventory
 from proxy.keys.key import Key, Scope
 from proxy.keys.store import KeyStore
+from proxy.model_files.handler import Files
+from proxy.model_files.verified import VerifiedFiles
 from proxy.policy import cors, login, model_list
 from proxy.policy.error_dialect import Dialect, dialect_of
 from proxy.policy.routes import Own, model_in
@@ -25,7 +25,7 @@ class Handlers:
 
     def __init__(
         self, keys: KeyStore, usage: Usage | None, metrics: Metrics, sessions: login.Sessions,
-        clock: Callable[[], float], shelf: Inventory | None,
+        clock: Callable[[], float], shelf: VerifiedFiles | None,
     ) -> None:  # fmt: skip
         self._keys = keys
         self._usage = usage

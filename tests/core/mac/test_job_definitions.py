@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from herd.core.files import templates
-from herd.core.mac import launchd_jobs
+from herd.core.mac import job_definitions
+from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
 from herd.core.mac.launchd import DIGEST
-from herd.core.mac.launchd_jobs import JOBS, LLAMA_SWAP, PROXY
 from herd.core.mac.layout import Layout
 from tests.core.samples import BUNDLE, layout
 
@@ -35,13 +35,13 @@ KEYS = {
 
 
 def definition(job: str, place: Layout | None = None, **depends_on: str) -> dict[str, Any]:
-    return launchd_jobs.definition(place or layout(), job, bundle=BUNDLE, depends_on=depends_on)
+    return job_definitions.definition(place or layout(), job, bundle=BUNDLE, depends_on=depends_on)
 
 
 def every_definition(**own: Any) -> Iterator[dict[str, Any]]:
     for job in JOBS:
         yield definition(job, layout(**own))
-    yield launchd_jobs.window(layout(**own), depends_on={}, start_command="")
+    yield job_definitions.window(layout(**own), depends_on={}, start_command="")
 
 
 @pytest.mark.parametrize("found", [*every_definition()], ids=["llama-swap", "proxy", "window"])
@@ -155,7 +155,7 @@ def test_jobs_start_by_themselves_only_in_the_background(autostart: str, always:
 
 
 def test_the_window_opens_at_login_once_and_is_not_kept_open() -> None:
-    found = launchd_jobs.window(layout(), depends_on={}, start_command="")
+    found = job_definitions.window(layout(), depends_on={}, start_command="")
 
     assert found["Label"] == "com.moonspirit.llama-swap"
     assert found["ProgramArguments"][-1] == "/Users/me/llama-swap/start.command"
@@ -167,7 +167,7 @@ def test_a_job_depends_on_what_it_reads_at_its_start_only() -> None:
     linked = {"llama-swap": "1"}
 
     def found(job: str, config: str, **own: Any) -> dict[str, str]:
-        return launchd_jobs.depends_on(
+        return job_definitions.depends_on(
             layout(**own), job, bundle=BUNDLE, linked=linked, config=config
         )
 
@@ -184,7 +184,7 @@ def test_a_job_depends_on_what_it_reads_at_its_start_only() -> None:
 def test_the_window_depends_on_what_both_jobs_do_and_on_its_script() -> None:
     def digest(start_command: str, **versions: str) -> str:
         parts = {job: {"version": versions.get(job[:5], "1")} for job in JOBS}
-        found = launchd_jobs.window(layout(), depends_on=parts, start_command=start_command)
+        found = job_definitions.window(layout(), depends_on=parts, start_command=start_command)
         return str(found["EnvironmentVariables"][DIGEST])
 
     assert digest("a") == digest("a")
@@ -265,12 +265,12 @@ def test_new_code_or_dependencies_of_the_proxy_restart_only_the_proxy() -> None:
             job
             for job in JOBS
             if digest(definition(job))
-            != digest(launchd_jobs.definition(layout(), job, bundle=other, depends_on={}))
+            != digest(job_definitions.definition(layout(), job, bundle=other, depends_on={}))
         }
         assert changed == {PROXY}
 
 
 def test_each_job_is_restarted_by_the_programs_that_it_runs() -> None:
-    found = launchd_jobs.programs(layout(proxy_python="python@3.12"))
+    found = job_definitions.programs(layout(proxy_python="python@3.12"))
 
     assert found == {LLAMA_SWAP: ["llama-swap", "llama-server"], PROXY: ["python3.12"]}

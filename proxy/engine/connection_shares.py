@@ -9,8 +9,8 @@ from himself. With all places taken, idle connections that had a key leave in th
 from collections.abc import Iterable
 from itertools import chain
 
-from proxy.engine.protocols import Counted
-from proxy.exchange import Limits
+from proxy.engine.interfaces import Counted
+from proxy.limits import Limits
 
 KNOWN_SECONDS = 600.0
 """For so long after its last connection with a good key an address has no share: it may be a
@@ -20,7 +20,7 @@ Group = dict[Counted, None]
 """In the order in which they came."""
 
 
-class ConnectionLimits:
+class ConnectionShares:
     """The connections of one proxy. `members` are all of them, also those on their way out, which
     are not counted any more."""
 

@@ -48,7 +48,7 @@ class Stock(NamedTuple):
     """Its size, and how many bytes of it are here: never all of them."""
 
 
-class Inventory:
+class VerifiedFiles:
     """The directory of all models; it need not exist."""
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from multidict import CIMultiDict
 
-from proxy.http.headers import to_upstream, wants_upgrade
+from proxy.http.request_headers import to_upstream, wants_upgrade
 from proxy.http.response_head import BadAnswer, Framing, for_client, parse
 
 Pairs = list[tuple[str, str]]

@@ -68,7 +68,7 @@ def test_wrong_key_of_a_stream(tmp_path: Path, dialect: str, kind: type[Exceptio
         async with stack(tmp_path, answer()) as proxy:
             with pytest.raises(kind):
                 await ask(proxy, dialect, "wrong", stream=True)
-            assert not proxy.engine.upstream_connection.connections
+            assert not proxy.upstream.connections
 
     run(situation())
 

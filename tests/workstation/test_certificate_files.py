@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from herd.core.settings.schema import Settings
-from herd.workstation import certificate as tls
-from herd.workstation import completion
+from herd.workstation import certificate_files as tls
+from herd.workstation import chat_completion
 from tests.core.samples import settings
 
 EVENTS = b'data: {"choices": [{"delta": {"content": "hello"}}]}\n\ndata: [DONE]\n\n'
@@ -92,7 +92,9 @@ def test_chat_trusts_the_certificate_that_is_deployed_whatever_its_name(
     endpoint: tuple[Settings, str, list[str]],
 ) -> None:
     mine, url, shown = endpoint
-    pieces = completion.complete(url, "KEY", "m", "Hi", stream=True, certificate=tls.shown(mine))
+    pieces = chat_completion.complete(
+        url, "KEY", "m", "Hi", stream=True, certificate=tls.shown(mine)
+    )
 
     assert list(pieces) == ["hello"]
     assert shown == ["Bearer KEY"]
@@ -105,9 +107,9 @@ def test_chat_sends_no_key_to_anybody_else(
     other = tls.shown(pair(tmp_path, "other"))
 
     with pytest.raises(
-        completion.ChatError, match="another certificate than proxy_tls_certificate"
+        chat_completion.ChatError, match="another certificate than proxy_tls_certificate"
     ):
-        list(completion.complete(url, "KEY", "m", "Hi", stream=True, certificate=other))
+        list(chat_completion.complete(url, "KEY", "m", "Hi", stream=True, certificate=other))
     assert shown == []
 
 

@@ -118,9 +118,7 @@ async def log_in(tab: Tab, proxy: Stack, key: str = ROOT) -> str:
 
 def acted(proxy: Stack) -> list[str]:
     """What of ACTS reached llama-swap."""
-    return [
-        seen.line for seen in proxy.engine.upstream_connection.seen if seen.line.split()[1] in ACTS
-    ]
+    return [seen.line for seen in proxy.upstream.seen if seen.line.split()[1] in ACTS]
 
 
 def test_a_person_logs_in_sees_the_dashboard_and_logs_out(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from fetcher import below
+from fetcher import no_links
 from fetcher.errors import Failure
 from fetcher.item import Item, State
 from fetcher.pieces import flush
@@ -104,7 +104,7 @@ def switch(items: Sequence[Item], origin: str, say: Say) -> None:
         switched = True
         known = item.receipts.known(path)
         if known.valid and known.origin == FETCHED:
-            _change(f"cannot remove {path}", partial(below.remove, item.directory, path))
+            _change(f"cannot remove {path}", partial(no_links.remove, item.directory, path))
             item.receipts.forget(path)
         else:
             aside = item.receipts.set_aside(path, known.sha256)
@@ -132,7 +132,7 @@ def _place(item: Item, origin: str) -> None:
     if item.state is not State.CHECKED:
         _to_disk(item)
     item.receipts.vouch(path, item.file.sha256, origin, item.part)
-    rename = partial(below.rename, item.directory, item.part, path)
+    rename = partial(no_links.rename, item.directory, item.part, path)
     _change(f"cannot put {path} in place", rename)
     item.state = State.WHOLE
     item.clear_away()
@@ -140,7 +140,7 @@ def _place(item: Item, origin: str) -> None:
 
 def _to_disk(item: Item) -> None:
     """A receipt is not to outlive a crash that its bytes do not."""
-    fd = below.open_to_read(item.directory, item.part)
+    fd = no_links.open_to_read(item.directory, item.part)
     try:
         flush(fd)
     finally:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from proxy.certificate import Certificate
-from proxy.exchange import Limits
+from proxy.limits import Limits
 from tests.proxy.support.files import (
     ADMIN,
     ANNA,

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from herd.core.settings import validation
+from herd.core.settings import cross_checks
+from herd.core.settings.cross_checks import Declared
 from herd.core.settings.precedence import Layer
 from herd.core.settings.problems import report
-from herd.core.settings.validation import Declared
 from tests.core.samples import ALL, declare, defaults, problems
 
 HOST = "from host mac1 of the inventory"
@@ -193,7 +193,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str, str]] = {
 
 
 def test_group_data_alone_is_valid() -> None:
-    found, wrong = validation.check([declare()])
+    found, wrong = cross_checks.check([declare()])
 
     assert wrong == []
     assert found["mac1"].proxy_port == 3000
@@ -318,7 +318,7 @@ def test_the_same_problem_on_many_hosts_is_shown_once_with_each_place() -> None:
 
 
 def test_a_good_host_has_settings_beside_a_bad_one() -> None:
-    found, wrong = validation.check([declare("bad", proxy_port=1), declare("good")])
+    found, wrong = cross_checks.check([declare("bad", proxy_port=1), declare("good")])
 
     assert list(found) == ["good"]
     assert len(wrong) == 1
@@ -369,7 +369,7 @@ def test_what_only_looks_bad_is_accepted(good: dict[str, Any]) -> None:
 
 
 def test_a_path_loses_its_slash_at_the_end() -> None:
-    found, _ = validation.check([declare(stack_root="~/herd//")])
+    found, _ = cross_checks.check([declare(stack_root="~/herd//")])
 
     assert found["mac1"].stack_root == "~/herd"
 

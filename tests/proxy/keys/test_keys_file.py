@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.keys.config_file import new_key, parse_key_list, parse_keys
 from proxy.keys.key import Keys
+from proxy.keys.keys_file import new_key, parse_key_list, parse_keys
 from proxy.keys.store import KeyStore
 
 GOOD = "secret-0123456789"

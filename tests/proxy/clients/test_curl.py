@@ -118,7 +118,7 @@ def test_refusals(tmp_path: Path) -> None:
             other = CHAT.replace("gpt-oss", "other")
             _, said = await curl(proxy, "/v1/chat/completions", "-i", "--json", other)
             assert said.startswith("HTTP/1.1 404 Not Found\r\n")
-            assert not proxy.engine.upstream_connection.seen
+            assert not proxy.upstream.seen
 
     run(situation())
 

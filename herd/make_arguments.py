@@ -1,4 +1,4 @@
-"""`python -m herd.words COMMAND… {} …`: runs a command with the words of ARGS in place of {}.
+"""`python -m herd.make_arguments COMMAND… {} …`: runs it with the words of ARGS in place of {}.
 
 ARGS is parted as a shell parts a line, by its quotes, but is no shell's to read: in it there are
 no commands, variables or patterns of files.

@@ -5,8 +5,8 @@ import secrets
 from collections.abc import Sequence
 
 from proxy.body.media_urls import faults_of_prefixes
-from proxy.keys.config_entry import FIELDS, read_entry
 from proxy.keys.key import Key, Keys
+from proxy.keys.keys_file_entry import FIELDS, read_entry
 from proxy.keys.origins import fault_of
 
 

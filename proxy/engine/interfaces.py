@@ -14,7 +14,8 @@ from proxy.engine.flow_control import Wire
 from proxy.engine.time_slices import TimeSlices
 from proxy.engine.upstream_pool import Pool
 from proxy.engine.upstream_queries import UpstreamQueries
-from proxy.exchange import File, Limits, Policy, Reply, Request
+from proxy.exchange import File, Policy, Reply, Request
+from proxy.limits import Limits
 
 # -- The engine
 

@@ -6,8 +6,8 @@ They are addressed by content, so a path never comes from a request.
 import json
 
 from proxy.exchange import Error, Fetch, File, LocalHandler, Reply, Request
-from proxy.files.inventory import Inventory
 from proxy.http.byte_ranges import NotThere, part_of
+from proxy.model_files.verified import VerifiedFiles
 
 PREFIX = "/files/"
 """Of the path of a file; its SHA-256 follows."""
@@ -16,7 +16,7 @@ PREFIX = "/files/"
 class Files:
     """The handlers."""
 
-    def __init__(self, shelf: Inventory) -> None:
+    def __init__(self, shelf: VerifiedFiles) -> None:
         self._shelf = shelf
 
     async def listed(self, request: Request, body: bytes, fetch: Fetch) -> Reply:

@@ -10,8 +10,8 @@ from typing import Any
 
 from herd.workstation import api_keys
 from proxy.commands import add_keys_new, new_entry
-from proxy.keys.config_entry import instant
-from proxy.keys.config_file import read_entries
+from proxy.keys.keys_file import read_entries
+from proxy.keys.keys_file_entry import instant
 
 Entry = dict[str, Any]
 

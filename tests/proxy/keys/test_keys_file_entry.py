@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from proxy.keys.config_entry import FIELDS, instant
-from proxy.keys.config_file import parse_keys
 from proxy.keys.key import Keys, Limits, Scope
+from proxy.keys.keys_file import parse_keys
+from proxy.keys.keys_file_entry import FIELDS, instant
 
 DAY = 86400
 SECRET = "sk-herd-" + "Abc123xyz-" * 4
