@@ -12,8 +12,7 @@ Layers, each using only those below it:
     plan         what is wanted of all hosts, checked together
     facts        ask a Mac, parse the answer
     workstation  keys, a certificate, models.lock, the Hub: what the workstation has and asks
-    make_arguments
-                 a command with the words of ARGS, for the Makefile
+    make_arguments  a command with the words of ARGS, for the Makefile
     core         pure: no I/O beyond our own templates and scripts, no pyinfra
 
 `scripts/` are the POSIX sh programs that run on the Mac, with arguments and nothing pasted in:
