@@ -36,7 +36,9 @@ _FOUND = _NAME + _WS + rb":" + _WS + _VALUE + rb'("?)'
 _MEMBER = re.compile(_FOUND)
 # No string can end in `"input": {`, so the brace is one.
 _MEMBER_OR_CALL = re.compile(_FOUND + rb'|"input"' + _WS + rb":" + _WS + rb"\{")
-_BETWEEN = re.compile(rb'[^"{}\[\]]*+')
+_NO_BRACKETS = rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+'
+_BRACKET = re.compile(_NO_BRACKETS + rb"([{}\[\]])", re.DOTALL)
+_BETWEEN = re.compile(_NO_BRACKETS, re.DOTALL)
 _IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 # What may be the beginning of one, at the end of what has come.
 _BEGUN = re.compile(_NAME + rb"(" + _WS + rb"(?::" + _WS + rb'(?:"(?:[^"\\]|\\.)*+\\?+)?)?)\Z')
@@ -82,19 +84,22 @@ class Inspection:
 
     def _behind_call(self, data: bytes, at: int) -> int:
         """Behind a tool's input, or as far as there is of it."""
-        while self._depth and at < len(data):
-            run = (_IN_STRING if self._quoted else _BETWEEN).match(data, at)
-            at = run.end() if run else at
-            byte = data[at : at + 1]
-            if byte == b'"':
-                self._quoted = not self._quoted
-            elif byte in (b"{", b"["):
-                self._depth += 1
-            elif byte in (b"}", b"]"):
-                self._depth -= 1
-            else:
-                break  # the end, or a backslash whose character is still to come
+        if self._depth and self._quoted:
+            at = _end(_IN_STRING, data, at)
+            if data[at : at + 1] != b'"':
+                return at  # the end, or a backslash whose character is still to come
+            self._quoted = False
             at += 1
+        while self._depth:
+            found = _BRACKET.match(data, at)
+            if found is None:
+                at = _end(_BETWEEN, data, at)
+                if at < len(data):  # a string that is not all there
+                    self._quoted = True
+                    at = _end(_IN_STRING, data, at + 1)
+                break
+            self._depth += 1 if found[1] in b"{[" else -1
+            at = found.end()
         return at
 
     def _may_pass(self, value: str, whole: bool) -> bool:
@@ -120,19 +125,31 @@ def _rest(data: bytes, at: int) -> bytes:
 def _leads(value: str, whole: bool) -> bool:
     """Whether somebody could read this as a URL: programs step over what shows as nothing, at the
     beginning or anywhere."""
-    seen = "".join(one for one in value if one.isprintable() or one.isspace()).lstrip()
+    seen = shown = value.lstrip()
+    if not value.isprintable():
+        seen = "".join(one for one in value if one.isprintable() or one.isspace()).lstrip()
+        shown = "".join(one for one in seen if one.isprintable())
     if not seen:
         return not whole  # what comes behind so much of nothing?
-    shown = "".join(one for one in seen if one.isprintable())
     return bool(_SCHEME.match(seen) or _FETCHED.match(shown))
+
+
+def _end(run: re.Pattern[bytes], data: bytes, at: int) -> int:
+    """Of what may be empty."""
+    found = run.match(data, at)
+    return found.end() if found else at
+
+
+_decode = json.JSONDecoder(strict=False).decode  # json.loads makes one for each call
 
 
 def _text(raw: bytes) -> str:
     """A string, or its beginning, without escapes."""
+    text = raw.decode(errors="replace")
     try:
-        return str(json.loads(b'"' + raw + b'"', strict=False))
+        return str(_decode(f'"{text}"')) if "\\" in text else text
     except ValueError:
-        return raw.decode(errors="replace")
+        return text
 
 
 def faults_of_prefixes(prefixes: object) -> list[str]:

@@ -1,6 +1,7 @@
 """The dashboard's login: who gets a session, and which requests may act by it."""
 
 import asyncio
+import time
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -306,6 +307,23 @@ def test_sessions_are_bounded() -> None:
 def test_forms_that_are_none(body: bytes) -> None:
     """Nothing is guessed."""
     assert login.posted_key(body) is None
+
+
+def test_a_cookie_that_is_slow_to_read_elsewhere_is_not_here(desk: Desk) -> None:
+    """By http.cookies of Python 3.11.7, half a second each, and nobody has to have a key."""
+    slow = 'herd-3000="' + '\\"' * 4000 + '"'
+    began = time.monotonic()
+    for _ in range(100):
+        assert status(desk, "GET /running", Cookie=slow, **OWN) == 401
+
+    assert time.monotonic() - began < 10
+
+
+def test_of_two_cookies_of_a_name_neither_counts(desk: Desk) -> None:
+    """Another port's page may have set one."""
+    mine = cookie(post(desk, ROOT))
+    assert status(desk, "GET /running", Cookie=f"a=b; {mine};c=d", **OWN) == 0
+    assert status(desk, "GET /running", Cookie=f"{mine}; {mine.partition('=')[0]}=x", **OWN) == 401
 
 
 @pytest.mark.parametrize("header", ["", "herd", "herd=", 'herd="', "a=b; herd=x y", "\udcff=1"])
