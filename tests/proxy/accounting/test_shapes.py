@@ -6,9 +6,6 @@ What llama-server computed is what its own `/metrics` say; prompts it had cached
 import asyncio
 import json
 import re
-import socket
-import subprocess
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lab.llama_server import lacks, write_wrapper
-from lab.reciter import write_model
 from proxy.accounting.usage import Usage
 from proxy.app import Settings, create_engine
 from proxy.keys.store import KeyStore
 from proxy.policy.policy import HerdPolicy, PolicyState
+from tests.proxy.support.llama_server import get, llama_server
 from tests.proxy.support.policy import ANNA, STANDARD, until
 from tests.proxy.support.proxy import run
 
@@ -105,45 +101,14 @@ SHAPES: dict[str, Shape] = {
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Of a llama-server that serves a small model."""
-    if missing := lacks():
-        pytest.skip(missing)
-    directory = tmp_path_factory.mktemp("server")
-    wrapper = directory / "llama-server"
-    write_wrapper(wrapper, "transition")
-    model = write_model(directory / "model")[0]
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        number = int(probe.getsockname()[1])
-    log = directory / "log"
-    with log.open("wb") as file:
-        process = subprocess.Popen(
-            [wrapper, "-m", model, "--port", str(number), "--metrics", "-np", "4", "-c", "16384"],
-            stdout=file, stderr=file,
-        )  # fmt: skip
-    try:
-        until(lambda: process.poll() is not None or _is_ready(number), 60)
-        assert process.poll() is None, log.read_text(errors="replace")
+    with llama_server(tmp_path_factory.mktemp("server"), "-np", "4", "-c", "16384") as number:
         yield number
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _get(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-        return str(answer.read().decode())
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        return "ok" in _get(port, "/health")
-    except OSError:
-        return False
 
 
 def computed(port: int) -> tuple[int, int]:
     """Tokens of prompts and of answers since its start, once nothing is under way."""
-    until(lambda: "llamacpp:requests_processing 0" in _get(port, "/metrics"), 30)
-    told = _get(port, "/metrics")
+    until(lambda: "llamacpp:requests_processing 0" in get(port, "/metrics"), 30)
+    told = get(port, "/metrics")
     prompt, completion = (
         re.search(rf"^llamacpp:{name}_total (\S+)$", told, re.MULTILINE)
         for name in ("prompt_tokens", "tokens_predicted")
