@@ -8,6 +8,7 @@ before it does anything.
 
 import logging
 from dataclasses import replace
+from time import monotonic
 
 from proxy.body.named_model import Form, at_first_sight, form_of, in_query, without_query
 from proxy.engine.flow_control import Wire
@@ -22,6 +23,7 @@ from proxy.http.refusal import Refused
 _log = logging.getLogger("proxy.upstream")
 
 SMALL = 16384  # of a body that is read at one look
+PIECE = 4096  # of a longer one, that is looked at and goes up before others have their turn
 MOST_HELD = 262144  # of a body that cannot go up yet, before the client has to wait
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
@@ -96,6 +98,7 @@ class Forwarding:
             self._held += data
             self._whole = transaction.body_complete
             self._admit()
+            self._more()
 
     def _understand(self, data: bytes) -> bytes:
         """Finds where the request names its model; the body as it goes up, as far as it is here."""
@@ -121,6 +124,7 @@ class Forwarding:
         if self._form is None:
             self._whole = complete
             self._pass(data)
+            self._more()
             return
         self._form.walker.feed(data, complete)
         if not self._count():
@@ -151,10 +155,10 @@ class Forwarding:
         return False
 
     def work(self, until: float) -> bool:
-        """Reads what came of the body."""
+        """Reads what came of the body, and sends up what may go."""
         through = True
         try:
-            through = self._read(until)
+            through = self._send(until) and self._read(until) and self._send(until)
         except Refused as refused:
             self._refuse(refused)
         except Exception as bug:
@@ -185,12 +189,31 @@ class Forwarding:
 
     def _pass(self, data: bytes) -> None:
         """What may go up, does, or waits for a connection."""
-        if self._relay is not None and self._up is not None:
-            if (data or self._whole) and not self._is_refused(data):
-                self._up.write(self._framed(data))
-        else:
+        if self._relay is None or self._up is None:
             self._held += data
             self._flow()
+        elif self._held or len(data) > SMALL:
+            self._held += data  # goes up by and by
+        elif (data or self._whole) and not self._is_refused(data):
+            self._up.write(self._framed(data))
+
+    def _more(self) -> None:
+        """Goes on with what is held, if it may go up: in turns, as it has to be looked at."""
+        if self._held and self._relay is not None and not self._behind:
+            self._behind = not self._engine.turns.take(self)
+            self._flow()
+
+    def _send(self, until: float) -> bool:
+        """Sends up what is held, piece by piece; False if more of it is left than there is time."""
+        while self._held and self._relay is not None and self._up is not None and not self._full:
+            piece = bytes(self._held[:PIECE])
+            del self._held[:PIECE]
+            if self._is_refused(piece):
+                return True
+            self._up.write(self._framed(piece))
+            if self._held and monotonic() > until:
+                return False
+        return True
 
     def _flow(self) -> None:
         """Reads from the client what can be dealt with."""
@@ -236,7 +259,7 @@ class Forwarding:
             transaction.close = True
             transaction.reply(refusal)
             return True
-        why = ticket.body(data, complete=self._whole) if ticket is not None else ""
+        why = ticket.body(data, complete=self._all_up()) if ticket is not None else ""
         if why:
             policy = self._engine.policy
             transaction.reply(policy.error(400, "bad_request", why, transaction.request))
@@ -245,7 +268,10 @@ class Forwarding:
     def _go_up(self, up: Connection, ticket: Ticket) -> None:
         transaction = self._transaction
         request = transaction.request
-        if self._is_refused(bytes(self._held)):
+        framing = self._framing()
+        first = bytes(self._held[:SMALL])
+        del self._held[:SMALL]
+        if self._is_refused(first):
             return
         lines = request_headers.to_upstream(
             request.raw_headers,
@@ -255,11 +281,9 @@ class Forwarding:
             key=self._engine.pool.key.line,
             content=self._content,
         )
-        first = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
-        framing = self._framing()
-        data = b"".join((first, lines, framing, b"\r\n", self._framed(bytes(self._held))))
-        self._held = bytearray()
-        if up.used and self._whole and request.method in REPEATABLE:
+        line = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
+        data = b"".join((line, lines, framing, b"\r\n", self._framed(first)))
+        if up.used and self._all_up() and request.method in REPEATABLE:
             self._replay = data
         self._relay = Relay(
             transaction, self, self._engine.policy, self._wire, ticket, self._route.endings
@@ -282,7 +306,11 @@ class Forwarding:
         if not self._chunked:
             return data
         framed = chunk(data) if data else b""
-        return framed + LAST if self._whole else framed
+        return framed + LAST if self._all_up() else framed
+
+    def _all_up(self) -> bool:
+        """Whether nothing comes behind what goes up now."""
+        return self._whole and not self._held
 
     # -- The connection, as the pool reports it
 
@@ -297,6 +325,7 @@ class Forwarding:
         transaction.tell_to_send()
         if self.ticket is not None:
             self._go_up(connection, self.ticket)
+            self._more()
 
     def not_connected(self, why: str) -> None:
         """Nobody listens, which is what a restart looks like; clients try again by themselves."""
@@ -353,6 +382,7 @@ class Forwarding:
     def resume_body(self) -> None:
         """It takes more again."""
         self._full = False
+        self._more()
         self._flow()
 
     def is_told(self) -> bool:
@@ -377,7 +407,7 @@ class Forwarding:
         self._relay = None
         up, self._up = self._up, None
         if up is not None:
-            up.release(clean=clean and self._whole)
+            up.release(clean=clean and self._all_up())
         else:
             self._engine.pool.forget(self)
         if self._behind:
