@@ -20,7 +20,7 @@ from proxy.http.refusal import Refused, bad, no_model
 DEEPEST = 512
 LONGEST_NUMBER = 400
 """Digits in a row; what is longer means nothing to anybody."""
-TURN = 128
+TURN = 32
 """Tokens between two offers to give others their turn."""
 
 _WS = rb"[ \t\r\n]*+"
