@@ -7,7 +7,7 @@ override HERD := $(BIN)/python -m herd
 # What a person types is text. Make would read `$` in it as its own wherever a value is used, or
 # handed on, so each value is first taken as it is, misspelled names too; then it goes through the
 # environment, where no shell reads it again. LIMIT=HOST chooses hosts, a pattern or a group.
-override TYPED := PYTHON INVENTORY MACS LIMIT MODEL NAME PROMPT REPO INCLUDE MEMORY MACOS BASE ARGS
+override TYPED := PYTHON DIR INVENTORY MACS LIMIT MODEL NAME PROMPT REPO INCLUDE MEMORY MACOS BASE ARGS
 override LITERAL = $(eval override $(1) := $$(value $(1)))
 # The loops' own name is one that make hands on to nobody.
 $(foreach 1,$(.VARIABLES),$(if $(filter command,$(origin $(1))),$(LITERAL)))
@@ -51,6 +51,10 @@ lab: .venv/.dev  ## leave MACS=N simulated Macs running; `make lab-down` stops t
 
 lab-down:  ## stop the simulated Macs
 	@$(WORDS) $(BIN)/python -m lab down {}
+
+# -- A herd in a repository of its own; every target below works on it by INVENTORY.
+init: .venv/.deploy  ## write a repository for a herd of your own: DIR=../fleet
+	@$(HERD) init $(if $(DIR),-- "$$DIR",$(error say where: make init DIR=../fleet))
 
 # -- Deploy
 key: .venv/.deploy  ## make an API key: NAME=me ARGS='--expires 90d'
@@ -141,4 +145,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) tests/clients/aider.in -o tests/clients/aider.lock
 	@npm --prefix tests/clients install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup dev demo lab lab-down key lock plan deploy upgrade verify status start stop restart dashboard unload logs usage chat run fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks
+.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade verify status start stop restart dashboard unload logs usage chat run fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks

@@ -97,7 +97,7 @@ proxy_tls_key = None
 # -- API keys ----------------------------------------------------------------------------------
 # Entries that `make key NAME=anna` prints, without a secret in them: {"name": "anna",
 # "sha256": "...", "models": ["gpt-*"], "rpm": 60}; docs/proxy.md has every field. Without any,
-# config.json of this workstation counts, else API_KEYS.
+# config.json beside the inventory counts, else API_KEYS.
 api_keys = []
 
 # -- launchd -----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ Layers, each using only those below it:
     render       every file of every host, without a connection
     plan         what is wanted of all hosts, checked together
     facts        ask a Mac, parse the answer
-    workstation  keys, a certificate, models.lock, the Hub: what the workstation has and asks
+    workstation  keys, a certificate, models.lock, the Hub, the toolkit: what is here, and asked
     make_arguments  a command with the words of ARGS, for the Makefile
     core         pure: no I/O beyond our own templates and scripts, no pyinfra
 

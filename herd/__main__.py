@@ -16,6 +16,7 @@ from herd.verbs import (
     chat,
     check_configs,
     dashboard,
+    deploy,
     facts,
     fetch,
     fit,
@@ -30,12 +31,23 @@ from herd.verbs import (
     usage,
 )
 from herd.verbs.options import parser
+from herd.workstation import new_repository, toolkit
+from herd.workstation.herd_directory import directory
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, program: str = "python -m herd") -> int:
     """Run one verb; 0 when it did what it says, 1 when not."""
-    options = parser().parse_args(argv)
+    known = parser(program)
+    options, more = known.parse_known_args(argv)
+    if more and options.verb not in deploy.VERBS:
+        known.error(f"unrecognized arguments: {' '.join(more)}")
     try:
+        if options.verb == "init":
+            return 0 if new_repository.init(options.directory) else 1
+        if options.verb in deploy.VERBS:
+            deploy.run(options.verb, options.inventory, options.limit, more)
+        if note := toolkit.mismatch(directory(options.inventory)):
+            print(f"Note: {note}.", file=sys.stderr)
         return 0 if _run(options) else 1
     except (RemoteError, SettingsError, ValueError, PyinfraError) as error:
         print(harmless(str(error), keep="\n"), file=sys.stderr)

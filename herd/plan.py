@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pyinfra.api import Host, Inventory
+from pyinfra.context import ctx_inventory
 
 from fetcher import names
 from herd.core.mac.endpoints import proxy_for_peers
@@ -20,9 +21,10 @@ from herd.core.settings import cross_checks
 from herd.core.settings.precedence import Layer, Merged, merge
 from herd.core.settings.problems import Problem, SettingsError, count, report
 from herd.core.settings.schema import Settings
-from herd.workstation import api_keys, certificate_files, hugging_face, lock_models
+from herd.workstation import api_keys, certificate_files, hugging_face, lock_models, toolkit
 from herd.workstation.api_keys import Shipped
 from herd.workstation.certificate_files import Pair
+from herd.workstation.herd_directory import directory
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,27 @@ def declared(host: Host) -> cross_checks.Declared:
     inventory = host.inventory
     own = inventory.get_host_data(host.name)
     layers = [
-        Layer("group_data/all.py", inventory.get_data()),
+        *_of_all(inventory),
         *(Layer(f"group {group}", inventory.get_group_data(group)) for group in host.groups),
         Layer(f"host {host.name} of the inventory", own),
         Layer("--data", inventory.get_override_data()),
     ]
     port = int(host.data.get("ssh_port") or 22)
     return cross_checks.Declared(host.name, layers, (address(host), port))
+
+
+def _of_all(inventory: Inventory) -> list[Layer]:
+    """What holds for every host: group_data/all.py, over the toolkit's own where it leaves out
+    something. Who names models there names all of them: ours is an example."""
+    own: dict[str, Any] = inventory.get_data()
+    with ctx_inventory.use(inventory):  # as pyinfra has it when it reads such a file
+        ours = dict(toolkit.defaults())
+    above = Layer("group_data/all.py", own)
+    if ours.keys() <= own.keys():
+        return [above]
+    if isinstance(own.get("models"), Mapping):
+        ours["models"] = {k: v for k, v in ours["models"].items() if k in own["models"]}
+    return [Layer(toolkit.DEFAULTS, ours), above]
 
 
 def address(host: Host) -> str:
@@ -69,8 +85,8 @@ def settings_of(hosts: Iterable[Host]) -> dict[str, Settings]:
 def settings_of_all(inventory: Inventory) -> Settings:
     """The settings of a host without data of its own. Raises SettingsError, too."""
     name = "a host by group_data/all.py"
-    layers = [Layer("group_data/all.py", inventory.get_data())]
-    settings, problems = cross_checks.check([cross_checks.Declared(name, layers, (name, 22))])
+    everywhere = cross_checks.Declared(name, _of_all(inventory), (name, 22))
+    settings, problems = cross_checks.check([everywhere])
     _refuse(problems)
     return settings[name]
 
@@ -146,22 +162,22 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
     """The plan of this run, with the lock beside the inventory. Raises SettingsError with one
     report of all problems."""
     global _of_this_run
-    hosts = list(hosts)
+    hosts, config = list(hosts), api_keys.beside(inventory)
     settings, problems = _check(hosts)
     if not hosts:
         fix = 'add a Mac: macs = [("studio.local", {"ssh_user": "me"})]'
         problems.append(Problem("inventory", "It names no host.", fix))
     if not hosts or not all(_has_keys(host) for host in hosts):
         try:
-            api_keys.of_workstation()
+            api_keys.of_workstation(config)
         except ValueError as error:
-            problems.append(Problem("API keys", f"{error}.", api_keys.how_to_mend()))
+            problems.append(Problem("API keys", f"{error}.", api_keys.how_to_mend(config)))
     models, wrong = _models(hosts, settings, inventory)
     problems += wrong
     certificates: dict[str, Pair | None] = {}
     for name, wanted in settings.items():
         try:
-            certificates[name] = certificate_files.of_host(wanted)
+            certificates[name] = certificate_files.of_host(wanted, directory(inventory))
         except ValueError as error:
             fix = "name a certificate in PEM, its chain after it, and its key, without a password."
             problems.append(Problem(f"{name}: proxy_tls_certificate", f"{error}.", fix))
@@ -170,7 +186,7 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
         together[name], wrong = sets_of(name, wanted, models[name], inventory)
         problems += wrong
     _refuse(problems)
-    shipped = {name: api_keys.shipped(wanted) for name, wanted in settings.items()}
+    shipped = {name: api_keys.shipped(wanted, config) for name, wanted in settings.items()}
     urls = {h.name: proxy_for_peers(settings[h.name], address(h)) for h in hosts}
     sharing = Sharing(settings, models, urls)
     _of_this_run = Plan(settings, models, shipped, certificates, together, sharing)

@@ -32,6 +32,7 @@ USES: dict[str, tuple[str, Callable[[str], list[str]]]] = {
     "MEMORY": ("fit", lambda text: ["--inventory=inventory.py", f"--memory={text}"]),
     "MACOS": ("fit", lambda text: ["--inventory=inventory.py", f"--macos={text}"]),
     "BASE": ("render-diff", lambda text: ["--inventory=inventory.py", "--", text]),
+    "DIR": ("init", lambda text: ["--", text]),
     "MACS": ("lab", lambda text: [f"--macs={text}"]),
 }
 HOSTILE = [

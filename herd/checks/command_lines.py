@@ -10,6 +10,7 @@ from herd.checks import yaml_lines
 from herd.checks.project import Finding, Project, Subject, line_of
 from herd.core.files.written_files import Written
 from herd.core.mac.llama_server_flags import Flags
+from herd.workstation.typed_commands import command
 
 RULES = {
     "llama-server-flags": "Every flag is one that this Mac's llama-server knows",
@@ -62,7 +63,7 @@ def _flags(
             file,
             line_of(file.text, word, after=line),
             f"{model}: this Mac's llama-server knows no {word}.",
-            f"{hint}Mend extra_args, or upgrade llama.cpp there and run `make facts`.",
+            f"{hint}Mend extra_args, or upgrade llama.cpp there and run `{command('facts')}`.",
             setting=f"models.{model}.extra_args",
         )
 
@@ -105,7 +106,7 @@ def _line(
         for split in resolved.files
     }
     if (path := _value(words, "--model")) not in files:
-        fix = "serve a file that models.lock has; `make lock` makes it anew."
+        fix = f"serve a file that models.lock has; `{command('lock')}` makes it anew."
         yield finding(
             f"it serves {path}, which is none of its locked files.", fix, f"models.{model}"
         )

@@ -107,6 +107,7 @@ def _paths(subject: Subject, file: Written, data: Any) -> Iterator[Finding]:
     python = host.layout.proxy_python(bundle())
     layout = host.layout
     made = {
+        layout.config,  # also where models.lock does not yet say what is in it
         layout.usage,
         layout.models,
         layout.peers,

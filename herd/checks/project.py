@@ -9,6 +9,7 @@ from herd.checks import sources
 from herd.checks.sources import Place
 from herd.core.files.written_files import Written
 from herd.render.rendering import Rendered, Rendering
+from herd.workstation.toolkit import ROOT
 
 ERROR, NOTE = "error", "note"
 
@@ -31,12 +32,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Project:
-    """A project's directory, its inventory file, and what was rendered of it below `out`."""
+    """The directory that paths are relative to, the inventory file of a project, and what was
+    rendered of it below `out`, by the templates and with the scripts of `toolkit`."""
 
     root: Path
     inventory: str
     out: Path
     rendering: Rendering
+    toolkit: Path = ROOT
 
     @property
     def hosts(self) -> Iterator["Subject"]:
@@ -83,7 +86,7 @@ class Subject:
         if source is None and not isinstance(file, str):
             lines = [] if file.secret else file.content.decode(errors="replace").splitlines()
             text = lines[line - 1] if 0 < line <= len(lines) else ""
-            source = sources.of_template(self.project.root, file.path, text)
+            source = sources.of_template(self.project.toolkit, file.path, text)
         return Finding(rule, self.place(file, line), message, fix, source, self.host.name)
 
 

@@ -1,7 +1,9 @@
 """Findings for people, for forges (SARIF 2.1.0) and for CI servers (JUnit's XML)."""
 
 import json
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from textwrap import indent
 from typing import Any
 from urllib.parse import quote
@@ -38,36 +40,38 @@ def text(findings: Sequence[Finding], *, hosts: int) -> str:
     )
 
 
-def sarif(findings: Sequence[Finding]) -> str:
-    """One run. What a person edits is the location, so that a forge shows it at that line."""
+def sarif(findings: Sequence[Finding], project: Path = Path()) -> str:
+    """One run. What a person edits is the location, so that a forge shows it at that line; its
+    path is relative to the project's directory."""
     rules = [{"id": rule, "shortDescription": {"text": text}} for rule, text in RULES.items()]
     run = {
         "tool": {"driver": {"name": "llama-herd check-configs", "rules": rules}},
         "originalUriBaseIds": {"PROJECT": {"description": {"text": "the project's directory"}}},
-        "results": [_result(finding) for finding in findings],
+        "results": [_result(finding, project) for finding in findings],
     }
     schema = "https://json.schemastore.org/sarif-2.1.0.json"
     document = {"$schema": schema, "version": "2.1.0", "runs": [run]}
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _result(finding: Finding) -> dict[str, Any]:
+def _result(finding: Finding, project: Path) -> dict[str, Any]:
     result: dict[str, Any] = {
         "ruleId": finding.rule,
         "level": finding.level,
         "message": {"text": f"{finding.message}\nFix: {finding.fix}"},
-        "locations": [_location(finding.source or finding.place)],
+        "locations": [_location(finding.source or finding.place, project)],
     }
     if finding.source:
-        result["relatedLocations"] = [_location(finding.place)]
+        result["relatedLocations"] = [_location(finding.place, project)]
     return result
 
 
-def _location(place: Place) -> dict[str, Any]:
-    where: dict[str, Any] = {
-        "artifactLocation": {"uri": quote(place.file.removeprefix("./")), "uriBaseId": "PROJECT"},
-        "region": {"startLine": place.line},
-    }
+def _location(place: Place, project: Path) -> dict[str, Any]:
+    path = Path(os.path.relpath(place.file, project))
+    file = {"uri": quote(path.as_posix()), "uriBaseId": "PROJECT"}
+    if ".." in path.parts:  # the toolkit's own
+        file = {"uri": Path(place.file).resolve().as_uri()}
+    where = {"artifactLocation": file, "region": {"startLine": place.line}}
     return {"physicalLocation": where}
 
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from herd.checks import sources
 from herd.checks.project import Finding, Project, Subject
 from herd.checks.sources import Place
 from herd.core.files.written_files import Written
@@ -26,9 +27,8 @@ def check(project: Project) -> Iterator[Finding]:
         file = subject.files.get(subject.host.layout.start_command)
         if file:
             texts.setdefault(file.content.decode(errors="replace"), _of_host(subject, file))
-    for path in sorted((project.root / "herd/scripts").glob("*/*.sh")):
-        shown = str(path.relative_to(project.root))
-        texts.setdefault(path.read_text(encoding="utf-8"), _of_ours(shown))
+    for path in sorted((project.toolkit / "herd/scripts").glob("*/*.sh")):
+        texts.setdefault(path.read_text(encoding="utf-8"), _of_ours(sources.shown(path)))
     with tempfile.TemporaryDirectory() as folder:
         named = {}
         for number, text in enumerate(texts):

@@ -16,6 +16,7 @@ from xml.parsers.expat import ExpatError
 from herd.checks.project import Finding, Project, Subject
 from herd.checks.sources import Place
 from herd.core.mac.job_definitions import JOBS
+from herd.workstation.typed_commands import command
 
 RULES = {
     "secret-modes": "What holds secrets or prompts is for its owner only",
@@ -102,12 +103,15 @@ def _marks(content: bytes) -> tuple[tuple[int, str], ...]:
 
 def _in_git(project: Project) -> Iterator[Finding]:
     declared = dict(_hashes(project))
-    fix = "take it out of git's history, and replace it: `make key NAME=... ARGS='--rotate'`."
-    for name in tracked(project.root):
+    how = command("key", NAME="...", ARGS="--rotate")
+    fix = f"take it out of git's history, and replace it: `{how}`."
+    below = Path(project.inventory).parent
+    for name in tracked(project.root / below):
+        shown = str(below / name)
         if name == "config.json":
             message = "git tracks config.json, which is where plain keys are."
-            yield Finding("secret-in-git", Place(name), message, "git rm --cached it; " + fix)
-        path = project.root / name
+            yield Finding("secret-in-git", Place(shown), message, "git rm --cached it; " + fix)
+        path = project.root / below / name
         if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST:
             continue
         content = path.read_bytes()
@@ -115,7 +119,7 @@ def _in_git(project: Project) -> Iterator[Finding]:
         if path.suffix == ".py":  # code that passes one on, and tests with what is none
             found = {each for each in found if each[1] != _LISTED}
         for line, what in sorted(found):
-            yield Finding("secret-in-git", Place(name, line), f"It holds {what}.", fix)
+            yield Finding("secret-in-git", Place(shown, line), f"It holds {what}.", fix)
 
 
 def _hashes(project: Project) -> Iterator[tuple[str, str]]:
@@ -142,10 +146,11 @@ def _readings(word: str) -> Iterator[str]:
 
 
 def tracked(root: Path) -> Iterable[str]:
-    """The files that git tracks below a directory; none where there is no repository."""
+    """The files that git tracks in the repository of a directory, relative to it; none where there
+    is no repository."""
     try:
         done = subprocess.run(
-            ["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True, timeout=60
+            ["git", "ls-files", "-z", ":/"], cwd=root, capture_output=True, check=True, timeout=60
         )
     except (OSError, subprocess.SubprocessError):
         return []

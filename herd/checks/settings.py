@@ -12,6 +12,7 @@ from herd.core.models import models_lock
 from herd.core.models.splits import first_file
 from herd.render import rendering
 from herd.workstation import api_keys, lock_models
+from herd.workstation.typed_commands import command
 
 RULES = {
     "settings": "Settings validate, and go together",
@@ -56,14 +57,14 @@ def _expired(subject: Subject) -> Iterator[Finding]:
         if key.expired(time.time()):
             place = subject.setting(f"api_keys.{number}") or Place(subject.project.inventory)
             message = f"{subject.host.name}: The key of {key.name} has expired."
-            fix = "remove its entry, or make another with `make key`."
+            fix = f"remove its entry, or make another with `{command('key')}`."
             yield Finding("api-keys", place, message, fix, host=subject.host.name)
 
 
 def _asked(subject: Subject) -> Iterator[Finding]:
     host, file = subject.host, str(rendering.beside(subject.project.inventory))
     prefix = host.settings.homebrew_prefix
-    mend = "run `make facts`, and commit facts.lock."
+    mend = f"run `{command('facts')}`, and commit facts.lock."
 
     def finding(message: str, level: str) -> Finding:
         return Finding(

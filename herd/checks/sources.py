@@ -12,6 +12,7 @@ from pyinfra.api import Host
 
 from herd import plan
 from herd.core.settings.precedence import merge
+from herd.workstation import toolkit
 
 
 class Place(NamedTuple):
@@ -30,6 +31,12 @@ _TEMPLATES = (
     (re.compile(r"\.plist$"), "plist.j2"),
     (re.compile(r"/start\.command$"), "start.command.j2"),
 )
+
+
+def shown(file: Path) -> str:
+    """A file of the toolkit as a person finds it: relative to where they are, if it is there."""
+    path, here = file.resolve(), Path.cwd().resolve()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def of_setting(root: Path, inventory: str, host: Host, path: str) -> Place | None:
@@ -57,9 +64,12 @@ def in_layer(root: Path, inventory: str, host: str, layer: str, path: str) -> Pl
     if layer.startswith("host "):
         return _host(root / inventory, inventory, host, path)
     name = f"group_data/{layer.removeprefix('group ')}.py" if layer[:6] == "group " else layer
-    for base in (Path(inventory).parent, Path()):
-        if (root / base / name).is_file():
-            return Place(str(base / name), _assigned(_tree(root / base / name), path))
+    if layer == toolkit.DEFAULTS:
+        file = toolkit.ROOT / "group_data/all.py"
+        return Place(shown(file), _assigned(_tree(file), path))
+    file = Path(inventory).parent / name
+    if (root / file).is_file():
+        return Place(str(file), _assigned(_tree(root / file), path))
     return None
 
 
@@ -76,21 +86,22 @@ def of_error(root: Path, error: BaseException) -> Place | None:
             path = Path(name).resolve()
             if name.endswith(".py") and path.is_relative_to(below):
                 path = path.relative_to(below)
-                if path.parts[0] not in _CODE:
+                if path.parts[0] not in _CODE and "site-packages" not in path.parts:
                     found = Place(str(path), line or 1)
         chain = chain.__cause__ or chain.__context__
     return found
 
 
 def of_template(root: Path, path: str, text: str) -> Place | None:
-    """The template of a file, at the line that made `text`, as far as its fixed start tells."""
+    """The template of a file in a toolkit, at the line that made `text`, as far as its fixed start
+    tells."""
     for pattern, name in _TEMPLATES:
         if pattern.search(path) and (root / "templates" / name).is_file():
             lines = (root / "templates" / name).read_text(encoding="utf-8").splitlines()
             starts = [re.split(r"\{[{%]", line.strip())[0] for line in lines]
             fits = [n for n, start in enumerate(starts) if start and text.strip().startswith(start)]
             best = max(fits, key=lambda number: len(starts[number]), default=0)
-            return Place(f"templates/{name}", best + 1)
+            return Place(shown(root / "templates" / name), best + 1)
     return None
 
 

@@ -20,11 +20,11 @@ RULES = {
 
 def check(project: Project) -> Iterator[Finding]:
     """Every template by itself, in all its branches; then what failed on a host."""
-    for path in sorted((project.root / "templates").glob("*.j2")):
+    for path in sorted((project.toolkit / "templates").glob("*.j2")):
         yield from _template(path)
     for subject in project.hosts:
         for failed in subject.host.failed:
-            template = sources.of_template(project.root, failed.path, "")
+            template = sources.of_template(project.toolkit, failed.path, "")
             place = _frame(failed.error) or template or subject.place(failed.path)
             message = f"{subject.host.name}: {failed.path} cannot be rendered: {failed.error}."
             fix = "mend the template, or herd/core/files/templates.py, which gives it its values."
@@ -34,7 +34,7 @@ def check(project: Project) -> Iterator[Finding]:
 
 
 def _template(path: Path) -> Iterator[Finding]:
-    name, shown = path.name, f"templates/{path.name}"
+    name, shown = path.name, sources.shown(path)
     text = path.read_text(encoding="utf-8")
     try:
         used = meta.find_undeclared_variables(templates.environment().parse(text))
@@ -59,5 +59,5 @@ def _frame(error: Exception) -> Place | None:
     frames = traceback.extract_tb(error.__traceback__)
     for frame in reversed(frames):
         if frame.filename.endswith(".j2"):
-            return Place(f"templates/{Path(frame.filename).name}", frame.lineno or 1)
+            return Place(sources.shown(Path(frame.filename)), frame.lineno or 1)
     return None

@@ -21,6 +21,8 @@ from pyinfra_cli.exceptions import CliError
 from herd import plan
 from herd.core.settings.problems import SettingsError
 from herd.core.text.harmless import harmless
+from herd.workstation import toolkit
+from herd.workstation.herd_directory import directory
 
 LONGEST_LINE = 1 << 20
 """Bytes of a Mac's output, after which a line is broken."""
@@ -74,6 +76,8 @@ def install(state: Any, *, check: bool, inventory: str) -> None:
     pyinfra runs config.py before it reads the inventory, and takes callbacks only after, so the
     one moment in between is the end of State.init.
     """
+    # Its data and its ssh_key are looked for beside it.
+    state.cwd = str(directory(inventory).resolve())
     initialise = state.init
 
     def init(*arguments: Any, **options: Any) -> None:
@@ -83,6 +87,8 @@ def install(state: Any, *, check: bool, inventory: str) -> None:
             there = ", ".join(host.name for host in state.inventory)
             raise CliError(f"no host is left by --limit or --exclude; hosts: {there}")
         if check:
+            if note := toolkit.mismatch(directory(inventory)):
+                click.echo(f"Note: {note}.", err=True)
             try:
                 plan.make(state.inventory, inventory)
             except SettingsError as error:

@@ -2,7 +2,6 @@
 
 import fnmatch
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from herd.core.settings.schema import Settings
 from herd.core.text.harmless import harmless
 from herd.facts.mac import Mac
 from herd.operations.files import write
+from herd.workstation.herd_directory import directory
 
 
 class RemoteError(Exception):
@@ -33,11 +33,12 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True)
 class Remote:
-    """One connected host."""
+    """One connected host of an inventory file."""
 
     host: Host
     settings: Settings
     mac: Identity
+    inventory: str
 
     @property
     def layout(self) -> Layout:
@@ -83,9 +84,10 @@ def read(inventory: str) -> State:
     logging.getLogger("pyinfra").setLevel(logging.ERROR)
     set_echo(lambda line, **_: print(harmless(line), flush=True))  # for what `follow` prints
     state = State()
+    state.cwd = str(directory(inventory).resolve())  # as a deploy has it
     ctx_state.set(state)  # as the CLI does, before an inventory is read
     try:
-        everything = make_inventory(inventory, cwd=os.getcwd())
+        everything = make_inventory(inventory, cwd=state.cwd)
     except Exception as error:  # an inventory is code, and pyinfra wraps what it raises
         cause = error.__context__ or error
         words = f"{inventory} cannot be read: {type(cause).__name__}: {cause}"
@@ -116,14 +118,14 @@ def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
 def connected(inventory: str, limits: Sequence[str]) -> Iterator[list[Remote]]:
     """The chosen hosts, connected; those that do not answer are named, and end the verb."""
     state, chosen = hosts(inventory, limits)
-    with reached(state, chosen) as remotes:
+    with reached(state, chosen, inventory) as remotes:
         if lost := [host.name for host in chosen if not host.connected]:
             raise RemoteError(f"cannot connect to {', '.join(lost)}")
         yield remotes
 
 
 @contextmanager
-def reached(state: State, chosen: Sequence[Host]) -> Iterator[list[Remote]]:
+def reached(state: State, chosen: Sequence[Host], inventory: str) -> Iterator[list[Remote]]:
     """Those of the chosen hosts that answer, connected."""
     settings = plan.settings_of(state.inventory)
     state.config.FAIL_PERCENT = 100
@@ -132,7 +134,7 @@ def reached(state: State, chosen: Sequence[Host]) -> Iterator[list[Remote]]:
         connect_all(state)
     try:
         yield [
-            Remote(host, settings[host.name], _identity(host, settings[host.name]))
+            Remote(host, settings[host.name], _identity(host, settings[host.name]), inventory)
             for host in chosen
             if host.connected
         ]

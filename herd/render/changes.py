@@ -1,10 +1,11 @@
 """What a deploy would write otherwise than at another commit, host by host.
 
-That commit's files are made by its own code, in a directory of their own: a change of a template
-or of the toolkit shows as well as one of a setting.
+That commit's files are made by the toolkit of then, in a directory of their own: a change of a
+template or of the toolkit shows as well as one of a setting.
 """
 
 import difflib
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from io import BytesIO
 from pathlib import Path
 
 from herd.render.rendering import MANIFEST
+from herd.workstation import toolkit
+from herd.workstation.herd_directory import directory
+from herd.workstation.toolkit import ROOT
 
 # Digests follow from what changed, and differ from host to host.
 _DIGEST = re.compile(r"\b[0-9a-f]{16}\b")
@@ -28,24 +32,48 @@ def compare(inventory: str, base: str) -> str:
 
     Raises ValueError, in words, when there is no such commit, or it cannot be rendered.
     """
-    commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
-    if not (name := commit.decode().strip()):
+    own = directory(inventory)
+    wanted = f"{base}^{{commit}}"
+    found = _git(own, "rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
+    if not (commit := found.decode().strip()):
         raise ValueError(f"git knows no commit {base!r}; say BASE=main, or fetch it")
+    called = f"{base} ({commit[:12]})"
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "before"), Path(folder, "after")
-        there = Path(folder, "project")
-        inside = _git("rev-parse", "--show-prefix").decode().strip()
-        with tarfile.open(fileobj=BytesIO(_git("archive", name))) as tar:
-            tar.extractall(there, filter="data")
-        project = there / inside if (there / inside).is_dir() else there
-        _render(project, inventory, before, f"{base} ({name[:12]})")
-        _render(Path(), inventory, after, "what is here")
-        return _told(_hosts(before), _hosts(after), f"{base} ({name[:12]})")
+        code, there = _as_of(commit, own, Path(folder, "project"), Path(folder, "toolkit"))
+        _render(code, there / Path(inventory).name, before, called)
+        _render(ROOT, Path(inventory).absolute(), after, "what is here")
+        return _told(_hosts(before), _hosts(after), called)
 
 
-def _git(*words: str) -> bytes:
+def _as_of(commit: str, own: Path, project: Path, code: Path) -> tuple[Path, Path]:
+    """The toolkit and the herd's directory as they were at a commit of the herd's repository.
+
+    A toolkit that is in that repository is of that commit, too; one in another is the one that was
+    pinned then, if its repository is here; else it is the one that runs now.
+    """
+    top = Path(_git(own, "rev-parse", "--show-toplevel").decode().removesuffix("\n"))
+    inside = own.resolve().relative_to(top.resolve())
+    if ROOT.resolve().is_relative_to(top.resolve()):
+        _unpack(_git(top, "archive", commit), project)
+        return project / ROOT.resolve().relative_to(top.resolve()), project / inside
+    tree = f"{commit}:{inside.as_posix()}" if inside.parts else commit
+    _unpack(toolkit.git(top, "archive", tree), project)
+    pinned = toolkit.pinned(project)
+    if pinned and toolkit.is_checkout():
+        _unpack(toolkit.git(ROOT, "archive", f"{pinned}^{{commit}}"), code)
+    return code if code.is_dir() else ROOT, project
+
+
+def _unpack(archive: bytes, into: Path) -> None:
+    if archive:
+        with tarfile.open(fileobj=BytesIO(archive)) as tar:
+            tar.extractall(into, filter="data")
+
+
+def _git(directory: Path, *words: str) -> bytes:
     try:
-        done = subprocess.run(["git", *words], capture_output=True, check=False)
+        done = subprocess.run(["git", *words], cwd=directory, capture_output=True, check=False)
     except OSError as error:
         raise ValueError(f"git cannot be run: {error.strerror}") from None
     if done.returncode and done.stderr:
@@ -53,14 +81,14 @@ def _git(*words: str) -> bytes:
     return done.stdout
 
 
-def _render(project: Path, inventory: str, out: Path, what: str) -> None:
-    if not (project / inventory).is_file():
+def _render(code: Path, inventory: Path, out: Path, what: str) -> None:
+    if not inventory.is_file():
         out.mkdir()  # no host yet
         return
-    command = [sys.executable, "-m", "herd", "render"]
     done = subprocess.run(
-        [*command, "--inventory", inventory, "--out", str(out)],
-        cwd=project,
+        [sys.executable, "-m", "herd", "render", "--inventory", inventory.name, "--out", str(out)],
+        cwd=inventory.parent,
+        env=os.environ | {"PYTHONPATH": str(code.resolve()), "PYTHONSAFEPATH": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -25,8 +25,9 @@ from herd.core.settings.problems import Problem
 from herd.core.settings.schema import Settings
 from herd.plan import Plan
 from herd.workstation.api_keys import Shipped
+from herd.workstation.herd_directory import directory
+from herd.workstation.typed_commands import command
 
-OUT = Path("build/rendered")
 MANIFEST = "MANIFEST"
 _SECRET = b"(secret: the deploy takes it from the workstation)\n"
 
@@ -70,7 +71,12 @@ class Rendering:
 
 def beside(inventory: str) -> Path:
     """The facts file of an inventory."""
-    return Path(inventory).parent / facts_lock.FILE
+    return directory(inventory) / facts_lock.FILE
+
+
+def out(inventory: str) -> Path:
+    """Where a rendering goes, if nobody says otherwise."""
+    return directory(inventory) / "build/rendered"
 
 
 def read_facts(path: Path) -> Facts:
@@ -92,7 +98,7 @@ def render(hosts: Iterable[Host], inventory: str) -> Rendering:
     try:
         facts = read_facts(beside(inventory))
     except ValueError as error:
-        facts, fix = Facts(), "run `make facts`, or take the one before from git."
+        facts, fix = Facts(), f"run `{command('facts')}`, or take the one before from git."
         problems.append(Problem(str(beside(inventory)), f"It {error}.", fix, "facts"))
     rendered = [_host(host, wanted, facts) for host in hosts if host.name in wanted.settings]
     return Rendering(rendered, problems, {host.name: host for host in hosts})

@@ -11,6 +11,7 @@ from herd.core.settings.schema import Settings
 from herd.core.text.harmless import harmless
 from herd.workstation import api_keys, chat_completion
 from herd.workstation import certificate_files as tls
+from herd.workstation.herd_directory import directory
 
 
 def chat(
@@ -19,16 +20,21 @@ def chat(
     """A chat completion from this workstation at each host's endpoint, printed as it comes."""
     state, chosen = hosts(inventory, limits)
     settings = plan.settings_of(state.inventory)
-    return all([_talk(h, settings[h.name], prompt, model=model, stream=stream) for h in chosen])
+    return all(
+        [_talk(h, settings[h.name], inventory, prompt, model=model, stream=stream) for h in chosen]
+    )
 
 
-def _talk(host: Any, settings: Settings, prompt: str, *, model: str | None, stream: bool) -> bool:
+def _talk(
+    host: Any, settings: Settings, inventory: str, prompt: str, *, model: str | None, stream: bool
+) -> bool:
+    config = api_keys.beside(inventory)
     try:
-        held = api_keys.shipped(settings).held()
+        held = api_keys.shipped(settings, config).held()
     except ValueError as error:
-        raise RemoteError(f"{error}: {api_keys.how_to_mend()}") from None
+        raise RemoteError(f"{error}: {api_keys.how_to_mend(config)}") from None
     try:
-        certificate = tls.shown(settings)
+        certificate = tls.shown(settings, directory(inventory))
     except ValueError as error:
         raise RemoteError(str(error)) from None
     name = model or next(filter(held.may_use, settings.models), None)

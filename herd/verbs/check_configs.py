@@ -5,11 +5,16 @@ from pathlib import Path
 from herd import checks
 from herd.checks import reports
 from herd.connections.remote import RemoteError
+from herd.render import rendering
 from herd.verbs.render import rendered
+from herd.workstation.herd_directory import directory
 
 
-def check_configs(inventory: str, out: Path, *, sarif: str | None, junit: str | None) -> bool:
+def check_configs(
+    inventory: str, out: Path | None, *, sarif: str | None, junit: str | None
+) -> bool:
     """Check settings, the files that follow, and what git tracks; whether nothing is wrong."""
+    out = out or rendering.out(inventory)
     try:
         found = rendered(inventory, out)
     except RemoteError as error:
@@ -20,9 +25,12 @@ def check_configs(inventory: str, out: Path, *, sarif: str | None, junit: str | 
     else:
         findings = checks.run(checks.Project(Path(), inventory, out, found))
         hosts = len(found.hosts)
-    for path, make in ((sarif, reports.sarif), (junit, reports.junit)):
+    for path, text in (
+        (sarif, reports.sarif(findings, directory(inventory))),
+        (junit, reports.junit(findings)),
+    ):
         if path:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            Path(path).write_text(make(findings), encoding="utf-8")
+            Path(path).write_text(text, encoding="utf-8")
     print(reports.text(findings, hosts=hosts))
     return not any(finding.level == checks.ERROR for finding in findings)

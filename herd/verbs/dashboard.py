@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from herd import plan
 from herd.connections.remote import RemoteError, hosts, only, ssh_command
@@ -10,6 +11,7 @@ from herd.core.mac.endpoints import local_proxy, public_proxy
 from herd.core.settings.schema import Settings
 from herd.verbs.run import become
 from herd.workstation import api_keys
+from herd.workstation.typed_commands import command
 
 
 def dashboard(inventory: str, limits: Sequence[str]) -> None:
@@ -18,7 +20,7 @@ def dashboard(inventory: str, limits: Sequence[str]) -> None:
     state, chosen = hosts(inventory, limits)
     host = only(chosen)
     settings = plan.settings_of(state.inventory)[host.name]
-    log_in = f"Log in with {_administrators(settings)}."
+    log_in = f"Log in with {_administrators(settings, api_keys.beside(inventory))}."
     if settings.proxy_tls_certificate or host.name.startswith("@local"):
         print(f"{public_proxy(settings, plan.address(host))}/ui/ shows {host.name}. {log_in}")
         return
@@ -28,14 +30,14 @@ def dashboard(inventory: str, limits: Sequence[str]) -> None:
     become(ssh_command(host, *options))
 
 
-def _administrators(settings: Settings) -> str:
+def _administrators(settings: Settings, config: Path) -> str:
     """Whose keys open the dashboard. Raises RemoteError when nobody's does."""
     try:
-        names = api_keys.shipped(settings).administrators
+        names = api_keys.shipped(settings, config).administrators
     except ValueError as error:
-        raise RemoteError(f"{error}: {api_keys.how_to_mend()}") from None
+        raise RemoteError(f"{error}: {api_keys.how_to_mend(config)}") from None
     if not names:
-        how = "make key NAME=... ARGS='--scopes admin,inference'"
+        how = command("key", NAME="...", ARGS="--scopes admin,inference")
         raise RemoteError(
             f"no key of this host has the scope admin, which opens it: `{how}`, deploy"
         )

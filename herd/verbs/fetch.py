@@ -19,6 +19,7 @@ from herd.core.settings.schema import Model
 from herd.facts.proxy import Releases
 from herd.operations.models import fetch_command
 from herd.workstation import hugging_face
+from herd.workstation.typed_commands import command
 
 
 def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision: str) -> bool:
@@ -40,7 +41,8 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
     done = _fetch(remotes, {remote.host.name: [resolved] for remote in remotes}, origin=ASKED)
     if done:
         declared = json.dumps({"repo": repo, "include": list(include)})
-        print("To serve it, add to `models` in group_data/all.py, run `make lock`, and deploy:")
+        how = command("lock")
+        print(f"To serve it, add to `models` in group_data/all.py, run `{how}`, and deploy:")
         print(f"    {json.dumps(model.name)}: {declared},")
     return done
 
@@ -79,7 +81,8 @@ def _fetch_one(remote: Remote, models: Sequence[Resolved], **options: Any) -> bo
     layout, packed = remote.layout, bundle()
     releases = remote.host.get_fact(Releases, directory=layout.proxy)
     if layout.proxy_environment(packed) not in releases.whole:
-        return remote.say(False, ["it has no Python for that yet: run `make deploy` first"])
+        how = command("deploy")
+        return remote.say(False, [f"it has no Python for that yet: run `{how}` first"])
     remote.write(layout.fetcher, fetcher(), "644")
     said = job(
         [Wanted(model, model.files) for model in models],

@@ -4,14 +4,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from herd.render import rendering
+from herd.verbs import deploy
 from herd.workstation import key_entry
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     """Every verb with its options; `make help` shows the same verbs as make targets."""
     root = argparse.ArgumentParser(
-        prog="python -m herd", description="What a person does with a herd between deploys."
+        prog=program, description="What a person does with a herd between deploys."
     )
     verb = root.add_subparsers(dest="verb", required=True, metavar="VERB")
     everywhere = argparse.ArgumentParser(add_help=False)
@@ -30,6 +30,8 @@ def parser() -> argparse.ArgumentParser:
     def add(name: str, text: str) -> argparse.ArgumentParser:
         return verb.add_parser(name, help=text, description=f"{text}.", parents=[fleet])
 
+    for name, text in deploy.VERBS.items():
+        add(name, text)
     add("status", "services, loaded models, versions, and whether all is served")
     add("start", "start the services now, in the background, without a new login")
     add("stop", "stop them until the next start, login or deploy")
@@ -69,6 +71,9 @@ def parser() -> argparse.ArgumentParser:
 
     add("facts", "keep in facts.lock what each Mac says of itself, for what follows")
     _add_offline(verb, everywhere)
+    text = "write a repository for a herd of one's own"
+    begin = verb.add_parser("init", help=text, description=f"{text}.")
+    begin.add_argument("directory", metavar="DIR", help="made, in a directory that is there")
     return root
 
 
@@ -82,8 +87,8 @@ def _add_offline(verb: Any, everywhere: argparse.ArgumentParser) -> None:
         return added
 
     def out(verb: argparse.ArgumentParser) -> None:
-        words = f"default: {rendering.OUT}"
-        verb.add_argument("--out", type=Path, default=rendering.OUT, metavar="DIR", help=words)
+        words = "default: build/rendered, beside the inventory"
+        verb.add_argument("--out", type=Path, metavar="DIR", help=words)
 
     locked = add(
         "lock", "write models.lock: what each declared model is on the Hub now, to the byte"

@@ -9,10 +9,12 @@ from herd.core.settings.problems import SettingsError, count, report
 from herd.render import rendering
 from herd.render.changes import compare
 from herd.render.rendering import Rendering
+from herd.workstation.typed_commands import command
 
 
-def render(inventory: str, out: Path) -> bool:
-    """Write every host's files below `out`; whether all could be made."""
+def render(inventory: str, out: Path | None) -> bool:
+    """Write every host's files below `out`, or beside the inventory; whether all could be made."""
+    out = out or rendering.out(inventory)
     found = rendered(inventory, out)
     if found.problems:
         title = f"{count(found.problems)} in the settings; what could be rendered is in {out}."
@@ -22,7 +24,8 @@ def render(inventory: str, out: Path) -> bool:
         print(f"[{host.name}] {failed.path}: {failed.error}", file=sys.stderr)
     assumed = [host.name for host in found.hosts if host.known.source != facts_lock.ASKED]
     if assumed:
-        print(f"by defaults, as nobody asked them (make facts): {', '.join(assumed)}")
+        how = command("facts")
+        print(f"by defaults, as nobody asked them ({how}): {', '.join(assumed)}")
     files = sum(len(host.files) for host in found.hosts)
     print(f"{files} files of {len(found.hosts)} hosts are in {out}")
     return not wrong

@@ -14,6 +14,7 @@ from herd.facts.launchd import Loaded
 from herd.facts.programs import Linked
 from herd.workstation import api_keys, certificate_files
 from herd.workstation.api_keys import Held
+from herd.workstation.herd_directory import directory
 
 
 def status(remotes: Sequence[Remote]) -> bool:
@@ -23,7 +24,7 @@ def status(remotes: Sequence[Remote]) -> bool:
 
 def _status(remote: Remote) -> bool:
     settings = remote.settings
-    held, pin = _held(settings)
+    held, pin = _held(settings, remote.inventory)
     served = remote.host.get_fact(
         Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret)
     )
@@ -44,12 +45,12 @@ def _status(remote: Remote) -> bool:
     return wrong is None
 
 
-def _held(settings: Settings) -> tuple[Held, str]:
+def _held(settings: Settings, inventory: str) -> tuple[Held, str]:
     """The key of whoever is here, and the pin of the certificate to show it to; a workstation
     without either may look, too."""
     try:
-        pin = certificate_files.pin(certificate_files.shown(settings))
-        return api_keys.shipped(settings).held(), pin
+        pin = certificate_files.pin(certificate_files.shown(settings, directory(inventory)))
+        return api_keys.shipped(settings, api_keys.beside(inventory)).held(), pin
     except ValueError as error:
         return Held(lacking=str(error)), ""
 

@@ -1,4 +1,4 @@
-"""The keys of a host: `api_keys` of its data, else config.json of this directory, else API_KEYS.
+"""The keys of a host: `api_keys` of its data, else config.json beside the inventory, else API_KEYS.
 
 They are shipped as the config.json of a Mac and are checked by the proxy's own rules. A key in
 clear text is only held here, to try the endpoint with; HERD_API_KEY is the place for it.
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from herd.core.settings.schema import Settings
+from herd.workstation.herd_directory import directory
+from herd.workstation.typed_commands import command
 from proxy.body.media_urls import faults_of_prefixes
 from proxy.keys.key import Key, Keys, Scope
 from proxy.keys.keys_file import new_key, parse_key_list, parse_keys, read_entries
@@ -25,7 +27,6 @@ HELD = "HERD_API_KEY"
 
 _MEDIA_FIX = 'write the beginning of each, all of its host: "https://images.example.com/".'
 _ORIGINS_FIX = 'write each as a browser sends it: "https://chat.example.com".'
-_IN_CLEAR = "remove it, as group_data is read by many; `make key NAME=...` makes one and its entry."
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,12 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Shipped:
-    """The config.json of a Mac, which may hold plain keys, and the keys that it lets in."""
+    """The config.json of a Mac, which may hold plain keys, the keys that it lets in, and the
+    workstation's own `config`."""
 
     text: str = field(repr=False)
     keys: Keys
+    config: Path = CONFIG
 
     @property
     def names(self) -> list[str]:
@@ -76,7 +79,7 @@ class Shipped:
     def held(self) -> Held:
         """The key to try the endpoint with: HERD_API_KEY, else a plain one of this workstation."""
         own = os.environ.get(HELD, "").strip()
-        for secret in [own] if own else _plain():
+        for secret in [own] if own else _plain(self.config):
             if (key := self.keys.find(secret)) and not (lacking := _unusable(key)):
                 return Held(secret, key)
             if own:
@@ -91,7 +94,12 @@ class Shipped:
         return list(dict.fromkeys(useful)) or ["somebody who may infer, of which there is none"]
 
 
-def shipped(settings: Settings) -> Shipped:
+def beside(inventory: str) -> Path:
+    """The workstation's own keys for the Macs of an inventory, which git never tracks."""
+    return directory(inventory) / CONFIG
+
+
+def shipped(settings: Settings, config: Path = CONFIG) -> Shipped:
     """What a host with valid settings gets. Raises ValueError with what is wrong here."""
     values: list[Any] = list(settings.api_keys)
     allowed = {
@@ -99,7 +107,7 @@ def shipped(settings: Settings) -> Shipped:
         "allowImageUrls": settings.proxy_allow_image_urls,
     }
     if not values:
-        own = of_workstation()
+        own = of_workstation(config)
         values = own["apiKeys"]
         allowed = {name: given or own.get(name, []) for name, given in allowed.items()}
     keys, faults = read_entries(values)
@@ -109,7 +117,9 @@ def shipped(settings: Settings) -> Shipped:
     extra = {**allowed, "contexts": contexts}
     document = {"apiKeys": values, **{name: given for name, given in extra.items() if given}}
     origins, media = allowed.values()
-    return Shipped(json.dumps(document, indent=2) + "\n", Keys(keys, origins, media, contexts))
+    return Shipped(
+        json.dumps(document, indent=2) + "\n", Keys(keys, origins, media, contexts), config
+    )
 
 
 def _contexts(settings: Settings) -> dict[str, int]:
@@ -122,42 +132,42 @@ def _contexts(settings: Settings) -> dict[str, int]:
     }
 
 
-def of_workstation() -> dict[str, Any]:
-    """config.json as it is here, else one with the keys of API_KEYS.
+def of_workstation(config: Path = CONFIG) -> dict[str, Any]:
+    """config.json as it is, else one with the keys of API_KEYS.
 
     Raises ValueError with what is wrong and how to mend it.
     """
     try:
-        if CONFIG.exists():
-            return read_config()
+        if config.exists():
+            return read_config(config)
         if listed := os.environ.get("API_KEYS", "").strip():
             parse_key_list(listed)
             return {"apiKeys": _split(listed)}
     except ValueError as error:
-        raise ValueError(str(error) if CONFIG.exists() else f"API_KEYS: {error}") from None
-    raise ValueError("There is no API key, neither in api_keys nor in config.json nor in API_KEYS")
+        raise ValueError(str(error) if config.exists() else f"API_KEYS: {error}") from None
+    raise ValueError(f"There is no API key, neither in api_keys nor in {config} nor in API_KEYS")
 
 
-def read_config() -> dict[str, Any]:
-    """config.json of this directory. Raises ValueError with what is wrong."""
+def read_config(config: Path = CONFIG) -> dict[str, Any]:
+    """A config.json of the workstation. Raises ValueError with what is wrong."""
     try:
-        text = CONFIG.read_text(encoding="utf-8-sig")
+        text = config.read_text(encoding="utf-8-sig")
         parse_keys(text)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{CONFIG}: it is not UTF-8 at byte {error.start}") from None
+        raise ValueError(f"{config}: it is not UTF-8 at byte {error.start}") from None
     except OSError as error:
-        raise ValueError(f"{CONFIG} cannot be read: {error.strerror}") from None
+        raise ValueError(f"{config} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise ValueError(f"{CONFIG}: {error}") from None
+        raise ValueError(f"{config}: {error}") from None
     document: dict[str, Any] = json.loads(text)
     return document
 
 
-def how_to_mend() -> str:
+def how_to_mend(config: Path = CONFIG) -> str:
     """What to do when `of_workstation` raises."""
-    if CONFIG.exists():
-        return "mend config.json, or remove it; config.example.json shows its form."
-    return "run `make key NAME=me`, or set API_KEYS."
+    if config.exists():
+        return f"mend {config}, or remove it; docs/proxy.md shows its form."
+    return f"run `{command('key', NAME='me')}`, or set API_KEYS."
 
 
 def faults(values: Sequence[Any]) -> Iterator[tuple[str, str]]:
@@ -165,7 +175,9 @@ def faults(values: Sequence[Any]) -> Iterator[tuple[str, str]]:
     judged = []
     for number, value in enumerate(values, start=1):
         if isinstance(value, str):
-            yield f"Key {number} is in clear text.", _IN_CLEAR
+            how = command("key", NAME="...")
+            fix = f"remove it, as group_data is read by many; `{how}` makes one and its entry."
+            yield f"Key {number} is in clear text.", fix
         elif isinstance(value, dict) and not all(isinstance(name, str) for name in value):
             yield f"Key {number} has a field whose name is no text.", "docs/proxy.md lists them."
         else:
@@ -174,7 +186,7 @@ def faults(values: Sequence[Any]) -> Iterator[tuple[str, str]]:
         judged.append(new_key())  # the others keep their numbers
     for fault in read_entries(judged)[1]:
         what, _, fix = fault.partition("; ")
-        fix = fix.replace("python -m proxy keys new NAME", "make key NAME=...")
+        fix = fix.replace("python -m proxy keys new NAME", command("key", NAME="..."))
         yield f"{what[0].upper()}{what[1:]}.", f"{fix or 'docs/proxy.md tells each field'}."
 
 
@@ -234,11 +246,11 @@ def _unusable(key: Key) -> str:
     return ""
 
 
-def _plain() -> list[str]:
+def _plain(config: Path) -> list[str]:
     """Every key in clear text of this workstation."""
     found = _split(os.environ.get("API_KEYS", ""))
     try:
-        mine = read_config()["apiKeys"] if CONFIG.exists() else []
+        mine = read_config(config)["apiKeys"] if config.exists() else []
     except ValueError:
         return found
     return [key for key in mine if isinstance(key, str)] + found

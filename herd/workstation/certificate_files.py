@@ -26,24 +26,24 @@ class Pair:
         return _first(self.certificate)
 
 
-def of_host(settings: Settings) -> Pair | None:
-    """The pair of a host, None for plain HTTP.
+def of_host(settings: Settings, base: Path = Path()) -> Pair | None:
+    """The pair of a host, None for plain HTTP; files are relative to `base`.
 
     Raises ValueError when the proxy could not use it, by the proxy's own check.
     """
     if not settings.proxy_tls_certificate or not settings.proxy_tls_key:
         return None
-    certificate = Path(settings.proxy_tls_certificate).expanduser()
-    key = Path(settings.proxy_tls_key).expanduser()
+    certificate = base / Path(settings.proxy_tls_certificate).expanduser()
+    key = base / Path(settings.proxy_tls_key).expanduser()
     Certificate(certificate, key)
     return Pair(certificate.read_text(), key.read_text())
 
 
-def shown(settings: Settings) -> bytes | None:
+def shown(settings: Settings, base: Path = Path()) -> bytes | None:
     """What the proxy of a host shows to its clients first (DER), None for plain HTTP."""
     if not settings.proxy_tls_certificate:
         return None
-    path = Path(settings.proxy_tls_certificate).expanduser()
+    path = base / Path(settings.proxy_tls_certificate).expanduser()
     try:
         text = path.read_text()
     except OSError as error:

@@ -6,9 +6,11 @@ import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from herd.workstation import api_keys
+from herd.workstation.typed_commands import command
 from proxy.commands import add_keys_new, new_entry
 from proxy.keys.keys_file import read_entries
 from proxy.keys.keys_file_entry import instant
@@ -45,27 +47,29 @@ def _overlap(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def make(options: Namespace, declared: Mapping[str, Sequence[Any]]) -> str:
+def make(
+    options: Namespace, declared: Mapping[str, Sequence[Any]], config: Path = api_keys.CONFIG
+) -> str:
     """What to tell a person of a new key.
 
     `declared` has each list of `api_keys` by the place where it stands; when there is none, the
-    entry goes to config.json. Raises ValueError with why there is no new key.
+    entry goes to `config`. Raises ValueError with why there is no new key.
     """
     if declared:
         return _for_data(options, declared)
-    return _for_config(options)
+    return _for_config(options, config)
 
 
-def _for_config(options: Namespace) -> str:
-    first = not api_keys.CONFIG.exists()
-    document: Entry = {"apiKeys": []} if first else api_keys.read_config()
-    kept, old, ended = _rotated(options, document["apiKeys"], "config.json")
+def _for_config(options: Namespace, config: Path) -> str:
+    first = not config.exists()
+    document: Entry = {"apiKeys": []} if first else api_keys.read_config(config)
+    kept, old, ended = _rotated(options, document["apiKeys"], str(config))
     key, entry = _new_entry(options, old)
-    _write({**document, "apiKeys": _checked([*kept, entry])})
+    _write(config, {**document, "apiKeys": _checked([*kept, entry])})
     lines = _head(options.name, key)
     lines += [
-        "Its entry is in ./config.json, which the next deploy ships. It holds no secret; to have",
-        "it in git, move it to `api_keys` of group_data/all.py:",
+        f"Its entry is in {config.parent}/{config.name}, which the next deploy ships.",
+        "It holds no secret; to have it in git, move it to `api_keys` of group_data/all.py:",
         "",
         f"  {_literal(entry)}",
     ]
@@ -177,15 +181,16 @@ def _head(name: str, key: str) -> list[str]:
 
 def _tail(name: str, old: Entry | None, ended: Entry | None, then: str) -> list[str]:
     end = f"works until {ended['expires']}" if ended else "ends with the next deploy"
+    deploy, chat, status = map(command, ("deploy", "chat", "status"))
     return [
         "",
         *([f"The older key of {name} {end}."] if old else []),
-        f"Next: {then}`make deploy`. So that it and `make chat` can try the endpoint, give this",
+        f"Next: {then}`{deploy}`. So that it and `{chat}` can try the endpoint, give this",
         "shell the key, to be pasted in the dark and kept out of its history:",
         "",
         f"  read -rs {api_keys.HELD}; export {api_keys.HELD}",
         "",
-        "The base URL for OpenAI's clients is the one that a deploy and `make status` show, with",
+        f"The base URL for OpenAI's clients is the one that a deploy and `{status}` show, with",
         "/v1 at its end; for Anthropic's it is the same without /v1, which they add themselves.",
     ]
 
@@ -195,10 +200,10 @@ def _literal(entry: Entry) -> str:
     return json.dumps(entry, ensure_ascii=False) + ","
 
 
-def _write(document: Entry) -> None:
+def _write(config: Path, document: Entry) -> None:
     """config.json, for its owner only, and whole or not at all."""
-    new = api_keys.CONFIG.with_suffix(".json.new")
+    new = config.with_suffix(".json.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(json.dumps(document, indent=2) + "\n")
-    new.rename(api_keys.CONFIG)
+    new.rename(config)

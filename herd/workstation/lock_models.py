@@ -9,14 +9,13 @@ from herd.core.models import models_lock
 from herd.core.models.models_lock import Lock, Locked, Terms
 from herd.core.settings.problems import Problem, SettingsError, count, report
 from herd.core.settings.schema import Model
-from herd.core.text.quoting import shell_quote
-from herd.workstation import hugging_face
+from herd.workstation import hugging_face, typed_commands
+from herd.workstation.herd_directory import directory
 
 
 def beside(inventory: str) -> Path:
-    """The lock of an inventory file; of an inventory that is no file, the one that is here."""
-    file = Path(inventory)
-    return (file.parent if file.is_file() else Path()) / models_lock.FILE
+    """The lock of an inventory."""
+    return directory(inventory) / models_lock.FILE
 
 
 def read(path: Path) -> Lock:
@@ -61,12 +60,9 @@ def look(held: Lock, model: Model) -> tuple[Locked, bool]:
 
 def command(inventory: str, model: str | None = None) -> str:
     """What a person types to lock a model, or all."""
-    words = ["make lock"]
-    if model is not None:
-        words.append(f"MODEL={shell_quote(model)}")
-    if inventory != "inventory.py":
-        words.append(f"INVENTORY={shell_quote(inventory)}")
-    return " ".join(words)
+    chosen = {} if model is None else {"MODEL": model}
+    where = {} if inventory == "inventory.py" else {"INVENTORY": inventory}
+    return typed_commands.command("lock", **chosen, **where)
 
 
 def make(
@@ -132,7 +128,8 @@ def _before(path: Path, chosen: Sequence[str], say: Callable[[str], None]) -> Lo
         return read(path)
     except ValueError as error:
         if chosen:
-            raise ValueError(f"{path} {error}; lock all models anew with `make lock`") from None
+            how = typed_commands.command("lock")
+            raise ValueError(f"{path} {error}; lock all models anew with `{how}`") from None
         say(f"{path} {error}; it is made anew")
         return Lock()
 

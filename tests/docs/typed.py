@@ -99,7 +99,7 @@ def _calls(
     """What each command would call, by our Makefile among recorders; or why it fails."""
     workshop(directory)
     # What is only mentioned, as `make key`, lacks what it cannot do without.
-    known = os.environ | {"NAME": "me", "REPO": "owner/name"}
+    known = os.environ | {"NAME": "me", "DIR": "../fleet", "REPO": "owner/name"}
     known["PATH"] = f"{directory / 'path'}:{known['PATH']}"
     for place, line in commands:
         (directory / "calls").unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from herd.plan import Plan
 from herd.workstation import certificate_files
 from herd.workstation.api_keys import Held, Shipped
 from herd.workstation.certificate_files import Pair
+from herd.workstation.herd_directory import directory
 from tests.infra.backend import PyinfraBackend
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ class Mac:
     @property
     def shown_certificate(self) -> bytes | None:
         """What its proxy must show over TLS."""
-        return certificate_files.shown(self.settings)
+        return certificate_files.shown(self.settings, directory(self.remote.inventory))
 
     @cached_property
     def held(self) -> Held:
@@ -130,15 +131,16 @@ class Fleet:
     state: State
     chosen: list[PyinfraHost]
     plan: Plan
+    inventory: str
 
     @classmethod
     def read(cls, inventory: str, limits: Sequence[str]) -> "Fleet":
         """Raises RemoteError or SettingsError, with what is wrong and how to mend it."""
         state, chosen = hosts(inventory, limits)
-        return cls(state, chosen, plan.make(state.inventory, inventory))
+        return cls(state, chosen, plan.make(state.inventory, inventory), inventory)
 
     @contextmanager
     def reached(self) -> Iterator[dict[str, Mac]]:
         """Those that answer, by name."""
-        with reached(self.state, self.chosen) as remotes:
+        with reached(self.state, self.chosen, self.inventory) as remotes:
             yield {remote.host.name: Mac(remote, self.plan) for remote in remotes}

@@ -3,13 +3,15 @@
 from collections.abc import Callable
 
 from herd.core.settings.problems import Problem
+from herd.workstation.typed_commands import command
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
 
 def test_reached_by_ssh(name: str, reached: dict[str, Mac], found: Callable[[str], None]) -> None:
     if name not in reached:
-        fix = f"`ssh` to it must work without a password; `make status LIMIT={name}` says more."
+        how = command("status", LIMIT=name)
+        fix = f"`ssh` to it must work without a password; `{how}` says more."
         refuse([Problem(name, "It cannot be reached by SSH.", fix)])
     mac = reached[name]
     system = mac.host.system_info

@@ -11,6 +11,7 @@ from herd.core.settings.problems import Problem
 from herd.facts.models import Models
 from herd.facts.proxy import KeyMarks, Releases
 from herd.workstation.api_keys import difference
+from herd.workstation.typed_commands import command
 from tests.infra.declared import directories, secrets
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
@@ -152,7 +153,7 @@ def test_model_files_are_whole_and_verified(mac: Mac, found: Callable[[str], Non
                 what = "It is another version than models.lock has."
             else:
                 what = "It was never verified, or has changed since."
-            fix = f"`make verify-models LIMIT={mac.name}`."
+            fix = f"`{command('verify-models', LIMIT=mac.name)}`."
             problems.append(Problem(f"{mac.name}: {mac.layout.models}/{path}", what, fix))
     refuse(problems)
     found(", ".join(f"{model.name} at {model.commit[:12]}" for model in mac.models))

@@ -7,6 +7,7 @@ from herd.core.mac.launchd import Job as Loaded
 from herd.core.settings.problems import Problem
 from herd.core.text.quoting import xml_quote
 from herd.facts.launchd import Installed
+from herd.workstation.typed_commands import command
 from tests.infra.declared import Job
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
@@ -20,11 +21,13 @@ def test_jobs_are_loaded_and_run(mac: Mac, jobs: list[Job], found: Callable[[str
         where, loaded = f"{mac.name}: job {job.label}", mac.loaded(job.name)
         if loaded is None:
             if mac.identity.console or mac.settings.launchd_autostart != "off":
-                fix = f"`make start LIMIT={mac.name}`; somebody must be logged in at its screen."
+                how = command("start", LIMIT=mac.name)
+                fix = f"`{how}`; somebody must be logged in at its screen."
                 problems.append(Problem(where, "It is not loaded.", fix))
         elif job.running and loaded.pid is None:
             what = f"It does not run: {loaded.state}, last exit {loaded.last_exit}."
-            fix = f"`make logs LIMIT={mac.name}` says why; `make restart LIMIT={mac.name}`."
+            look, how = (command(verb, LIMIT=mac.name) for verb in ("logs", "restart"))
+            fix = f"`{look}` says why; `{how}`."
             problems.append(Problem(where, what, fix))
         else:
             told.append(f"{job.name} {f'pid {loaded.pid}' if loaded.pid else loaded.state}")

@@ -11,6 +11,7 @@ from herd.core.settings.problems import Problem
 from herd.facts.answers import Answers, Served
 from herd.workstation import certificate_files
 from herd.workstation.chat_completion import ChatError
+from herd.workstation.typed_commands import command
 from tests.infra import asking
 from tests.infra.asking import Stream
 from tests.infra.mac import Mac
@@ -45,7 +46,8 @@ def test_without_a_key_nobody_is_let_in(running: Mac) -> None:
                 continue
             if code != 401:
                 what = f"{whose[0].upper()}{whose[1:]} it answers HTTP {code}, not 401."
-                fix = "find out who listens there (`make status`), stop it, and deploy again."
+                how = command("status")
+                fix = f"find out who listens there (`{how}`), stop it, and deploy again."
                 problems.append(Problem(where, what, fix))
     refuse(problems)
 
@@ -58,7 +60,8 @@ def test_with_a_key_one_is_let_in(running: Mac, key: str) -> None:
         refuse([_silent(running, where, error)])
     if code != 200:
         what = f"With the key of {_owner(running)} it answers HTTP {code}, not 200."
-        fix = f"deploy again; `make logs LIMIT={running.name} ARGS=proxy` tells of keys refused."
+        how = command("logs", LIMIT=running.name, ARGS="proxy")
+        fix = f"deploy again; `{how}` tells of keys refused."
         refuse([Problem(where, what, fix)])
 
 
@@ -68,7 +71,7 @@ def test_exactly_the_declared_models_are_listed(running: Mac, found: Callable[[s
     served = _answers(running)
     if served.listed != declared:
         what = _other_models(served.listed, declared)
-        fix = f"deploy again; if that changes nothing, `make restart LIMIT={running.name}`."
+        fix = f"deploy again; if that changes nothing, `{command('restart', LIMIT=running.name)}`."
         where = f"{running.name}: llama-swap on port {running.settings.llama_swap_port}"
         refuse([Problem(where, what, fix)])
     found(", ".join(sorted(declared)))
@@ -101,7 +104,7 @@ def test_a_completion_streams(running: Mac, key: str, found: Callable[[str], Non
             raise ValueError(f"HTTP {code}: {text[:500]}")
         stream = _best_stream(running, key, model)
     except SILENCE as error:
-        fix = f"`make logs LIMIT={running.name}` says why."
+        fix = f"`{command('logs', LIMIT=running.name)}` says why."
         refuse([Problem(where, f"It does not complete: {error}.", fix)])
     refuse(_not_streamed(where, stream))
     found(
@@ -122,7 +125,7 @@ def _best_stream(mac: Mac, key: str, model: str) -> Stream:
 def _not_streamed(where: str, stream: Stream) -> list[Problem]:
     if stream.generation is None:
         what = "The answer does not have llama-server's timings."
-        return [Problem(where, what, "find out who answers there: `make status`.")]
+        return [Problem(where, what, f"find out who answers there: `{command('status')}`.")]
     if stream.came_as_made:
         return []
     what = (
@@ -147,7 +150,8 @@ def _other_models(listed: set[str] | frozenset[str], declared: set[str]) -> str:
 
 
 def _silent(mac: Mac, where: str, error: Exception) -> Problem:
-    fix = f"`make status LIMIT={mac.name}`; else a firewall keeps clients out (docs/operations.md)."
+    how = command("status", LIMIT=mac.name)
+    fix = f"`{how}`; else a firewall keeps clients out (docs/operations.md)."
     return Problem(where, f"It does not answer as the proxy does: {error}.", fix)
 
 

@@ -11,6 +11,7 @@ import pytest
 from herd.core.mac.job_definitions import LLAMA_SWAP, PROXY
 from herd.core.settings.problems import Problem
 from herd.facts.listeners import Listeners
+from herd.workstation.typed_commands import command
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
@@ -56,7 +57,7 @@ def test_ports_are_bound_to_their_addresses_only(
         if bound[port] != {address} and (bound[port] or setting != "llama_server_start_port"):
             shown = ", ".join(sorted(bound[port])) or "no address"
             what = f"It is bound to {shown}, not to {address}."
-            fix = f"`make restart LIMIT={mac.name}`; if that changes nothing, deploy again."
+            fix = f"`{command('restart', LIMIT=mac.name)}`; if that changes nothing, deploy again."
             problems.append(Problem(f"{mac.name}: port {port} ({setting})", what, fix))
     refuse(problems)
     found(", ".join(f"{address}:{port}" for port in bound for address in bound[port]))
@@ -71,7 +72,8 @@ def test_ports_are_held_by_their_jobs(running: Mac) -> None:
     for port, name in ports.items():
         where = f"{mac.name}: port {port} ({name})"
         if (holder := listeners.get(port)) is None:
-            fix = f"`make logs LIMIT={mac.name} ARGS={name}` says why; `make start` starts it."
+            how = command("logs", LIMIT=mac.name, ARGS=name)
+            fix = f"`{how}` says why; `{command('start')}` starts it."
             problems.append(Problem(where, "Nobody listens there.", fix))
             continue
         job = mac.loaded(name) if in_launchd else None
@@ -117,7 +119,7 @@ def test_llama_swap_cannot_be_reached_from_here(running: Mac) -> None:
             Problem(
                 f"{mac.name}: port {port} ({setting})",
                 f"{mac.remote.address}:{port} answers from here, and asks for no key.",
-                f"`make restart LIMIT={mac.name}`; look for what forwards that port.",
+                f"`{command('restart', LIMIT=mac.name)}`; look for what forwards that port.",
             )
             for port, setting in ports.items()
             if is_open(mac.remote.address, port)

@@ -22,7 +22,7 @@ def by_say(text: str) -> None:
     """What a Mac answered."""
     host: Any = SimpleNamespace(name="mac1")
     nobody: Any = None
-    told = remote.Remote(host, nobody, nobody)
+    told = remote.Remote(host, nobody, nobody, "inventory.py")
     told.say(True, [text])
     told.say(False, [text])
 
@@ -57,14 +57,15 @@ def by_chat(text: str) -> None:
         raise chat_completion.ChatError(text)
 
     anything: Any = chat
-    anything.completion.complete = complete
+    anything.chat_completion.complete = complete
     anything.public_proxy = lambda *_: "http://mac1:3000"
     anything.plan.address = lambda _: "mac1"
-    anything.tls.shown = lambda _: None
+    anything.tls.shown = lambda *_: None
     held = SimpleNamespace(secret="s", may_use=lambda _: True, lacking="")
-    anything.api_keys.shipped = lambda _: SimpleNamespace(held=lambda: held)
+    anything.api_keys.shipped = lambda *_: SimpleNamespace(held=lambda: held)
     settings: Any = SimpleNamespace(models={})
-    chat._talk(SimpleNamespace(name="mac1"), settings, "hi", model="m", stream=True)
+    host = SimpleNamespace(name="mac1")
+    chat._talk(host, settings, "inventory.py", "hi", model="m", stream=True)
 
 
 def by_error(text: str) -> None:
