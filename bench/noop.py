@@ -1,73 +1,185 @@
-"""What a run that changes nothing costs: `make bench`, or `python bench/noop.py --macs 1 10`.
+"""What a run that changes nothing costs: `make bench`, or `python bench/noop.py --macs 1 20`.
 
-Remote commands per host, and wall time with TCP_NODELAY as we set it against the SSH client's
-default, in alternating runs. On simulated Macs: their commands are slower than a Mac's, and all
-share the cores of this machine, so only counts and ratios mean anything.
+Remote commands per Mac; seconds of a whole `pyinfra -y`, of one SSH command to each Mac that asks
+the same (what the run itself sends, in one), and of an Ansible playbook that asks and does the same
+(bench/noop.yml, with pipelining), where there is an ansible-playbook on PATH or in `ANSIBLE`. On
+simulated Macs: their commands are slower than a Mac's, and all share the cores of this machine, so
+only counts and ratios mean anything. All are near, and then a round trip away.
 """
 
 import argparse
+import json
 import os
+import shlex
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench.relay import farther
 from lab.lab import PROJECT, Lab
+from lab.mac import USER
 from lab.reciter import write_model
 
 PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
-WITHOUT_NODELAY = """
-import click
-from herd.connections import hooks
-from pyinfra import state
-hooks.Connected.host_connect = staticmethod(lambda state, host: None)
-hooks.install(state, check=True, inventory=click.get_current_context().params["inventory"])
-"""
+PLAYBOOK = Path(__file__).with_name("noop.yml")
+KEY = "sk-bench-0123456789"
+HEADER = "macs  round trip  commands    no-op   one command   ratio    ansible   ratio"
 
 
-def run(lab: Lab, environment: dict[str, str], config: str = "config.py") -> float:
-    """Seconds of one `pyinfra -y`; ends the benchmark when it fails."""
-    command = [PYINFRA, "-y", "--config", config, str(lab.inventory), "deploy.py"]
-    began = time.monotonic()
-    subprocess.run(command, cwd=PROJECT, env=environment, check=True, capture_output=True)
-    return time.monotonic() - began
+@dataclass(frozen=True)
+class Herd:
+    """Deployed Macs, and the ports of sshd by which they are reached."""
+
+    lab: Lab
+    ports: dict[str, int]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"HF_ENDPOINT": self.lab.hub_url, "API_KEYS": KEY}
+
+    def deploy(self) -> None:
+        """A run of `pyinfra -y` as a person has it; ends the benchmark when it fails."""
+        inventory = self.lab.directory / "inventory-of-the-bench.py"
+        scope: dict[str, list[tuple[str, dict[str, object]]]] = {}
+        exec(self.lab.inventory.read_text(), scope)
+        reached = {"ssh_known_hosts_file": str(self._known_hosts())}
+        hosts = [
+            (name, {**data, **reached, "ssh_port": self.ports[name]})
+            for name, data in scope["macs"]
+        ]
+        inventory.write_text(f"macs = {hosts!r}\n")
+        _run([PYINFRA, "-y", str(inventory), "deploy.py"], self.environment)
+
+    def ssh(self, commands: dict[str, str]) -> None:
+        """One SSH command to each Mac, all at once; each gets the key's header on its input."""
+        running = []
+        for name, command in commands.items():
+            process = subprocess.Popen(
+                [
+                    *("ssh", "-F", str(self.lab.directory / "ssh_config")),
+                    *("-i", str(self.lab.directory / "client_key"), "-p", str(self.ports[name])),
+                    *("-o", f"UserKnownHostsFile={self._known_hosts()}"),
+                    *(f"{USER}@127.0.0.1", command),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+            )
+            assert process.stdin
+            process.stdin.write(f'header = "Authorization: Bearer {KEY}"\n'.encode())
+            process.stdin.close()
+            running.append(process)
+        for process in running:
+            if code := process.wait():
+                sys.exit(f"the one SSH command ended with {code}")
+
+    def _known_hosts(self) -> Path:
+        key = (self.lab.directory / "host_key.pub").read_text().rsplit(" ", 1)[0]
+        path = self.lab.directory / "known_hosts-of-the-bench"
+        path.write_text("".join(f"[127.0.0.1]:{port} {key}\n" for port in self.ports.values()))
+        return path
+
+    def playbook(self, program: str) -> None:
+        """The playbook on every Mac."""
+        inventory = self.lab.directory / "ansible.json"
+        hosts = {name: self._variables(name) for name in self.ports}
+        inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+        forks = {"ANSIBLE_FORKS": str(max(len(hosts), 5)), "ANSIBLE_PIPELINING": "1"}
+        _run([program, "-i", str(inventory), str(PLAYBOOK)], self.environment | forks)
+
+    def _variables(self, name: str) -> dict[str, object]:
+        mac = self.lab[name]
+        root = mac.home / "llama-swap"
+        return {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": self.ports[name],
+            "ansible_user": USER,
+            "ansible_ssh_private_key_file": str(self.lab.directory / "client_key"),
+            "ansible_ssh_common_args": f"-o UserKnownHostsFile={self._known_hosts()}",
+            # The Mac's own python3 is a shim without the tools.
+            "ansible_python_interpreter": sys.executable,
+            "prefix": str(mac.prefix),
+            "root": str(root),
+            "agents": str(mac.home / "Library/LaunchAgents"),
+            "swap_port": mac.ports["llama_swap"],
+            "proxy_port": mac.ports["proxy"],
+            "start_port": mac.ports["start"],
+            "key": KEY,
+        }
 
 
-def measure(macs: int, rounds: int) -> None:
-    """Print one row."""
+def _run(command: Sequence[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        command,
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+
+def seconds(each: Callable[[], object], rounds: int) -> float:
+    """The median of some rounds."""
+    taken = []
+    for _ in range(rounds):
+        began = time.monotonic()
+        each()
+        taken.append(time.monotonic() - began)
+    return statistics.median(taken)
+
+
+def measure(macs: int, round_trips: Sequence[float], rounds: int, ansible: str | None) -> None:
+    """Print a row for each round trip."""
     with tempfile.TemporaryDirectory(prefix="herd-", dir="/tmp") as directory:
         lab = Lab(directory, [f"mac{number}" for number in range(1, macs + 1)])
         write_model(lab.hub_root / "lab" / "recite-GGUF")
-        default = Path(directory) / "config-without-nodelay.py"
-        default.write_text(WITHOUT_NODELAY)
-        environment = os.environ | {"HF_ENDPOINT": lab.hub_url, "API_KEYS": "sk-bench-0123456789"}
         with lab:
             lab.lock()
-            run(lab, environment)
+            near = {name: mac.ssh_port for name, mac in lab.macs.items()}
+            Herd(lab, near).deploy()
             for mac in lab.macs.values():
                 mac.clear_log()
-            run(lab, environment)
-            counts = [len(mac.log) for mac in lab.macs.values()]
-            ours, theirs = [], []
-            for _ in range(rounds):
-                ours.append(run(lab, environment))
-                theirs.append(run(lab, environment, str(default)))
-    wall, without = statistics.median(ours), statistics.median(theirs)
-    print(f"{macs:>4} {max(counts):>9} {wall:>8.1f} s {without:>13.1f} s {without / wall:>7.2f}")
+            Herd(lab, near).deploy()
+            sent = {name: [text for _, text in mac.log] for name, mac in lab.macs.items()}
+            # The lab's ssh gets `sh -c '…'` of each: one after the other in one shell.
+            whole = {name: f"sh -c {shlex.quote('; '.join(all_))}" for name, all_ in sent.items()}
+            for round_trip in round_trips:
+                with farther(near, round_trip) as ports:
+                    herd = Herd(lab, ports)
+                    ours = seconds(herd.deploy, rounds)
+                    one = seconds(lambda herd=herd: herd.ssh(whole), rounds)  # type: ignore[misc]
+                    row = (
+                        f"{macs:>4} {round_trip * 1000:>8.0f} ms {max(map(len, sent.values())):>9}"
+                    )
+                    row += f" {ours:>7.1f} s {one:>11.1f} s {ours / one:>7.2f}"
+                    if ansible:
+                        theirs = seconds(lambda herd=herd: herd.playbook(ansible), 1)  # type: ignore[misc]
+                        row += f" {theirs:>8.1f} s {ours / theirs:>7.3f}"
+                    print(row, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--macs", type=int, nargs="+", default=[1, 10], help="default: 1 10")
+    parser.add_argument("--macs", type=int, nargs="+", default=[1, 20], help="default: 1 20")
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
+    parser.add_argument(
+        "--round-trips", type=int, nargs="+", default=[0, 50], metavar="MS", help="default: 0 50"
+    )
     options = parser.parse_args()
-    print("macs  commands    no-op   without NODELAY   ratio", flush=True)
+    ansible = os.environ.get("ANSIBLE") or shutil.which("ansible-playbook")
+    print(HEADER if ansible else f"{HEADER.partition('    ansible')[0]}   (no Ansible)", flush=True)
     for macs in options.macs:
-        measure(macs, options.rounds)
+        measure(macs, [each / 1000 for each in options.round_trips], options.rounds, ansible)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 import fnmatch
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gevent  # type: ignore[import-untyped]
 from pyinfra.api import Config, FileUploadCommand, Host, State
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
@@ -22,6 +23,8 @@ from herd.core.mac.layout import Layout
 from herd.core.mac.mac import Identity
 from herd.core.settings.schema import Settings
 from herd.core.text.harmless import harmless
+from herd.facts import gathered
+from herd.facts.gathered import Question
 from herd.facts.mac import Mac
 from herd.operations.files import write
 from herd.workstation.herd_directory import directory
@@ -133,19 +136,38 @@ def reached(state: State, chosen: Sequence[Host], inventory: str) -> Iterator[li
     with suppress(PyinfraError):  # when none can be connected to
         connect_all(state)
     try:
+        there = [host for host in chosen if host.connected]
+        who = {
+            host: Question(
+                Mac,
+                root=settings[host.name].stack_root,
+                homebrew_prefix=settings[host.name].homebrew_prefix,
+            )
+            for host in there
+        }
+        _ask(there, lambda host: [who[host]])
         yield [
-            Remote(host, settings[host.name], _identity(host, settings[host.name]), inventory)
-            for host in chosen
-            if host.connected
+            Remote(host, settings[host.name], _identity(host, question), inventory)
+            for host, question in who.items()
         ]
     finally:
         disconnect_all(state)
 
 
-def _identity(host: Host, settings: Settings) -> Identity:
-    mac: Identity | None = host.get_fact(
-        Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix
-    )
+def ask(remotes: Sequence[Remote], questions: Callable[[Remote], Iterable[Question]]) -> None:
+    """Have all hosts say at once what will be asked of them next, each in one command."""
+    of = {remote.host: remote for remote in remotes}
+    _ask(list(of), lambda host: questions(of[host]))
+
+
+def _ask(hosts: Sequence[Host], questions: Callable[[Host], Iterable[Question]]) -> None:
+    for host in hosts:
+        gathered.of(host).plan(questions(host))
+    gevent.joinall([host.state.pool.spawn(gathered.of(host).ask) for host in hosts])
+
+
+def _identity(host: Host, who: Question) -> Identity:
+    mac: Identity | None = who.ask(host)
     if mac is None:
         raise RemoteError(f"{host.name} does not say what it is")
     return mac

@@ -12,6 +12,8 @@ from herd.core.mac.layout import Layout
 from herd.core.models.memory_estimate import Served
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.schema import Settings
+from herd.facts import gathered
+from herd.facts.gathered import Question
 from herd.facts.mac import Mac
 from herd.workstation.api_keys import Shipped
 from herd.workstation.certificate_files import Pair
@@ -48,7 +50,9 @@ def desired(name: str | None = None) -> Desired:
 def _desired(current: Host) -> Desired:
     run = plan.of_this_run()
     settings = run.settings[current.name]
-    mac = current.get_fact(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
+    who = Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
+    gathered.of(current).plan([who])
+    mac = who.ask(current)
     # A Mac that fails to answer drops out here, and nothing is run on it; but an exception in
     # deploy code would end the run for all hosts.
     home, uid = (mac.home, mac.uid) if mac else ("/nowhere", -1)

@@ -1,12 +1,11 @@
 """llama-swap's configuration."""
 
-from pyinfra.api import deploy
-
 from herd.deploys.desired import desired
+from herd.deploys.step import step
 from herd.operations import llama_swap
 
 
-@deploy("llama-swap")
+@step("llama-swap")
 def configure() -> None:
     """After the packages and the models, as it names their programs and files."""
     want = desired()

@@ -1,14 +1,15 @@
 """The models' files."""
 
 from pyinfra import host
-from pyinfra.api import HiddenValue, deploy
+from pyinfra.api import HiddenValue
 
 from herd import plan
 from herd.deploys.desired import desired
+from herd.deploys.step import step
 from herd.operations import models, sharing
 
 
-@deploy("Models")
+@step("Models")
 def fetch() -> None:
     """Whole files are adopted by their checksum, unfinished ones resumed; what another Mac of the
     site has or fetches comes from there. It runs in the proxy's environment."""
@@ -33,7 +34,7 @@ def fetch() -> None:
     )
 
 
-@deploy("Models")
+@step("Models")
 def prune() -> None:
     """Once nothing serves them any more."""
     want = desired()

@@ -1,12 +1,11 @@
 """Homebrew, and what it brings."""
 
-from pyinfra.api import deploy
-
 from herd.deploys.desired import desired
+from herd.deploys.step import step
 from herd.operations import brew
 
 
-@deploy("Packages")
+@step("Packages")
 def install() -> None:
     """Missing ones are installed; the others stay in the version that they have."""
     want = desired()

@@ -1,14 +1,13 @@
 """Refuses a Mac that cannot become what is wanted."""
 
-from pyinfra.api import deploy
-
 from herd.core.mac.preflight import Fetch, Needs
 from herd.core.text.units import GIB
 from herd.deploys.desired import desired
+from herd.deploys.step import step
 from herd.operations import preflight
 
 
-@deploy("Preflight")
+@step("Preflight")
 def check() -> None:
     """Comes first: a host with problems drops out unchanged, and the others go on."""
     want = desired()

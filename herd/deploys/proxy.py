@@ -1,12 +1,13 @@
 """The auth proxy: its code, its environment, its keys, its certificate."""
 
-from pyinfra.api import HiddenValue, deploy
+from pyinfra.api import HiddenValue
 
 from herd.deploys.desired import desired
+from herd.deploys.step import step
 from herd.operations import proxy
 
 
-@deploy("Proxy")
+@step("Proxy")
 def install() -> None:
     """A new release stands beside the old until the services are switched over.
 

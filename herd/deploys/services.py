@@ -1,14 +1,13 @@
 """The launchd jobs, in the way that launchd_autostart asks for."""
 
-from pyinfra.api import deploy
-
 from herd.core.files import written_files
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
 from herd.deploys.desired import desired
+from herd.deploys.step import step
 from herd.operations import files, proxy, stack
 
 
-@deploy("Services")
+@step("Services")
 def run() -> None:
     """After everything that they run; then what no job uses any more can go."""
     want = desired()

@@ -1,15 +1,16 @@
 """Proves that the stack serves, and tells how to use it."""
 
 from pyinfra import host
-from pyinfra.api import HiddenValue, deploy
+from pyinfra.api import HiddenValue
 
 from herd import plan
 from herd.deploys.desired import desired
+from herd.deploys.step import step
 from herd.operations import stack, summary
 from herd.workstation import certificate_files
 
 
-@deploy("Verify")
+@step("Verify")
 def serves() -> None:
     """Where autostart is off, nothing need run."""
     want = desired()

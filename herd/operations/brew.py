@@ -4,16 +4,21 @@ pyinfra's own brew.packages never finds names with an @ or a tap in them, and in
 on each run (facts: `python@3.13`, `user/tap/name`), so it does not converge for us.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pyinfra import host
 
 from herd.facts.brew import Brew, Outdated, Packages
 from herd.facts.files import State
+from herd.facts.gathered import Question
 from herd.operations.commands import Commands, operation, shown
 
 
-@operation()
+def _homebrew_asks(*, prefix: str, installer: str) -> Iterator[Question]:
+    yield Question(State, paths=[f"{prefix}/bin/brew"])
+
+
+@operation(asks=_homebrew_asks)
 def homebrew(*, prefix: str, installer: str) -> Commands:
     """
     Install Homebrew itself when it is missing.
@@ -28,7 +33,11 @@ def homebrew(*, prefix: str, installer: str) -> Commands:
     yield shown("install-homebrew", prefix, installer)
 
 
-@operation()
+def _formulae_asks(names: Sequence[str], *, prefix: str) -> Iterator[Question]:
+    yield Question(Brew, homebrew_prefix=prefix)
+
+
+@operation(asks=_formulae_asks)
 def formulae(names: Sequence[str], *, prefix: str) -> Commands:
     """
     Have formulae installed, in any version.

@@ -1,49 +1,103 @@
 """What our operations share: how they are declared, and commands that show their output."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, cast, overload
 
 from pyinfra import host
-from pyinfra.api import StringCommand
+from pyinfra.api import FactBase, StringCommand
 from pyinfra.api import operation as pyinfra_operation
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operation import PyinfraOperation
 from pyinfra.connectors.util import CommandOutput
+from pyinfra.context import ctx_host
 from typing_extensions import override
 
+from herd.facts import gathered
+from herd.facts.gathered import Question
 from herd.facts.script import script
 
 Commands = Generator[Any, None, None]
 """What an operation yields."""
 
+Facts = Collection[type[FactBase[Any]]]
+
 P = ParamSpec("P")
 
 
-def operation() -> Callable[[Callable[P, Commands]], PyinfraOperation[P]]:
+_rehearsed: ContextVar[list[Question] | None] = ContextVar("_rehearsed", default=None)
+
+
+@overload
+def operation(
+    *, changes: Facts | None = None
+) -> Callable[[Callable[P, Commands]], PyinfraOperation[P]]: ...
+
+
+@overload
+def operation(
+    *, asks: Callable[P, Iterable[Question]], changes: Facts | None = None
+) -> Callable[[Callable[P, Commands]], PyinfraOperation[P]]: ...
+
+
+def operation(
+    *, asks: Callable[..., Iterable[Question]] | None = None, changes: Facts | None = None
+) -> Callable[[Callable[P, Commands]], PyinfraOperation[P]]:
     """pyinfra's `operation`, in which a host that fails to answer a fact drops out alone.
 
     pyinfra fails that host and goes on with the fact's default: what follows from it would be sent
     nevertheless, and an exception in an operation ends the run for all hosts.
+
+    `asks` says, of the operation's own arguments, which facts it compares with, so that a run can
+    ask for all of them at once; one that it does not name is asked when it comes to that. `changes`
+    are the facts whose answers no longer hold once it has sent something; None is all.
     """
 
     def decorate(function: Callable[P, Commands]) -> PyinfraOperation[P]:
         @wraps(function)
         def guarded(*arguments: P.args, **options: P.kwargs) -> Commands:
+            known = gathered.of(ctx_host.get())
             try:
                 for command in function(*arguments, **options):
                     if _has_failed():
                         return
-                    yield command
+                    try:
+                        yield command
+                    finally:
+                        if known.executing:
+                            known.forget(changes)
             except PyinfraError:  # as --fail-percent wants it
                 raise
             except Exception:
                 if not _has_failed():
                     raise
 
-        return pyinfra_operation()(guarded)
+        declared = pyinfra_operation()(guarded)
+
+        @wraps(declared)
+        def called(*arguments: Any, **options: Any) -> Any:
+            if (rehearsed := _rehearsed.get()) is None:
+                return declared(*arguments, **options)
+            options.pop("name", None)
+            rehearsed += asks(*arguments, **options) if asks else ()
+            return None
+
+        return cast(PyinfraOperation[P], called)
 
     return decorate
+
+
+@contextmanager
+def rehearsal() -> Iterator[list[Question]]:
+    """Operations that are called within it do nothing but add what they ask to the list."""
+    questions: list[Question] = []
+    before = _rehearsed.set(questions)
+    try:
+        yield questions
+    finally:
+        _rehearsed.reset(before)
 
 
 def _has_failed() -> bool:

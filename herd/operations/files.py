@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pyinfra import host, logger
 from pyinfra.api import FileUploadCommand, QuoteString, StringCommand
@@ -10,6 +10,7 @@ from pyinfra.facts.files import FileContents
 from pyinfra.operations.util.files import generate_color_diff
 
 from herd.facts.files import Entry, Modes, State
+from herd.facts.gathered import Question
 from herd.operations.commands import Commands, operation
 
 
@@ -45,7 +46,11 @@ def show_diff(path: str, content: str) -> None:
             logger.info("  %s", line)
 
 
-@operation()
+def _text_asks(path: str, content: str, *, mode: str = "644") -> Iterator[Question]:
+    yield Question(State, paths=[path])
+
+
+@operation(asks=_text_asks, changes=[State])
 def text(path: str, content: str, *, mode: str = "644") -> Commands:
     """
     Keep a text file.
@@ -62,7 +67,11 @@ def text(path: str, content: str, *, mode: str = "644") -> Commands:
     yield from write(path, content, mode)
 
 
-@operation()
+def _private_asks(paths: Sequence[str]) -> Iterator[Question]:
+    yield Question(Modes, paths=list(paths))
+
+
+@operation(asks=_private_asks, changes=[State, Modes])
 def private(paths: Sequence[str]) -> Commands:
     """
     Have files, whatever is in them, that nobody but their owner reads.

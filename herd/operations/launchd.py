@@ -6,15 +6,18 @@ right, and the next run repairs either.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.files import written_files
-from herd.facts.files import Entry, State
-from herd.facts.launchd import Loaded
+from herd.facts.answers import Answers
+from herd.facts.files import Entry, Modes, State
+from herd.facts.gathered import Question
+from herd.facts.launchd import Installed, Loaded
+from herd.facts.listeners import Listeners
 from herd.facts.script import script
 from herd.operations.commands import Commands
 from herd.operations.files import is_as_wanted, show_diff, write
@@ -22,6 +25,15 @@ from herd.operations.files import is_as_wanted, show_diff, write
 # Beyond a job's own exit timeout, after which launchd kills it.
 _GRACE = 15
 _OF_NOTHING = hashlib.sha256().hexdigest()
+
+CHANGED = (Loaded, Installed, State, Modes, Listeners, Answers)
+"""What is otherwise once a job is."""
+
+
+def asks(*, uid: int, label: str, path: str, secret: str | None = None) -> Iterator[Question]:
+    """What `converge` compares with."""
+    yield Question(Loaded, uid=uid, label=label)
+    yield Question(State, paths=[path, *([secret] if secret else [])])
 
 
 def converge(

@@ -3,7 +3,7 @@
 llama-swap reloads when the file's time changes, and a reload stops every running model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pyinfra import host, logger
 
@@ -11,14 +11,24 @@ from herd.core.files import templates, written_files
 from herd.core.mac import llama_server_flags
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
+from herd.facts.answers import Answers
 from herd.facts.files import State
+from herd.facts.gathered import Question
+from herd.facts.listeners import Listeners
 from herd.facts.llama_server import KnownFlags
 from herd.facts.script import script
 from herd.operations.commands import Commands, operation
 from herd.operations.files import is_as_wanted, show_diff, write
 
 
-@operation()
+def _config_asks(
+    layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]
+) -> Iterator[Question]:
+    yield Question(KnownFlags, program=layout.brew("llama-server"))
+    yield Question(State, paths=[layout.config])
+
+
+@operation(asks=_config_asks, changes=[State, Listeners, Answers])
 def config(layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]) -> Commands:
     """
     Keep llama-swap's configuration, in flags that the installed llama-server knows.

@@ -1,36 +1,22 @@
 """Model files on the Mac: verified ones are kept whoever put them there, others are fetched."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from pyinfra import host
-from pyinfra.api import Host, QuoteString, StringCommand
+from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.files import written_files
 from herd.core.mac.archives import Bundle
 from herd.core.mac.layout import Layout
 from herd.core.models.fetch_request import Wanted, distinct, job
 from herd.core.models.missing_files import Holdings, Resolved, undeclared, vouchers
+from herd.facts import gathered
+from herd.facts.gathered import Question
 from herd.facts.models import Models
 from herd.operations.commands import Commands, Shown, operation
 from herd.operations.files import write
 from herd.workstation.hugging_face import token
-
-_seen: "WeakKeyDictionary[Host, Holdings]" = WeakKeyDictionary()
-
-
-def look(models: Sequence[Resolved], directory: str, *, fresh: bool = False) -> Holdings:
-    """What is there: as this run saw it, if all was in place then, else as it is now.
-
-    So a run that changes nothing asks once. What stays in place is nobody's work, and the fetcher
-    looks for itself.
-    """
-    current = host.inventory.get_host(host.name)
-    there = _seen.get(current)
-    if fresh or there is None or any(m.pending(there) or m.leftovers(there) for m in models):
-        there = _seen[current] = host.get_fact(Models, directory=directory)
-    return there
 
 
 def lacking(models: Sequence[Resolved], there: Holdings) -> list[Wanted]:
@@ -43,19 +29,25 @@ def any_lacking(
 ) -> bool:
     """Whether one of these hosts, by name, lacks files of its models.
 
-    As this run saw them; those whose turn is still to come, with --serial, are looked at now.
+    A plan knows those that have answered by then.
     """
     for name, wanted in models.items():
-        other = host.inventory.get_host(name)
-        there = _seen.get(other)
-        if there is None and host.state.is_executing:
-            there = _seen[other] = other.get_fact(Models, directory=directory_of(name))
-        if there is not None and lacking(wanted, there):
+        other, directory = host.inventory.get_host(name), directory_of(name)
+        known = gathered.of(other)
+        if (known.executing or known.has(Question(Models, directory=directory))) and lacking(
+            wanted, other.get_fact(Models, directory=directory)
+        ):
             return True
     return False
 
 
-@operation()
+def _fetched_asks(
+    models: Sequence[Resolved], *, layout: Layout, bundle: Bundle, peers: Any
+) -> Iterator[Question]:
+    yield Question(Models, directory=layout.models)
+
+
+@operation(asks=_fetched_asks, changes=[Models])
 def fetched(
     models: Sequence[Resolved],
     *,
@@ -72,7 +64,7 @@ def fetched(
     + peers: a `Peers` or None, in a HiddenValue: the Macs that may have what this one lacks
     """
     directory = layout.models
-    there = look(models, directory)
+    there = host.get_fact(Models, directory=directory)
     wanted = lacking(models, there)
     if wanted:
         program = written_files.fetcher(layout)
@@ -106,7 +98,12 @@ def _remove(directory: str, paths: Iterable[str]) -> StringCommand:
     return StringCommand("rm -f", *map(QuoteString, found))
 
 
-@operation()
+def _only_asks(models: Sequence[Resolved], *, directory: str, prune: bool) -> Iterator[Question]:
+    if prune:
+        yield Question(Models, directory=directory)
+
+
+@operation(asks=_only_asks, changes=[Models])
 def only(models: Sequence[Resolved], *, directory: str, prune: bool) -> Commands:
     """
     Have no files of models that are not declared, of those that a deploy put there.
@@ -118,7 +115,8 @@ def only(models: Sequence[Resolved], *, directory: str, prune: bool) -> Commands
     if not prune:
         host.noop("models that are not declared stay")
         return
-    ours = [path for each in undeclared(models, look(models, directory)) for path in each.ours]
+    there = host.get_fact(Models, directory=directory)
+    ours = [path for each in undeclared(models, there) for path in each.ours]
     if not ours:
         host.noop("every model that a deploy fetched is declared")
         return
@@ -128,4 +126,3 @@ def only(models: Sequence[Resolved], *, directory: str, prune: bool) -> Commands
         # The fetcher's lock is all that it leaves.
         "\\( -path '*/.herd/lock' -o -type d -empty \\) -delete",
     )
-    _seen.pop(host.inventory.get_host(host.name), None)

@@ -1,6 +1,6 @@
 """Refuses a Mac that cannot become what is wanted, before anything on it is changed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pyinfra import host, logger
 from pyinfra.api import QuoteString, StringCommand
@@ -10,14 +10,31 @@ from herd.core.mac.layout import Layout
 from herd.core.mac.preflight import Needs, Room, problems
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.problems import count, report
+from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.mac import Mac
-from herd.operations import models as model_files
+from herd.facts.models import Models
 from herd.operations.commands import Commands, operation
 
 
-@operation()
+def _check_asks(
+    layout: Layout,
+    needs: Needs,
+    ports: Mapping[int, str],
+    *,
+    models: Sequence[Resolved],
+    uid: int,
+) -> Iterator[Question]:
+    settings = layout.settings
+    yield Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
+    yield Question(Models, directory=layout.models)
+    yield Question(Listeners, ports=settings.ports)
+    for name in JOBS:
+        yield Question(Loaded, uid=uid, label=layout.label(name))
+
+
+@operation(asks=_check_asks)
 def check(
     layout: Layout,
     needs: Needs,
@@ -35,12 +52,12 @@ def check(
     + models: what their repositories hold
     + uid: whose jobs the stack's are
     """
-    prefix = layout.settings.homebrew_prefix
-    mac = host.get_fact(Mac, root=layout.root, homebrew_prefix=prefix)
-    there = model_files.look(models, layout.models, fresh=True)
+    settings = layout.settings
+    mac = host.get_fact(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
+    there = host.get_fact(Models, directory=layout.models)
     missing = {path: size for model in models for path, size in model.remaining(there).items()}
     room = Room(sum(missing.values()), mac.disk_free if there.free is None else there.free)
-    foreign = _foreign(host.get_fact(Listeners, ports=sorted(ports)), layout, uid)
+    foreign = _foreign(host.get_fact(Listeners, ports=settings.ports), layout, uid)
     holders = {f"{port} ({ports[port]})": str(listener) for port, listener in foreign.items()}
     found = problems(mac, needs, room, holders)
     if not found:

@@ -2,6 +2,7 @@
 stands beside the old until the job is switched over, and a half-made one is never used."""
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 from pyinfra import host
@@ -11,7 +12,9 @@ from herd.core.files import written_files
 from herd.core.mac.archives import Bundle
 from herd.core.mac.job_definitions import PROXY
 from herd.core.mac.layout import Layout
+from herd.facts.answers import Answers
 from herd.facts.files import Entry, State
+from herd.facts.gathered import Question
 from herd.facts.proxy import KeyMarks, Releases
 from herd.facts.script import script
 from herd.operations.commands import Commands, operation, shown
@@ -20,7 +23,19 @@ from herd.workstation.api_keys import Shipped, difference
 from herd.workstation.certificate_files import Pair
 
 
-@operation()
+def _releases(layout: Layout, bundle: Bundle) -> Iterator[Question]:
+    yield Question(Releases, directory=layout.proxy)
+
+
+def _keys_ask(layout: Layout, shipped: Any) -> Iterator[Question]:
+    yield Question(State, paths=[layout.keys])
+
+
+def _certificate_asks(layout: Layout, pair: Any, *, uid: int) -> Iterator[Question]:
+    yield Question(State, paths=[layout.tls_key, layout.tls_certificate])
+
+
+@operation(asks=_releases, changes=[Releases])
 def installed(layout: Layout, bundle: Bundle) -> Commands:
     """
     Have the proxy's code and its environment.
@@ -46,7 +61,7 @@ def installed(layout: Layout, bundle: Bundle) -> Commands:
         yield shown("proxy-environment", prefix, python, environment, requirements.path)
 
 
-@operation()
+@operation(asks=_keys_ask, changes=[State, Answers])
 def keys(layout: Layout, shipped: Any) -> Commands:
     """
     Keep the config.json of the proxy, and say whose keys come, go or change.
@@ -73,7 +88,7 @@ def _say_whose_keys_change(path: str, entry: Entry, want: Shipped) -> None:
         host.log(f"keys: {words}")
 
 
-@operation()
+@operation(asks=_certificate_asks, changes=[State, Answers])
 def certificate(layout: Layout, pair: Any, *, uid: int) -> Commands:
     """
     Keep the certificate and its key, or neither; a proxy that runs takes a renewed pair at once.
@@ -104,7 +119,7 @@ def certificate(layout: Layout, pair: Any, *, uid: int) -> Commands:
     yield StringCommand("launchctl kill SIGHUP", target, ">/dev/null 2>&1 || :")
 
 
-@operation()
+@operation(asks=_releases, changes=[Releases])
 def only(layout: Layout, bundle: Bundle) -> Commands:
     """
     Remove releases and environments that no job uses any more.

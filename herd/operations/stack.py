@@ -1,6 +1,6 @@
 """The stack as a whole: nothing else of it runs, and it serves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pyinfra import host
@@ -19,6 +19,7 @@ from herd.core.text.quoting import xml_quote
 from herd.core.text.secret import key_options
 from herd.facts.answers import Answers
 from herd.facts.files import State
+from herd.facts.gathered import Question
 from herd.facts.launchd import Installed, Loaded
 from herd.facts.listeners import Listeners
 from herd.facts.mac import Mac
@@ -29,7 +30,13 @@ from herd.operations.commands import Commands, operation, shown
 from herd.workstation.api_keys import Held
 
 
-@operation()
+def _strays_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
+    yield Question(Listeners, ports=layout.settings.ports)
+    for name in JOBS:
+        yield Question(Loaded, uid=uid, label=layout.label(name))
+
+
+@operation(asks=_strays_asks, changes=[Listeners, Loaded, Answers])
 def without_strays(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
     """
     Stop what runs of this stack outside launchd: a hand-run start, an old Terminal window.
@@ -48,9 +55,7 @@ def without_strays(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
 
 def strays_of(layout: Layout, bundle: Bundle, uid: int) -> list[int]:
     """Processes of this stack on its ports that no job of launchd started."""
-    settings = layout.settings
-    ports = [settings.proxy_port, settings.llama_swap_port, *settings.llama_server_ports]
-    listeners = host.get_fact(Listeners, ports=ports)
+    listeners = host.get_fact(Listeners, ports=layout.settings.ports)
     ours = {
         pid: process
         for listener in listeners.values()
@@ -60,14 +65,17 @@ def strays_of(layout: Layout, bundle: Bundle, uid: int) -> list[int]:
     loaded = {n: host.get_fact(Loaded, uid=uid, label=layout.label(n)) for n in JOBS if ours}
     kept = {job.pid for job in loaded.values() if job and job.pid}
     if ours and _is_window(loaded[LLAMA_SWAP], layout, bundle, uid):
-        kept |= {
-            pid for port in ports[:2] if port in listeners for pid in listeners[port].processes
-        }
+        ports = {layout.settings.proxy_port, layout.settings.llama_swap_port} & listeners.keys()
+        kept |= {pid for port in ports for pid in listeners[port].processes}
     # A llama-server whose llama-swap was killed lives on, and keeps its port from the next one.
     return sorted(p for p in ours if p not in kept and ours[p].parent not in kept)
 
 
-@operation()
+def _old_jobs_asks(layout: Layout, job_names: Sequence[str], *, uid: int) -> Iterator[Question]:
+    yield Question(Installed, texts=_texts(layout))
+
+
+@operation(asks=_old_jobs_asks, changes=launchd.CHANGED)
 def without_old_jobs(layout: Layout, job_names: Sequence[str], *, uid: int) -> Commands:
     """
     Remove jobs that an earlier deploy of this stack installed and this one does not want.
@@ -77,7 +85,7 @@ def without_old_jobs(layout: Layout, job_names: Sequence[str], *, uid: int) -> C
     + uid: the user at the console
     """
     wanted = {layout.label(name) for name in job_names}
-    installed = host.get_fact(Installed, texts=[f"<string>{xml_quote(layout.root)}/"])
+    installed = host.get_fact(Installed, texts=_texts(layout))
     old = [label for label in installed if label not in wanted]
     if not old:
         host.noop("there are no old jobs")
@@ -86,7 +94,19 @@ def without_old_jobs(layout: Layout, job_names: Sequence[str], *, uid: int) -> C
         yield from launchd.remove(label, uid=uid, path=layout.agent(label))
 
 
-@operation()
+def _texts(layout: Layout) -> list[str]:
+    """What our property lists of this stack hold."""
+    return [f"<string>{xml_quote(layout.root)}/"]
+
+
+def _job_asks(layout: Layout, bundle: Bundle, job_name: str, *, uid: int) -> Iterator[Question]:
+    yield from _start_asks(layout, job_name)
+    secret = layout.swap_key if job_name == LLAMA_SWAP else None
+    label, path = layout.label(job_name), layout.plist(job_name)
+    yield from launchd.asks(uid=uid, label=label, path=path, secret=secret)
+
+
+@operation(asks=_job_asks, changes=launchd.CHANGED)
 def job(layout: Layout, bundle: Bundle, job_name: str, *, uid: int) -> Commands:
     """
     Keep one of the stack's launchd jobs exactly as it should be.
@@ -113,7 +133,15 @@ def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Command
     )
 
 
-@operation()
+def _window_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
+    for name in JOBS:
+        yield from _start_asks(layout, name)
+    label, path = layout.label(LLAMA_SWAP), layout.plist(LLAMA_SWAP)
+    yield from launchd.asks(uid=uid, label=label, path=path, secret=layout.swap_key)
+    yield Question(State, paths=[layout.swap_key])
+
+
+@operation(asks=_window_asks, changes=launchd.CHANGED)
 def window(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
     """
     Keep the launchd job that opens the stack in a Terminal window at login.
@@ -147,14 +175,18 @@ def _window(layout: Layout, bundle: Bundle, uid: int) -> dict[str, Any]:
     return written_files.window(layout, bundle, uid, starts)
 
 
+def _start_asks(layout: Layout, name: str) -> Iterator[Question]:
+    prefix, programs = layout.settings.homebrew_prefix, job_definitions.programs(layout)[name]
+    yield Question(Linked, homebrew_prefix=prefix, programs=programs)
+    if name == LLAMA_SWAP and not layout.settings.llama_swap_watch_config:
+        yield Question(State, paths=[layout.config])
+
+
 def _start(layout: Layout, name: str) -> Start:
     """What a job finds at its start on this Mac."""
     settings = layout.settings
-    linked = host.get_fact(
-        Linked,
-        homebrew_prefix=layout.settings.homebrew_prefix,
-        programs=job_definitions.programs(layout)[name],
-    )
+    prefix, programs = settings.homebrew_prefix, job_definitions.programs(layout)[name]
+    linked = host.get_fact(Linked, homebrew_prefix=prefix, programs=programs)
     if name == PROXY or settings.llama_swap_watch_config:
         return {"linked": linked, "config": ""}
     (config,) = host.get_fact(State, paths=[layout.config])
@@ -162,11 +194,15 @@ def _start(layout: Layout, name: str) -> Start:
 
 
 def _console(layout: Layout) -> bool:
-    prefix = layout.settings.homebrew_prefix
-    return bool(host.get_fact(Mac, root=layout.root, homebrew_prefix=prefix).console)
+    root, prefix = layout.settings.stack_root, layout.settings.homebrew_prefix
+    return bool(host.get_fact(Mac, root=root, homebrew_prefix=prefix).console)
 
 
-@operation()
+def _window_opened_asks(layout: Layout, *, uid: int) -> Iterator[Question]:
+    yield Question(Listeners, ports=layout.settings.ports)
+
+
+@operation(asks=_window_opened_asks, changes=launchd.CHANGED)
 def window_opened(layout: Layout, *, uid: int) -> Commands:
     """
     Open the stack in a Terminal window, unless it runs already.
@@ -176,13 +212,18 @@ def window_opened(layout: Layout, *, uid: int) -> Commands:
     """
     settings = layout.settings
     ports = [settings.proxy_port, settings.llama_swap_port]
-    if len(host.get_fact(Listeners, ports=ports)) == len(ports):
+    if host.get_fact(Listeners, ports=settings.ports).keys() >= set(ports):
         host.noop("the stack runs")
         return
     yield script("window-open", f"gui/{uid}/{layout.label(LLAMA_SWAP)}", *ports)
 
 
-@operation()
+def _serving_asks(layout: Layout, held: Any, *, pin: str) -> Iterator[Question]:
+    stdin = key_options(held.unmask().secret)
+    yield Question(Answers, layout=layout, pin=pin, _stdin=stdin)
+
+
+@operation(asks=_serving_asks, changes=[Answers, Listeners])
 def serving(layout: Layout, held: Any, *, pin: str) -> Commands:
     """
     Wait, within a limit, until the stack serves its models to those with a key only.

@@ -9,12 +9,22 @@ from herd.core.mac.layout import Layout
 from herd.core.models.missing_files import Resolved, Undeclared, undeclared
 from herd.core.text.quoting import shell_quote
 from herd.core.text.units import gib
+from herd.facts.gathered import Question
+from herd.facts.models import Models
 from herd.facts.programs import Linked
-from herd.operations import models as model_files
 from herd.operations.commands import Commands, operation
 
+PROGRAMS = ["llama-server", "llama-swap"]
 
-@operation()
+
+def _show_asks(
+    layout: Layout, *, address: str, models: Sequence[Resolved], keys: Sequence[str]
+) -> Iterator[Question]:
+    yield Question(Linked, homebrew_prefix=layout.settings.homebrew_prefix, programs=PROGRAMS)
+    yield Question(Models, directory=layout.models)
+
+
+@operation(asks=_show_asks)
 def show(
     layout: Layout, *, address: str, models: Sequence[Resolved], keys: Sequence[str]
 ) -> Commands:
@@ -29,11 +39,8 @@ def show(
     if host.state.is_executing:
         settings = layout.settings
         url = public_proxy(settings, address)
-        versions = host.get_fact(
-            Linked,
-            homebrew_prefix=settings.homebrew_prefix,
-            programs=["llama-server", "llama-swap"],
-        )
+        prefix = settings.homebrew_prefix
+        versions = host.get_fact(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
         body = completion(next(iter(settings.models)), "Hello!", stream=True)
         curl = (
             f'curl -N {url}/v1/chat/completions -H "Authorization: Bearer $HERD_API_KEY" '
@@ -57,7 +64,7 @@ def show(
 
 
 def _disk(layout: Layout, models: Sequence[Resolved]) -> Iterator[tuple[str, str]]:
-    there = model_files.look(models, layout.models)
+    there = host.get_fact(Models, directory=layout.models)
     wanted = frozenset[str]().union(*(model.paths for model in models))
     used = sum(there.size(path) for path in wanted)
     free = "" if there.free is None else f", {gib(there.free)} free"

@@ -1,11 +1,13 @@
 """`make facts`: what each Mac says of itself, kept in facts.lock."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from herd.connections.remote import Remote, RemoteError
+from herd.connections.remote import Remote, RemoteError, ask
 from herd.core.mac import facts_lock
 from herd.core.mac.facts_lock import Facts, LlamaServer, Mac
 from herd.core.mac.job_definitions import programs
+from herd.core.mac.layout import Layout
+from herd.facts.gathered import Question
 from herd.facts.llama_server import KnownFlags
 from herd.facts.programs import Linked
 from herd.render import rendering
@@ -21,6 +23,7 @@ def facts(remotes: Sequence[Remote], inventory: str) -> bool:
     there = {host.name for host in remotes[0].host.inventory}
     hosts = {name: mac for name, mac in before.hosts.items() if name in there}
     servers = dict(before.llama_servers)
+    ask(remotes, _asks)
     for remote in remotes:
         mac, server = _said(remote)
         if server:
@@ -35,12 +38,21 @@ def facts(remotes: Sequence[Remote], inventory: str) -> bool:
     return True
 
 
+def _asks(remote: Remote) -> Iterator[Question]:
+    prefix, layout = remote.settings.homebrew_prefix, remote.layout
+    yield Question(KnownFlags, program=layout.brew("llama-server"))
+    yield Question(Linked, homebrew_prefix=prefix, programs=_programs(layout))
+
+
+def _programs(layout: Layout) -> list[str]:
+    return [program for each in programs(layout).values() for program in each]
+
+
 def _said(remote: Remote) -> tuple[Mac, LlamaServer | None]:
     mac, layout = remote.mac, remote.layout
     prefix = remote.settings.homebrew_prefix
     flags = remote.host.get_fact(KnownFlags, program=layout.brew("llama-server"))
-    every = [program for each in programs(layout).values() for program in each]
-    linked = remote.host.get_fact(Linked, homebrew_prefix=prefix, programs=every)
+    linked = remote.host.get_fact(Linked, homebrew_prefix=prefix, programs=_programs(layout))
     server = LlamaServer.of(flags) if flags else None
     said = Mac(
         home=mac.home,

@@ -1,19 +1,27 @@
 """`make start`, `stop`, `restart`: the services, without a new login."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.connections.remote import Remote
+from herd.connections.remote import Remote, ask
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP
+from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.script import script
-from herd.verbs.status import job_of
+from herd.verbs.status import job_of, jobs_ask
 
 
 def start(remotes: Sequence[Remote]) -> bool:
     """Start the services now, without a new login."""
+    ask(remotes, _start_asks)
     return all([_start(remote) for remote in remotes])
+
+
+def _start_asks(remote: Remote) -> Iterator[Question]:
+    yield from jobs_ask(remote)
+    settings = remote.settings
+    yield Question(Listeners, ports=[settings.llama_swap_port, settings.proxy_port])
 
 
 def _start(remote: Remote) -> bool:

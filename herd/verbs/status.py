@@ -1,8 +1,8 @@
 """`make status`: services, loaded models, versions, and whether all is served."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from herd.connections.remote import Remote
+from herd.connections.remote import Remote, ask
 from herd.core.mac.endpoints import public_proxy
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.launchd import Job
@@ -10,16 +10,28 @@ from herd.core.settings.schema import Settings
 from herd.core.text.harmless import harmless
 from herd.core.text.secret import key_options
 from herd.facts.answers import Answers
+from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded
 from herd.facts.programs import Linked
 from herd.workstation import api_keys, certificate_files
 from herd.workstation.api_keys import Held
 from herd.workstation.herd_directory import directory
 
+PROGRAMS = ["llama-server", "llama-swap"]
+
 
 def status(remotes: Sequence[Remote]) -> bool:
     """Services, models and versions of each host; whether all serve."""
+    ask(remotes, _status_asks)
     return all([_status(remote) for remote in remotes])
+
+
+def _status_asks(remote: Remote) -> Iterator[Question]:
+    held, pin = _held(remote.settings, remote.inventory)
+    prefix, stdin = remote.settings.homebrew_prefix, key_options(held.secret)
+    yield Question(Answers, layout=remote.layout, pin=pin, _stdin=stdin)
+    yield Question(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
+    yield from jobs_ask(remote)
 
 
 def _status(remote: Remote) -> bool:
@@ -28,9 +40,8 @@ def _status(remote: Remote) -> bool:
     served = remote.host.get_fact(
         Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret)
     )
-    versions = remote.host.get_fact(
-        Linked, homebrew_prefix=settings.homebrew_prefix, programs=["llama-server", "llama-swap"]
-    )
+    prefix = settings.homebrew_prefix
+    versions = remote.host.get_fact(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
     url = public_proxy(settings, remote.address)
     print(f"{remote.host.name}  {url}/v1  (Anthropic's clients: {url})")
     for name in JOBS:
@@ -60,6 +71,12 @@ def _job(job: Job | None) -> str:
         return "not loaded"
     process = f", pid {job.pid}" if job.pid else f", last exit {job.last_exit}"
     return f"{job.state}{process}, {job.runs} runs"
+
+
+def jobs_ask(remote: Remote) -> Iterator[Question]:
+    """What `job_of` asks, for each job."""
+    for name in JOBS:
+        yield Question(Loaded, uid=remote.mac.uid, label=remote.layout.label(name))
 
 
 def job_of(remote: Remote, name: str) -> Job | None:

@@ -20,10 +20,9 @@ class PyinfraBackend(BaseBackend):
         self._connected = host
 
     def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:
-        """The exit code comes as a last line, as pyinfra tells only whether it was 0."""
+        """The exit code comes as a last line."""
         words = self.get_command(command, *args)
-        told = f"sh -c {shlex.quote(words)} </dev/null; printf '\\n%s\\n' $?"
-        _, output = self._connected.run_shell_command(told)
+        _, output = self._connected.run_shell_command(wrapped(words))
         lines = output.stdout_lines
         if not lines or not lines[-1].isdigit():
             raise ConnectionError(f"{self.hostname} broke off: {output.stderr}")
@@ -34,3 +33,8 @@ class PyinfraBackend(BaseBackend):
     def get_encoding(self) -> str:
         """A Mac's. To ask its `python3` would open a window there, on one without Xcode's tools."""
         return "utf-8"
+
+
+def wrapped(command: str) -> str:
+    """What is sent for a command: pyinfra tells of an exit code only whether it was 0."""
+    return f"sh -c {shlex.quote(command)} </dev/null; printf '\\n%s\\n' $?"

@@ -80,10 +80,14 @@ def _of_host(name: str, record_property: Callable[[str, object], None]) -> None:
 
 
 @pytest.fixture(scope="session")
-def mac(name: str, reached: dict[str, Mac]) -> Mac:
-    """A Mac that answers."""
+def mac(name: str, reached: dict[str, Mac], request: pytest.FixtureRequest) -> Mac:
+    """A Mac that answers; what all checks ask of it is known."""
+    from tests.infra.foreseen import foresee
+
     if name not in reached:
         pytest.skip(f"{name} cannot be reached")
+    items = (item for item in request.session.items if isinstance(item, pytest.Function))
+    foresee(reached[name], dict.fromkeys(item.module for item in items))
     return reached[name]
 
 

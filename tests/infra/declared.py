@@ -43,6 +43,15 @@ def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[Written]:
         yield written_files.plist(job.definition, job.path)
 
 
+def written_paths(mac: Mac) -> list[str]:
+    """Where these are."""
+    layout = mac.layout
+    pair = [layout.tls_key, layout.tls_certificate] if mac.certificate else []
+    one = mac.settings.launchd_autostart == "terminal"
+    plists = [layout.plist(name) for name in (JOBS[:1] if one else JOBS)]
+    return [layout.config, layout.keys, layout.start_command, *pair, *plists]
+
+
 def directories(mac: Mac) -> list[str]:
     """Those that hold what runs, and what is served."""
     layout = mac.layout
@@ -80,6 +89,14 @@ def jobs_of(mac: Mac) -> list[Job]:
         )
         for name, start in starts.items()
     ]
+
+
+def asks(mac: Mac) -> None:
+    """What the above depends on."""
+    mac.ask(KnownFlags, program=mac.layout.brew("llama-server"))
+    mac.ask(State, paths=[mac.layout.config])
+    for programs in job_definitions.programs(mac.layout).values():
+        mac.ask(Linked, homebrew_prefix=mac.settings.homebrew_prefix, programs=programs)
 
 
 def _start(mac: Mac, name: str) -> Start:

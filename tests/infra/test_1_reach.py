@@ -14,5 +14,5 @@ def test_reached_by_ssh(name: str, reached: dict[str, Mac], found: Callable[[str
         fix = f"`ssh` to it must work without a password; `{how}` says more."
         refuse([Problem(name, "It cannot be reached by SSH.", fix)])
     mac = reached[name]
-    system = mac.host.system_info
-    found(f"{mac.identity.chip}, {system.distribution} {system.release}, serving {mac.url}/v1")
+    macos = ".".join(map(str, mac.identity.macos))
+    found(f"{mac.identity.chip}, macOS {macos}, serving {mac.url}/v1")

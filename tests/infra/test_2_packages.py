@@ -11,6 +11,15 @@ from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
 
+def asks(mac: Mac) -> None:
+    prefix = mac.settings.homebrew_prefix
+    mac.ask(Brew, homebrew_prefix=prefix)
+    mac.ask(Linked, homebrew_prefix=prefix, programs=["llama-server", "llama-swap"])
+    for programs in job_definitions.programs(mac.layout).values():
+        for program in programs:
+            _ = mac.host.file(mac.layout.brew(program)).is_executable
+
+
 def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None]) -> None:
     prefix = mac.settings.homebrew_prefix
     packages = mac.ask(Brew, homebrew_prefix=prefix)

@@ -12,12 +12,31 @@ from herd.facts.models import Models
 from herd.facts.proxy import KeyMarks, Releases
 from herd.workstation.api_keys import difference
 from herd.workstation.typed_commands import command
-from tests.infra.declared import directories, secrets
+from tests.infra.declared import directories, secrets, written_paths
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
 DEPLOY = "deploy again: it writes what was declared."
 LINES = 20
+
+
+def asks(mac: Mac) -> None:
+    paths = written_paths(mac)
+    for path in [*paths, mac.layout.tls_certificate, mac.layout.tls_key]:
+        there = mac.host.file(path)
+        _ = there.is_file, there.is_symlink, there.exists
+    for path in paths:
+        there = mac.host.file(path)
+        _ = there.content_string, there.user, there.mode
+    for path in directories(mac):
+        there = mac.host.file(path)
+        _ = there.is_directory, there.user, there.mode
+    for path in secrets(mac):
+        there = mac.host.file(path)
+        _ = there.exists, there.user, there.mode
+    mac.ask(Releases, directory=mac.layout.proxy)
+    _sums(mac, list(_code(mac)))
+    mac.ask(Models, directory=mac.layout.models)
 
 
 def test_files_hold_what_was_declared(
@@ -118,14 +137,8 @@ def test_the_proxys_code_is_the_one_of_this_checkout(mac: Mac) -> None:
         if path not in whole
     ]
     refuse(missing)
-    wanted = {}
-    with tarfile.open(fileobj=io.BytesIO(mac.bundle.archive)) as tar:
-        for member in tar:
-            if source := tar.extractfile(member):
-                wanted[f"{release}/{member.name}"] = hashlib.sha256(source.read()).hexdigest()
-    words = " ".join(["%s"] * len(wanted))
-    sums = mac.host.run(f"shasum -a 256 {words} 2>/dev/null", *wanted).stdout.splitlines()
-    there = {path: digest for digest, _, path in (line.partition("  ") for line in sums)}
+    wanted = _code(mac)
+    there = _sums(mac, list(wanted))
     refuse(
         [
             Problem(
@@ -137,6 +150,22 @@ def test_the_proxys_code_is_the_one_of_this_checkout(mac: Mac) -> None:
             if there.get(path) != digest
         ]
     )
+
+
+def _code(mac: Mac) -> dict[str, str]:
+    """The SHA-256 of each file of the proxy, by its path on the Mac."""
+    release, found = mac.layout.proxy_release(mac.bundle), {}
+    with tarfile.open(fileobj=io.BytesIO(mac.bundle.archive)) as tar:
+        for member in tar:
+            if source := tar.extractfile(member):
+                found[f"{release}/{member.name}"] = hashlib.sha256(source.read()).hexdigest()
+    return found
+
+
+def _sums(mac: Mac, paths: list[str]) -> dict[str, str]:
+    words = " ".join(["%s"] * len(paths))
+    sums = mac.host.run(f"shasum -a 256 {words} 2>/dev/null", *paths).stdout.splitlines()
+    return {path: digest for digest, _, path in (line.partition("  ") for line in sums)}
 
 
 def test_model_files_are_whole_and_verified(mac: Mac, found: Callable[[str], None]) -> None:

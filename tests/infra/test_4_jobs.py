@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.launchd import DIGEST
 from herd.core.mac.launchd import Job as Loaded
 from herd.core.settings.problems import Problem
@@ -13,6 +14,12 @@ from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
 DEPLOY = "deploy again: it loads the declared one."
+
+
+def asks(mac: Mac) -> None:
+    for name in JOBS:
+        mac.loaded(name)
+    mac.ask(Installed, texts=_texts(mac))
 
 
 def test_jobs_are_loaded_and_run(mac: Mac, jobs: list[Job], found: Callable[[str], None]) -> None:
@@ -63,7 +70,6 @@ def _differences(job: Job, loaded: Loaded) -> Iterator[str]:
 
 def test_there_is_no_other_job_of_this_stack(mac: Mac, jobs: list[Job]) -> None:
     wanted = {job.label for job in jobs}
-    texts = [f"<string>{xml_quote(mac.layout.root)}/"]
     refuse(
         [
             Problem(
@@ -71,7 +77,11 @@ def test_there_is_no_other_job_of_this_stack(mac: Mac, jobs: list[Job]) -> None:
                 f"{mac.layout.agent(label)} is of an earlier deploy, and starts at login.",
                 "deploy again: it removes old jobs.",
             )
-            for label in mac.ask(Installed, texts=texts)
+            for label in mac.ask(Installed, texts=_texts(mac))
             if label not in wanted
         ]
     )
+
+
+def _texts(mac: Mac) -> list[str]:
+    return [f"<string>{xml_quote(mac.layout.root)}/"]

@@ -22,6 +22,10 @@ SILENCE = (ChatError, OSError, http.client.HTTPException, ValueError)
 TRIES, PAUSE = 8, 0.25
 
 
+def asks(mac: Mac) -> None:
+    _answers(mac)
+
+
 @pytest.fixture
 def key(running: Mac) -> str:
     """A key that may ask for models."""

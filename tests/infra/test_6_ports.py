@@ -37,6 +37,11 @@ def sockets(mac: Mac) -> list[Socket]:
     return [Socket(int(m[1]), m[2].strip("[]"), int(m[3])) for m in matches]
 
 
+def asks(mac: Mac) -> None:
+    """But for `sockets`, as a model's is open only once a completion has loaded it."""
+    mac.ask(Listeners, ports=[mac.settings.proxy_port, mac.settings.llama_swap_port])
+
+
 def test_ports_are_bound_to_their_addresses_only(
     running: Mac, found: Callable[[str], None]
 ) -> None:

@@ -21,6 +21,7 @@ from pyinfra.api.operations import run_ops
 from pyinfra.connectors.util import CommandOutput, OutputLine, write_stdin
 
 from herd.core import scripts
+from herd.operations.commands import rehearsal
 
 Answer = str | Iterable[str] | Callable[[str], str | Iterable[str]]
 
@@ -138,6 +139,9 @@ def run(
     logger.addHandler(heard)
     logger.setLevel(logging.DEBUG)
     try:
+        with rehearsal() as questions:
+            add_op(state, operation, *arguments, name="Test it", **options)
+        assert wire.run == Run(), "an operation that is rehearsed asks and sends nothing"
         add_op(state, operation, *arguments, name="Test it", **options)
         planned = state.get_meta_for_host(host).ops_change > 0
         prepared, wire.run = wire.run, Run(planned=planned)
@@ -156,6 +160,10 @@ def run(
         found.everything.append(repr(state.get_op_data_for_host(host, op_hash)))
         found.everything.append(repr(vars(state.get_op_meta(op_hash))))
     found.everything += [*prepared.everything, *heard.lines]
+    if questions and found.untouched:
+        # Else a run that changes nothing would send a command more.
+        unsaid = {*prepared.asked, *found.asked} - {short(each.command) for each in questions}
+        assert not unsaid, "an operation says beforehand what it will compare with"
     return found
 
 

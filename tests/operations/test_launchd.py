@@ -2,16 +2,17 @@
 
 import hashlib
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from pyinfra.api import operation
 
 from herd.core.files import templates
 from herd.core.mac import job_definitions
 from herd.core.mac.job_definitions import LLAMA_SWAP
+from herd.facts.gathered import Question
 from herd.operations import launchd
-from herd.operations.commands import Commands
+from herd.operations.commands import Commands, operation
 from tests.core.samples import BUNDLE, layout
 from tests.operations.harness import Run, run
 
@@ -37,7 +38,11 @@ LOAD = [f"job-load gui/501 com.moonspirit.llama-swap {PATH}"]
 START = [f"job-start {TARGET} /Users/me/llama-swap/llama-swap.log"]
 
 
-@operation()
+def _asks(*, definition: dict[str, Any], secret: str | None = None, **_: Any) -> Iterator[Question]:
+    yield from launchd.asks(uid=501, label=definition["Label"], path=PATH, secret=secret)
+
+
+@operation(asks=_asks)
 def keep(**options: Any) -> Commands:
     """The commands of `converge` as an operation, as stack.job wraps them."""
     yield from launchd.converge(uid=501, path=PATH, **options)

@@ -92,12 +92,6 @@ def test_nothing_is_sent_when_all_files_are_verified() -> None:
     assert found.untouched
 
 
-def test_what_one_step_saw_in_place_the_next_does_not_ask_for() -> None:
-    """The harness prepares, and executes then: as with preflight before it, that is two steps."""
-    assert fetched(WHOLE, VERIFIED).asked == []
-    assert fetched(WHOLE).asked == [f"models '{DIRECTORY}'"]
-
-
 def test_a_fresh_host_fetches_all_files_with_one_command() -> None:
     found = fetched({})
 

@@ -207,6 +207,11 @@ class Settings(_Strict):
         """Ports that llama-swap gives to its models, in the order of their names."""
         return range(self.llama_server_start_port, self.llama_server_start_port + len(self.models))
 
+    @property
+    def ports(self) -> list[int]:
+        """Every port of the stack, in order."""
+        return sorted({self.proxy_port, self.llama_swap_port, *self.llama_server_ports})
+
 
 # A key of host.data with such a start is meant for us, so an unknown one is a slip of the pen.
 PREFIXES = tuple(

@@ -13,6 +13,12 @@ class SecretInput(io.StringIO):
         """All lines, each time."""
         return self.getvalue().splitlines(keepends=True)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretInput) and self.getvalue() == other.getvalue()
+
+    def __hash__(self) -> int:
+        return hash(self.getvalue())
+
     def __repr__(self) -> str:
         return "*MASKED*"
 

@@ -1,0 +1,111 @@
+"""A Mac is asked who it is, and then for all the rest at once; after a change, for what changed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lab.lab import Mac
+from tests.e2e.fleet import KEY, Fleet
+from tests.e2e.test_infra import verify
+
+# Who it is, and the rest.
+ONCE = 2
+
+
+def sent(mac: Mac) -> list[str]:
+    """What it was sent since the last look."""
+    log = [text for _, text in mac.log]
+    mac.clear_log()
+    return log
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "nothing runs": {"launchd_autostart": "off", "llama_swap_watch_config": False},
+    "in a Terminal window": {"launchd_autostart": "terminal", "models_prune": True},
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_run_that_changes_nothing_asks_twice(deployed: Fleet, name: str) -> None:
+    """And so does its plan."""
+    mac, data = deployed["mac1"], SETTINGS[name]
+    first = deployed.deploy(mac1=data)
+    assert first.code == 0, first.err
+    sent(mac)
+
+    run = deployed.deploy(mac1=data)
+    assert run.changed("mac1") == set()
+    assert len(sent(mac)) == ONCE
+
+    dry = deployed.pyinfra("--dry", str(deployed.inventory(mac1=data)), "deploy.py")
+    assert dry.code == 0, dry.err
+    assert len(sent(mac)) == ONCE
+
+
+def test_a_changed_key_is_written_and_only_files_and_answers_are_asked_again(
+    deployed: Fleet,
+) -> None:
+    mac = deployed["mac1"]
+    assert deployed.deploy().code == 0
+    sent(mac)
+
+    run = deployed.deploy(environment={"API_KEYS": f"{KEY},sk-another-EXAMPLE-0123456789"})
+
+    assert run.changed("mac1") == {"Proxy | Write the API keys"}
+    commands = sent(mac)
+    # Two questions, whose keys change, three of the write, and what it changed.
+    assert len(commands) == ONCE + 1 + 3 + 1
+    again = commands[-1]
+    assert "--- anonymous" in again
+    assert "shasum -a 256" in again
+    assert "brew list" not in again
+    assert "find -L" not in again
+    assert deployed.deploy().code == 0
+
+
+def test_a_key_on_standard_input_is_in_no_command(deployed: Fleet) -> None:
+    deployed["mac1"].clear_log()
+    assert deployed.deploy().code == 0
+    assert deployed.herd("status").code == 0
+
+    commands = sent(deployed["mac1"])
+    assert commands
+    assert all(KEY not in command for command in commands)
+
+
+def test_status_asks_twice(deployed: Fleet) -> None:
+    assert deployed.deploy().code == 0
+    sent(deployed["mac1"])
+
+    told = deployed.herd("status")
+
+    assert told.code == 0, told.out + told.err
+    assert "llama-swap  running, pid" in told.out
+    assert len(sent(deployed["mac1"])) == ONCE
+
+
+def test_verify_asks_twice_and_who_listens_in_the_end(deployed: Fleet) -> None:
+    """A model's port is open only once a completion has loaded it."""
+    assert deployed.deploy().code == 0
+    sent(deployed["mac1"])
+
+    run = verify(deployed)
+
+    assert run.code == 0, run.out
+    assert len(sent(deployed["mac1"])) <= ONCE + 3
+
+
+def test_each_of_two_macs_is_asked_twice(make_fleet: Callable[..., Fleet]) -> None:
+    """Though they share their models, and so ask each other's."""
+    fleet = make_fleet("mac1", "mac2")
+    both = {name: {"site": "here", "models_share": True} for name in fleet.lab.macs}
+    assert fleet.deploy(**both).code == 0
+    for mac in fleet.lab.macs.values():
+        sent(mac)
+
+    run = fleet.deploy(**both)
+
+    assert run.changed("mac1") | run.changed("mac2") == set()
+    assert [len(sent(mac)) for mac in fleet.lab.macs.values()] == [ONCE, ONCE]
