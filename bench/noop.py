@@ -71,6 +71,7 @@ class Herd:
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
             assert process.stdin
             process.stdin.write(f'header = "Authorization: Bearer {KEY}"\n'.encode())
