@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 CHUNK = 1 << 16
@@ -35,10 +35,22 @@ async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, secon
 async def _listen(port: int, seconds: float) -> tuple[asyncio.Server, int]:
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(_carry(reader, to_writer, seconds), _carry(to_reader, writer, seconds))
+        with suppress(asyncio.CancelledError):  # at the end
+            await asyncio.gather(
+                _carry(reader, to_writer, seconds), _carry(to_reader, writer, seconds)
+            )
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     return server, int(server.sockets[0].getsockname()[1])
+
+
+async def _end(servers: Iterable[asyncio.Server]) -> None:
+    for server in servers:
+        server.close()
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 @contextmanager
@@ -60,7 +72,7 @@ def farther(ports: Mapping[str, int], round_trip: float) -> Iterator[dict[str, i
             servers.append(server)
         yield found
     finally:
-        for server in servers:
-            loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(_end(servers), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
+        loop.close()
