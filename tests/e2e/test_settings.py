@@ -231,7 +231,7 @@ def test_keys_of_config_json_win_and_data_wins_over_the_inventory(
     assert run.code == 0, run.err
     mac = fleet["mac1"]
     keys = json.loads((mac.home / "elsewhere/config.json").read_text())
-    assert keys == {"apiKeys": [mine]}
+    assert keys == {"apiKeys": [mine], "contexts": {"recite": 512, "from-data": 512}}
     assert fleet.says(model="from-data", key=mine) == SENTENCE
     assert mac.launchd.job("org.example.llm.proxy")
     assert not (mac.home / "llama-swap").exists()
