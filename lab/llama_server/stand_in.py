@@ -129,7 +129,9 @@ async def _answer(
         return web.json_response({**whole, "usage": usage, "timings": timings})
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    for chunk in [*(message(choice(word), None) for word in said), message(last, reason)]:
+    probable = int(body.get("top_logprobs", 0)) if body.get("logprobs") else None
+    each = [choice(word) | _logprobs(word, probable) for word in said]
+    for chunk in [*(message(one, None) for one in each), message(last, reason)]:
         # The real one sends timings unasked and usage with stream_options only.
         tail = {"timings": timings} if chunk["choices"][0]["finish_reason"] else {}
         await response.write(f"data: {json.dumps(chunk | tail)}\n\n".encode())
@@ -139,3 +141,11 @@ async def _answer(
         await response.write(f"data: {json.dumps(final)}\n\n".encode())
     await response.write(b"data: [DONE]\n\n")
     return response
+
+
+def _logprobs(word: str, others: int | None) -> dict[str, Any]:
+    """How sure the model was, as tools/server/server-task.cpp has it, if that was asked for."""
+    if others is None:
+        return {}
+    token = {"id": 0, "token": word, "bytes": list(word.encode()), "logprob": 0.0}
+    return {"logprobs": {"content": [token | {"top_logprobs": [token] * others}]}}

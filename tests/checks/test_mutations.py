@@ -74,7 +74,7 @@ def setting(old: str, text: str) -> Callable[[Path], None]:
 KEYS = f'{{"name": "anna", "sha256": "{HASH}"}},'
 PLACEHOLDER = hashlib.sha256(b"changeme").hexdigest()
 T_CONFIG, T_START, T_PLIST = (
-    f"templates/{name}.j2" for name in ("config.yaml", "start.command", "launchd.plist")
+    f"templates/{name}.j2" for name in ("config.yaml", "start.command", "plist")
 )
 
 FAULTS = {

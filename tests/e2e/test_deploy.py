@@ -73,7 +73,7 @@ def test_keys_are_readable_by_their_owner_only(deployed: Fleet) -> None:
     path = deployed["mac1"].home / "llama-swap" / "config.json"
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert json.loads(path.read_text()) == {"apiKeys": [KEY]}
+    assert json.loads(path.read_text()) == {"apiKeys": [KEY], "contexts": {"recite": 512}}
 
 
 def test_no_key_shows_at_any_verbosity(deployed: Fleet) -> None:

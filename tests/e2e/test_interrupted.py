@@ -399,9 +399,9 @@ def test_two_deploys_fetch_the_same_model_at_once(slow: Fleet) -> None:
     """The later one takes over; two writers would spoil the file."""
     slow.hub("reset")
     # Slow enough that the first is still at it when the second comes, however busy we are.
-    slow.hub("faults", {"path": f"{BIG}/*-00002-*", "rate": MIB / 16, "times": 5})
+    slow.hub("faults", {"path": f"{BIG}/*-00002-*", "rate": MIB / 64, "times": 5})
     first = slow.begin(mac1=BIG_MODEL)
-    until(lambda: part_of(slow) > MIB / 2)
+    until(lambda: part_of(slow) > MIB / 8)
     second = slow.begin(mac1=BIG_MODEL)
 
     assert second.wait() == 0, second.out

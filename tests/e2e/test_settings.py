@@ -20,10 +20,18 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture
 def workstation(fleet: Fleet, tmp_path: Path) -> Path:
-    """A directory with the project's files, and room for a config.json."""
+    """A directory with the project's files."""
     for name in ("deploy.py", "config.py", "group_data", "herd", "proxy", "fetcher", "templates"):
         (tmp_path / name).symlink_to(PROJECT / name)
     return tmp_path
+
+
+@pytest.fixture
+def config(fleet: Fleet) -> Iterator[Path]:
+    """Room for a config.json, which is beside the inventory wherever a command is run."""
+    path = fleet.lab.inventory.with_name("config.json")
+    yield path
+    path.unlink()
 
 
 def run_in(fleet: Fleet, directory: Path, *options: str, **environment: str) -> Run:
@@ -116,7 +124,8 @@ def test_all_bad_settings_of_all_hosts_are_in_one_report(fleet: Fleet) -> None:
     for place, words in EXPECTED:
         (block,) = [b for b in blocks if f"  {place}" in b and words in b]
         assert "Fix: " in block
-    assert "There is no API key, neither in api_keys nor in config.json nor in API_KEYS." in text
+    config = fleet.lab.inventory.with_name("config.json")
+    assert f"There is no API key, neither in api_keys nor in {config} nor in API_KEYS." in text
     assert "Fix: run `make key NAME=me`" in text
     assert KEY not in text
 
@@ -186,9 +195,11 @@ def test_no_hub_is_one_clear_report(fleet: Fleet) -> None:
     assert "  mac2: models.recite" in run.err
 
 
-def test_bad_keys_are_named_without_showing_them(fleet: Fleet, workstation: Path) -> None:
+def test_bad_keys_are_named_without_showing_them(
+    fleet: Fleet, workstation: Path, config: Path
+) -> None:
     secret = "sk with spaces and SECRET"
-    (workstation / "config.json").write_text(json.dumps({"apiKeys": [secret]}))
+    config.write_text(json.dumps({"apiKeys": [secret]}))
 
     run = run_in(fleet, workstation, "-y", str(fleet.lab.inventory), "deploy.py")
 
@@ -211,11 +222,11 @@ def test_ad_hoc_commands_need_neither_settings_nor_keys(fleet: Fleet) -> None:
 
 
 def test_keys_of_config_json_win_and_data_wins_over_the_inventory(
-    fleet: Fleet, workstation: Path
+    fleet: Fleet, workstation: Path, config: Path
 ) -> None:
-    """One deploy to one of the two hosts, from a directory that has a config.json."""
+    """One deploy to one of the two hosts, of an inventory that has a config.json beside it."""
     mine = "sk-mine-EXAMPLE-0123456789abcdef"
-    (workstation / "config.json").write_text(json.dumps({"apiKeys": [mine]}))
+    config.write_text(json.dumps({"apiKeys": [mine]}))
 
     run = run_in(
         fleet,
