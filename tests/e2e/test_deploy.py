@@ -102,10 +102,11 @@ def test_summary_tells_a_person_what_to_do_next(deployed: Fleet) -> None:
     assert "curl -N http" in text
 
 
+# The proxy is told which context each name of a model has: it charges no more for a prompt.
 CHANGES = {
-    "context": ({"models": {"recite": {"ctx_size": 256}}}, {CONFIG}),
+    "context": ({"models": {"recite": {"ctx_size": 256}}}, {CONFIG, KEYS}),
     "ttl": ({"models": {"recite": {"ttl": 60}}}, {CONFIG}),
-    "alias": ({"models": {"recite": {"aliases": ["gpt-4"]}}}, {CONFIG}),
+    "alias": ({"models": {"recite": {"aliases": ["gpt-4"]}}}, {CONFIG, KEYS}),
     "cache quantisation": (
         {"models": {"recite": {"cache_type_k": "q8_0", "flash_attention": "on"}}},
         {CONFIG},
