@@ -1,7 +1,8 @@
 """What is let in is what is served: the proxy against the real llama-swap that LAB_LLAMA_SWAP
 names, with models that say who they are.
 
-FUZZ_REQUESTS and FUZZ_SEED choose how many requests, and which.
+FUZZ_REQUESTS chooses how many requests, FUZZ_SEED the number of the first: runs overlap where their
+numbers do.
 """
 
 import asyncio
@@ -222,9 +223,9 @@ def test_what_is_let_in_is_what_is_served(number: int, tmp_path: Path) -> None:
     assert made.counts["secret"] == 0
     assert dict(made.counts) == told
     assert {name: booked[name] for name in told} == told
-    # That it is no walk through refusals alone.
+    # That it is no walk through refusals alone; of the rarest there is one in 58 to 61.
     assert tally["200"] > number / 8
-    assert min(tally["narrow open"], tally["wide open"], tally["wide other"]) > number / 60
+    assert min(tally["narrow open"], tally["wide open"], tally["wide other"]) > number / 80
     assert min(tally["400"], tally["415"], tally["404"]) > number / 100
 
 
