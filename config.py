@@ -1,4 +1,4 @@
-"""pyinfra runs this file first: what holds for every run of this project."""
+"""pyinfra runs this file first: what holds for every deploy; verbs connect by herd/connections."""
 
 import click
 from pyinfra import config, state

@@ -1,4 +1,4 @@
-"""The files that are on their way: so many at once, and who gives up a place for whom.
+"""The files that are on their way: `limits.files` at once, and who gives up a place for whom.
 
 Whoever comes when all places are taken gets that of the slowest, if it is slower than a disk or a
 network would be; else one of the client that has the most, if that has at least two more. So
