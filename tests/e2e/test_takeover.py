@@ -149,7 +149,7 @@ def test_one_deploy_takes_a_hand_run_install_over(make_fleet: Callable[..., Flee
     assert not mac.terminals[window.number].alive
     ours_serve(fleet)
     keys = json.loads((old.root / "config.json").read_text())
-    assert keys["apiKeys"] == [KEY]
+    assert keys == {"apiKeys": [KEY], "contexts": {"recite": 512}}
     # Nothing of it is in the way: Python looks for modules in the working directory first.
     assert old.script.exists()
     assert (old.root / "proxy.py").read_text() == PROXY
