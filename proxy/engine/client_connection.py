@@ -7,6 +7,7 @@ bounds are narrow and do not move with each byte. No timer per request: the engi
 """
 
 import asyncio
+from time import monotonic
 from typing import cast
 
 from proxy.engine.client_address import source_of
@@ -27,7 +28,8 @@ LEAST_RATE = 240  # bytes a second of a body, beyond the time that it has withou
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection, and the transaction that is open on it."""
+    """One connection, and the transaction that is open on it; a `time_slices.Worker` while more
+    requests are there that can be answered at once."""
 
     def __init__(self, engine: Server) -> None:
         self.engine = engine
@@ -42,7 +44,8 @@ class ClientConnection(asyncio.Protocol):
         self._parser = RequestParser(engine.loop, engine.limits.stranger_head_bytes)
         self._ahead = b""
         self._surplus = False  # whether more than that came, and was not kept
-        self._reading = False  # in the loop of `_requests`
+        self._reading = False  # in `_next`
+        self._queued = False  # for a turn
         self._full = False
         self._patience = Patience()
         self._lingers = False
@@ -69,7 +72,7 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._lingers:
             return
-        if self.transaction is None and self._parser.complete and not self._full:
+        if self.transaction is None and self._parser.complete and not (self._full or self._queued):
             self._requests(data)
         elif self._parser.complete:
             self._keep(data)
@@ -80,7 +83,8 @@ class ClientConnection(asyncio.Protocol):
         """The client sends no more, or is gone, which looks the same (decision 0012). True keeps
         the connection for what it still takes."""
         if self.transaction is None:
-            return False
+            self.half_closed = self._queued and self.scheme == "http"
+            return self.half_closed
         if self.scheme == "https" or not self.transaction.may_outlive_requests():
             self.last = True
             self.transaction.client_gone()
@@ -99,6 +103,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.engine.leave(self)
+        self.engine.turns.leave(self)
         if self.transaction is not None:
             self.transaction.client_gone()
 
@@ -119,34 +124,46 @@ class ClientConnection(asyncio.Protocol):
     # -- Requests in
 
     def _requests(self, data: bytes = b"") -> None:
-        """Begins what has come, as long as answers to it are there at once.
+        """Begins what has come, as long as answers to it are there at once: one now and the others
+        in turns, as thousands may be in one read."""
+        if self._next(data) and not self.engine.turns.take(self):
+            self._queued = True
+            self.wire.pause()
 
-        A loop, because a thousand small requests in one read must not be a thousand calls deep.
-        """
+    def work(self, until: float) -> bool:
+        """Begins more of it; a loop, as each calling the next would be thousands of calls deep."""
+        self.wire.resume()
+        while self._next():
+            if monotonic() >= until:
+                self.wire.pause()
+                return False
+        self._queued = False
+        return True
+
+    def _next(self, data: bytes = b"") -> bool:
+        """Begins one request if it is there; whether it is over, and another one may be there."""
+        if self._lingers or self._full or self.transport.is_closing():
+            return False
         self._reading = True
         try:
-            while not (self._lingers or self._full or self.transport.is_closing()):
-                data, self._ahead = self._ahead + data if self._ahead else data, b""
-                began_before = self._parser.head_bytes
-                head = self._parser.head(data)
-                if head is None and self.half_closed:
-                    self._end()
-                    return
-                if head is None:
-                    if self._parser.head_bytes and not began_before:
-                        before = self._deadline
-                        self._wait(self.engine.limits.head_seconds)
-                        if not self.known:  # its time runs since it came, or was answered
-                            self._deadline = min(before, self._deadline)
-                    return
-                data = b""
+            data, self._ahead = self._ahead + data if self._ahead else data, b""
+            began_before = self._parser.head_bytes
+            head = self._parser.head(data)
+            if head is not None:
                 self._begin(head)
-                if self.transaction is not None or not self._parser.complete:
-                    return
+                return self.transaction is None and self._parser.complete
+            if self.half_closed:
+                self._end()
+            elif self._parser.head_bytes and not began_before:
+                before = self._deadline
+                self._wait(self.engine.limits.head_seconds)
+                if not self.known:  # its time runs since it came, or was answered
+                    self._deadline = min(before, self._deadline)
         except Malformed as error:
             self._malformed(error)
         finally:
             self._reading = False
+        return False
 
     def _begin(self, head: Head) -> None:
         expects = head.headers.get("Expect", "").lower() == "100-continue"
@@ -299,7 +316,7 @@ class ClientConnection(asyncio.Protocol):
             wire.abort()
         elif self._full and self._patience.used(now, wire.waiting) > send:
             wire.abort()  # it takes its answer drop by drop
-        elif wire.paused:
+        elif wire.paused and not self._queued:
             self._deadline = now + limits.body_seconds
             if wire.has_left():
                 wire.abort()

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -459,6 +460,31 @@ def test_pipelined_requests_are_answered_in_order() -> None:
             assert [part[:3] for part in parts] == [b"200", b"401", b"200"]
             assert parts[0].endswith(b"/1")
             assert parts[2].endswith(b"/3")
+
+    run(situation())
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_thousands_of_requests_in_one_read_leave_time_for_others(ends: bool) -> None:
+    """All are answered, also to a client that sends no more; one loop over them took 0.6 s."""
+    many = 9000
+
+    async def situation() -> None:
+        async with proxied(answer()) as (proxy, _):
+            reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port, limit=2**24)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * many)
+            if ends:
+                writer.write_eof()
+            longest, got, last = 0.0, b"", asyncio.get_running_loop().time()
+            while got.count(b"HTTP/1.1 401 ") < many:
+                with suppress(TimeoutError):
+                    got += await asyncio.wait_for(reader.read(2**16), 0.001)
+                now = asyncio.get_running_loop().time()
+                longest, last = max(longest, now - last), now
+                assert not reader.at_eof() or got.count(b"HTTP/1.1 401 ") == many
+            writer.close()
+
+            assert longest < 0.25
 
     run(situation())
 
