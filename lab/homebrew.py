@@ -6,16 +6,14 @@ lab.commands.brew is the command line over it.
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
-import shutil
-import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 from lab.mac import Machine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OFFICIAL_TAPS = ("homebrew/core", "homebrew/cask")
 TRUST_KEYS = {  # the store's key: the name in `brew trust --json=v1`
@@ -26,17 +24,26 @@ TRUST_KEYS = {  # the store's key: the name in `brew trust --json=v1`
 }
 
 
-@dataclass(frozen=True)
 class Formula:
     """What a formula would install, and how it is called."""
 
-    name: str
-    version: str
-    binaries: tuple[str, ...] = ()
-    dependencies: tuple[str, ...] = ()
-    tap: str = "homebrew/core"
-    oldnames: tuple[str, ...] = ()
-    description: str = ""
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        binaries: tuple[str, ...] = (),
+        dependencies: tuple[str, ...] = (),
+        tap: str = "homebrew/core",
+        oldnames: tuple[str, ...] = (),
+        description: str = "",
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.binaries = binaries
+        self.dependencies = dependencies
+        self.tap = tap
+        self.oldnames = oldnames
+        self.description = description
 
     @property
     def full_name(self) -> str:
@@ -115,6 +122,8 @@ class Homebrew:
 
     def pour(self, formula: Formula, *, on_request: bool) -> Path:
         """Put a keg in the Cellar and link it in place of what was linked before."""
+        import json
+
         keg = self.cellar / formula.name / formula.version
         (keg / "bin").mkdir(parents=True, exist_ok=True)
         receipt = {"installed_on_request": on_request, "source": {"tap": formula.tap}}
@@ -132,11 +141,15 @@ class Homebrew:
 
     def remove_old(self, formula: Formula) -> None:
         """Upgrades leave one keg, as HOMEBREW_NO_INSTALL_CLEANUP is not set on most Macs."""
+        import shutil
+
         for version in self.installed().get(formula.name, []):
             if version != formula.version:
                 shutil.rmtree(self.cellar / formula.name / version)
 
     def uninstall(self, name: str) -> None:
+        import shutil
+
         for keg in (self.cellar / name).iterdir():
             for binary in (keg / "bin").glob("*"):
                 link = self.prefix / "bin" / binary.name
@@ -171,17 +184,23 @@ class Homebrew:
 
     @property
     def trust_store(self) -> Path:
+        from pathlib import Path
+
         home = os.environ.get("HOME", str(self.mac.home))
         config = os.environ.get("XDG_CONFIG_HOME")
         return (Path(config, "homebrew") if config else Path(home, ".homebrew")) / "trust.json"
 
     def trusted(self) -> dict[str, list[str]]:
         """The store, complete."""
+        import json
+
         stored = json.loads(self.trust_store.read_text()) if self.trust_store.exists() else {}
         return {key: sorted(stored.get(key, [])) for key in TRUST_KEYS}
 
     def trust(self, key: str, name: str, *, wanted: bool) -> bool:
         """Add or remove an entry; whether that changed anything."""
+        import json
+
         store = self.trust_store
         folder = store.parent
         if folder.exists() and folder.stat().st_mode & 0o022:
@@ -210,6 +229,10 @@ class Homebrew:
 
 def _write_binary(mac: Machine, path: Path) -> None:
     """The program of a formula: the lab's own, the workstation's, or a placeholder."""
+    import shlex
+    import subprocess
+    from pathlib import Path
+
     venv = Path(sys.executable).parent
     project = Path(__file__).parents[1]
     if path.name == "llama-server":

@@ -1,20 +1,21 @@
-"""One simulated Mac: its folder, its facts (`mac.json`, read anew at each use), its environment.
+"""One simulated Mac: its folder, its facts (in a file, read anew at each use), its environment.
 
-Standard library only, because every stand-in command imports it and must start fast.
+A deploy starts a hundred stand-ins, and each imports this. So nothing is imported above that costs
+more than what it does: half of such a start were pathlib, typing, json, enum and re.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import json
+import marshal
 import os
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 from lab.processes import MARKER
+
+TYPE_CHECKING = False  # typing's own costs as much as Python's start
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
 
 USER = "tester"
 UID = 501  # the first user of a Mac, in group staff
@@ -76,11 +77,11 @@ def network_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name.upper() in NETWORK_NAMES or name.startswith(NETWORK_PREFIXES)
     }
-    home = Path(os.path.expanduser("~"))
-    kept.setdefault("UV_CACHE_DIR", str(home / ".cache/uv"))
-    config = home / ".config/uv/uv.toml"
-    if config.is_file():
-        kept.setdefault("UV_CONFIG_FILE", str(config))
+    home = os.path.expanduser("~")
+    kept.setdefault("UV_CACHE_DIR", f"{home}/.cache/uv")
+    config = f"{home}/.config/uv/uv.toml"
+    if os.path.isfile(config):
+        kept.setdefault("UV_CONFIG_FILE", config)
     return kept
 
 
@@ -100,37 +101,57 @@ class Machine:
     """The folder of one Mac, as its stand-ins, its daemon and its tests see it."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-        self.name = self.root.name
-        self.home = self.root / "Users" / USER
-        self.prefix = self.root / "opt/homebrew"
-        self.tmp = self.root / "private/var/folders/T"
+        self.folder = str(root)
+        self.lab_folder, self.name = os.path.split(self.folder)
+
+    @property
+    def root(self) -> Path:
+        from pathlib import Path
+
+        return Path(self.folder)
+
+    @property
+    def home(self) -> Path:
+        return self.root / "Users" / USER
+
+    @property
+    def prefix(self) -> Path:
+        return self.root / "opt/homebrew"
+
+    @property
+    def tmp(self) -> Path:
+        return self.root / "private/var/folders/T"
 
     # -- facts
 
     @property
     def facts(self) -> dict[str, Any]:
         """Everything that varies, with defaults filled in."""
-        with contextlib.suppress(FileNotFoundError):
-            stored: dict[str, Any] = json.loads((self.root / "mac.json").read_text())
-            return DEFAULTS | stored
-        return dict(DEFAULTS)
+        return DEFAULTS | self._stored()
 
     def set(self, **facts: Any) -> None:
         """Change facts; the next command sees them."""
-        with self._locked():
-            path = self.root / "mac.json"
-            merged = (json.loads(path.read_text()) if path.exists() else {}) | facts
-            draft = path.with_suffix(".new")
-            draft.write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n")
-            draft.replace(path)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with open(self.root / ".lock", "w") as lock:
+        os.makedirs(self.folder, exist_ok=True)
+        with open(f"{self.folder}/.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            merged = self._stored() | facts
+            draft = f"{self.facts_file}.new"
+            with open(draft, "wb") as file:
+                marshal.dump(merged, file)
+            os.replace(draft, self.facts_file)
+
+    @property
+    def facts_file(self) -> str:
+        """What was set. As marshal has it, which a stand-in can read without further imports."""
+        return f"{self.folder}/mac.facts"
+
+    def _stored(self) -> dict[str, Any]:
+        try:
+            with open(self.facts_file, "rb") as file:
+                stored: dict[str, Any] = marshal.load(file)
+                return stored
+        except FileNotFoundError:
+            return {}
 
     @property
     def macos_major(self) -> int:
@@ -140,6 +161,8 @@ class Machine:
 
     def record(self, kind: str, text: str) -> None:
         """Note a remote action; one line each, appended whole."""
+        import json
+
         with open(self.root / "remote.log", "a") as file:
             file.write(json.dumps([kind, text]) + "\n")
 
@@ -147,7 +170,7 @@ class Machine:
 
     @property
     def path(self) -> str:
-        return ":".join(str(self.root / folder) for folder in SYSTEM_DIRS)
+        return ":".join(f"{self.folder}/{folder}" for folder in SYSTEM_DIRS)
 
     def environment(self, session: str = "Background") -> dict[str, str]:
         """What sshd and launchd give a program; `session` is its launchctl managername."""
@@ -155,7 +178,7 @@ class Machine:
             network_environment()
             | workstation_programs()
             | {
-                MARKER: str(self.root),
+                MARKER: self.folder,
                 "LAB_SESSION": session,
                 "HOME": str(self.home),
                 "USER": USER,
@@ -172,10 +195,12 @@ class Machine:
         A path of a system folder that this Mac has not got stays inside the Mac, so that it
         fails as on macOS even when the workstation has such a program.
         """
-        inside = str(self.root) + program
+        inside = self.folder + program
         system = any(program.startswith(f"/{folder}/") for folder in SYSTEM_DIRS)
         return inside if system or os.path.lexists(inside) else program
 
     def booted(self) -> None:
         """What a start of the machine resets: its clock of uptime and the volatile sysctls."""
+        import time
+
         self.set(boottime=int(time.time()), wired_limit_mb=0)

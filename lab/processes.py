@@ -6,12 +6,12 @@ new sessions and a killed parent.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
-import time
-from collections.abc import Iterable
+
+TYPE_CHECKING = False  # as in lab.mac: every stand-in imports this module
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MARKER = "LAB_MAC"
 
@@ -23,7 +23,7 @@ def of_mac(root: str) -> list[int]:
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
         return sorted(pid for pid in pids if wanted.encode() in _environ(pid) and _alive(pid))
     # macOS workstations: ps can show the environment of one's own processes.
-    import subprocess  # here, because every stand-in imports this module and must start fast
+    import subprocess
 
     listing = subprocess.run(
         ["/bin/ps", "-axwwE", "-o", "pid=,command="], capture_output=True, text=True, check=False
@@ -60,6 +60,9 @@ def kill_all(roots: Iterable[str], grace: float = 0.0) -> int:
 
     Repeats because a process may fork while we look.
     """
+    import signal
+    import time
+
     roots = list(roots)
     seen: set[int] = set()
     deadline = time.monotonic() + grace
@@ -79,7 +82,9 @@ def kill_all(roots: Iterable[str], grace: float = 0.0) -> int:
         time.sleep(0.02)
 
 
-def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+def _signal(pids: Iterable[int], number: int) -> None:
+    import contextlib
+
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
@@ -87,6 +92,8 @@ def _signal(pids: Iterable[int], number: signal.Signals) -> None:
 
 def main(roots: list[str]) -> None:
     """Wait until the daemon's end of our stdin closes, however it died; then clear up after it."""
+    import signal
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the daemon's to handle
     while os.read(0, 1024):
         pass

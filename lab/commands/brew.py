@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
 
 from lab.commands import brew_query, brew_taps
 from lab.commands.base import as_root, fail
 from lab.homebrew import BrewError, Formula, Homebrew
 from lab.mac import Machine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # These may run as root; nothing else may.
 FOR_ROOT = ("--prefix", "services", "list", "tap")

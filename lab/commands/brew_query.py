@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from lab.commands import brew_taps
 from lab.commands.base import fail
 from lab.homebrew import BrewError, Formula, Homebrew
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def version(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
@@ -43,6 +44,8 @@ def listing(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
 
 
 def outdated(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
+    import json
+
     old = []
     for name, versions in homebrew.installed().items():
         formula = homebrew.find(name)
@@ -70,6 +73,8 @@ def outdated(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
 
 
 def info(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
+    import json
+
     entries = []
     for name in names or (homebrew.installed() if "--installed" in flags else []):
         formula = homebrew.find(name)
@@ -88,6 +93,8 @@ def info(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
 
 
 def _describe(homebrew: Homebrew, formula: Formula) -> dict[str, Any]:
+    import json
+
     kegs = []
     for version in homebrew.installed().get(formula.name, []):
         path = homebrew.cellar / formula.name / version / "INSTALL_RECEIPT.json"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 
 from lab.commands.base import fail
@@ -44,6 +42,8 @@ def tap(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
 
 
 def untap(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
+    import shutil
+
     for name in names:
         lower = name.lower()
         if lower not in homebrew.taps():
@@ -86,6 +86,8 @@ def _kind(name: str, flags: list[str]) -> tuple[str, str]:
 
 
 def _show(homebrew: Homebrew, flags: list[str]) -> int:
+    import json
+
     trusted = homebrew.trusted()
     json_flags = [flag for flag in flags if flag.startswith("--json")]
     if json_flags:

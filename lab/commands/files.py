@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import stat as modes
 import sys
 import time
-from pathlib import Path
 
 from lab.commands.base import Illegal, fail, getopt, hand_over
 from lab.mac import GID, UID, USER, Machine
 
 STAT_USAGE = "usage: stat [-FLnq] [-f format | -l | -r | -s | -x] [-t timefmt] [file ...]"
-FORMAT = re.compile(r"%([-+ #0]*)(\d*)(?:\.(\d+))?([DOUXFS]?)([HML]?)(.)")
 TYPES = {
     modes.S_IFDIR: ("Directory", "/"),
     modes.S_IFREG: ("Regular File", ""),
@@ -38,7 +35,7 @@ def stat(mac: Machine, args: list[str]) -> int:
     for file in files:
         try:
             info = os.stat(file) if "L" in options else os.lstat(file)
-            if Path(file) in mac.root.parents:
+            if mac.folder.startswith(os.path.normpath(file).rstrip("/") + "/"):
                 # What is above this Mac is the workstation's; a Mac's own are root's.
                 info = os.stat_result((modes.S_IFDIR | 0o755, *info[1:4], 0, 0, *info[6:10]))
         except OSError as error:
@@ -52,16 +49,31 @@ def stat(mac: Machine, args: list[str]) -> int:
 
 
 def _format(template: str, file: str, info: os.stat_result, when: str) -> str:
-    def field(match: re.Match[str]) -> str:
-        flags, width, _, form, part, letter = match.groups()
-        value = {"%": "%", "n": "\n", "t": "\t"}.get(letter)
+    """Fields are %[flags][width][.precision][form][part]letter."""
+    shown, percent, rest = template.partition("%")
+    while percent:
+        flags, rest = _leading("-+ #0", rest)
+        width, rest = _leading("0123456789", rest)
+        if rest.startswith("."):
+            _, rest = _leading("0123456789", rest[1:])
+        form = rest[0] if rest[1:] and rest[0] in "DOUXFS" else ""
+        part = rest[len(form)] if rest[len(form) + 1 :] and rest[len(form)] in "HML" else ""
+        rest = rest[len(form + part) :]
+        letter, rest = rest[:1], rest[1:]
+        value = {"": "%", "%": "%", "n": "\n", "t": "\t"}.get(letter)
         if value is None:
             value = _field(letter, form, part, file, info, when)
-        if not width:
-            return value
-        return value.ljust(int(width)) if "-" in flags else value.rjust(int(width))
+        if width:
+            value = value.ljust(int(width)) if "-" in flags else value.rjust(int(width))
+        literal, percent, rest = rest.partition("%")
+        shown += value + literal
+    return shown
 
-    return FORMAT.sub(field, template)
+
+def _leading(letters: str, text: str) -> tuple[str, str]:
+    """What of a text is of these letters only, and the rest."""
+    rest = text.lstrip(letters)
+    return text[: len(text) - len(rest)], rest
 
 
 def _field(letter: str, form: str, part: str, file: str, info: os.stat_result, when: str) -> str:

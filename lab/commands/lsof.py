@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
+import _socket  # whose other half has enums, which take as long as Python's start
 import os
-import re
-import socket
-import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 from lab import processes
 from lab.commands.base import fail, workstation
 from lab.commands.processes import table
 from lab.mac import USER, Machine
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 LISTEN = "0A"  # states of /proc/net/tcp
 STATES = {"01": "ESTABLISHED", "06": "TIME_WAIT", "08": "CLOSE_WAIT", LISTEN: "LISTEN"}
 
 
-@dataclass(frozen=True)
 class Socket:
-    version: int
-    inode: str
-    state: str
-    here: tuple[str, int]
-    there: tuple[str, int]
+    """A line of /proc/net/tcp, or of tcp6."""
+
+    def __init__(self, version: int, words: list[str]) -> None:
+        self.version = version
+        self.inode = words[9]
+        self.state = words[3]
+        self.here = _address(words[1])
+        self.there = _address(words[2])
 
 
-@dataclass
 class Options:
     """The few of lsof's many options that ask about TCP."""
 
-    terse: bool = False
-    addresses: bool = False  # -n: numbers, not names
-    ports: bool = False  # -P
-    internet: str | None = None
-    states: str | None = None
-    pid: set[int] | None = None
+    def __init__(self) -> None:
+        self.terse = False
+        self.addresses = False  # -n: numbers, not names
+        self.ports = False  # -P
+        self.internet: str | None = None
+        self.states: str | None = None
+        self.pid: set[int] | None = None
 
 
 def lsof(mac: Machine, args: list[str]) -> int:
@@ -85,28 +87,30 @@ def _parse(args: list[str]) -> Options:
 
 def _real(mac: Machine, args: list[str]) -> int:
     """On a Mac as workstation: its lsof, limited to this Mac's processes."""
-    pids = ",".join(map(str, processes.of_mac(str(mac.root)))) or "0"
+    import subprocess
+
+    pids = ",".join(map(str, processes.of_mac(mac.folder))) or "0"
     return subprocess.run([workstation("lsof") or "lsof", "-a", "-p", pids, *args]).returncode
 
 
 def _rows(mac: Machine, options: Options) -> Iterator[tuple[int, str]]:
     """(pid, line) for each matching socket of the Mac's processes."""
-    match = re.fullmatch(
-        r"([46]?)(?:TCP)?(?:@([^:]*))?(?::([\d,-]+))?", options.internet or "", re.I
-    )
-    if match is None:
+    wanted, _, ports = (options.internet or "").partition(":")
+    wanted, _, host = wanted.partition("@")
+    version = wanted.upper().removesuffix("TCP")
+    if version not in ("", "4", "6") or ports.strip("0123456789,-"):
         return
-    version, host, ports = match.groups()
+    names = {process.pid: process.name for process in table(mac)}
+    held = list(_descriptors(names))
     known = {
         entry.inode: entry
-        for entry in _sockets()
+        for entry in _sockets({inode for _, _, inode in held})
         if (not version or entry.version == int(version))
         and (not host or host in (entry.here[0], entry.there[0]))
         and (not ports or _within(entry.here[1], ports) or _within(entry.there[1], ports))
         and (not options.states or STATES.get(entry.state) == options.states.removeprefix("TCP:"))
     }
-    names = {process.pid: process.name for process in table(mac)}
-    for pid, descriptor, inode in _descriptors(names):
+    for pid, descriptor, inode in held:
         if inode not in known or (options.pid is not None and pid not in options.pid):
             continue
         entry = known[inode]
@@ -128,7 +132,7 @@ def _within(port: int, ports: str) -> bool:
     return False
 
 
-def _sockets() -> Iterator[Socket]:
+def _sockets(inodes: set[str]) -> Iterator[Socket]:
     for version, file in ((4, "/proc/net/tcp"), (6, "/proc/net/tcp6")):
         if not os.path.exists(file):
             continue
@@ -136,7 +140,8 @@ def _sockets() -> Iterator[Socket]:
             next(lines)
             for line in lines:
                 words = line.split()
-                yield Socket(version, words[9], words[3], _address(words[1]), _address(words[2]))
+                if words[9] in inodes:  # most are nobody's any more
+                    yield Socket(version, words)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -145,8 +150,8 @@ def _address(text: str) -> tuple[str, int]:
     raw = b"".join(
         int(host[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(host), 8)
     )
-    family = socket.AF_INET if len(raw) == 4 else socket.AF_INET6
-    return socket.inet_ntop(family, raw), int(port, 16)
+    family = _socket.AF_INET if len(raw) == 4 else _socket.AF_INET6
+    return _socket.inet_ntop(family, raw), int(port, 16)
 
 
 def _name(address: tuple[str, int], options: Options) -> str:
@@ -159,7 +164,7 @@ def _name(address: tuple[str, int], options: Options) -> str:
         shown = f"[{host}]" if ":" in host else host
     if not options.ports:
         try:
-            return f"{shown}:{socket.getservbyport(port, 'tcp')}"
+            return f"{shown}:{_socket.getservbyport(port, 'tcp')}"
         except OSError:
             pass
     return f"{shown}:{port}"

@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-import signal
-import subprocess
-from dataclasses import dataclass
 
 from lab import processes
 from lab.commands.base import Illegal, fail, getopt, workstation
 from lab.mac import Machine
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
-@dataclass(frozen=True)
+
 class Process:
-    pid: int
-    parent: int
-    name: str
-    arguments: str
+    """One that lives; its name is what macOS would show."""
+
+    def __init__(self, pid: int, parent: int, arguments: str) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.name = command_name(arguments)
+        self.arguments = arguments
 
 
 def table(mac: Machine) -> list[Process]:
     """What runs on this Mac."""
-    pids = processes.of_mac(str(mac.root))
+    pids = processes.of_mac(mac.folder)
+    rows = _of_proc(pids) if os.path.isdir("/proc/self") else _of_ps(pids)
+    return [Process(*row) for row in rows]
+
+
+def _of_proc(pids: Iterable[int]) -> Iterator[tuple[int, int, str]]:
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().rstrip(b"\0").replace(b"\0", b" ")
+        except OSError:  # gone meanwhile
+            continue
+        if words:
+            yield pid, parent, words.decode(errors="replace").replace("\n", " ")
+
+
+def _of_ps(pids: list[int]) -> Iterator[tuple[int, int, str]]:
+    import subprocess
+
     if not pids:
-        return []
-    listing = subprocess.run(
-        [
-            workstation("ps") or "ps",
-            "-ww",
-            "-o",
-            "pid=,ppid=,args=",
-            "-p",
-            ",".join(map(str, pids)),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    rows = [line.split(None, 2) for line in listing.splitlines()]
-    return [
-        Process(int(pid), int(parent), command_name(arguments), arguments)
-        for pid, parent, arguments in (row for row in rows if len(row) == 3)
-    ]
+        return
+    listed = ",".join(map(str, pids))
+    call = [workstation("ps") or "ps", "-ww", "-o", "pid=,ppid=,args=", "-p", listed]
+    for line in subprocess.run(call, capture_output=True, text=True).stdout.splitlines():
+        pid, parent, *arguments = line.split(None, 2)
+        if arguments:
+            yield int(pid), int(parent), arguments[0]
 
 
 def command_name(arguments: str) -> str:
@@ -54,7 +63,7 @@ def command_name(arguments: str) -> str:
     """
     words = arguments.split()
     name = os.path.basename(words[0])
-    if re.fullmatch(r"(?:python[\d.]*|sh|dash|bash)", name):
+    if name in ("sh", "dash", "bash") or name.rstrip("0123456789.") == "python":
         for number, word in enumerate(words[1:], 1):
             if word == "-m" and number + 1 < len(words):
                 return words[number + 1].rpartition(".")[2].replace("_", "-")
@@ -71,20 +80,21 @@ def ps(mac: Machine, args: list[str]) -> int:
     passed = []
     for number, word in enumerate(args):
         previous = args[number - 1] if number else ""
-        cluster = re.fullmatch(r"(-?)([A-Za-z]+)", word)
+        letters = word.removeprefix("-")
+        is_cluster = letters.isascii() and letters.isalpha()
         is_value = previous.startswith("-") and previous[-1:] in "opgutUGO"
-        if cluster is None or is_value or (number and not word.startswith("-")):
+        if not is_cluster or is_value or (number and not word.startswith("-")):
             passed.append(word)
             continue
-        letters = cluster[2]
-        head, option, tail = re.fullmatch(r"([^op]*)([op]?)(.*)", letters).groups()  # type: ignore[union-attr]
+        head = letters.partition("o")[0].partition("p")[0]
+        tail = letters.removeprefix(head)
         everything = everything or bool(set("eAax") & set(head))
-        kept = "".join(letter for letter in head if letter not in "eAax") + option + tail
+        kept = "".join(letter for letter in head if letter not in "eAax") + tail
         if kept:
-            passed.append(cluster[1] + kept)
+            passed.append(("-" if word.startswith("-") else "") + kept)
     program = workstation("ps") or "ps"
     if everything:
-        pids = processes.of_mac(str(mac.root))
+        pids = processes.of_mac(mac.folder)
         passed += ["-p", ",".join(map(str, pids))]
     os.execv(program, ["ps", *passed])
 
@@ -105,6 +115,10 @@ def pgrep(mac: Machine, args: list[str]) -> int:
 
 
 def pkill(mac: Machine, args: list[str]) -> int:
+    import contextlib
+    import re
+    import signal
+
     number = signal.SIGTERM
     rest = list(args)
     if rest and (match := re.fullmatch(r"-(?:SIG)?([A-Z]+|\d+)", rest[0])):
@@ -123,6 +137,8 @@ def pkill(mac: Machine, args: list[str]) -> int:
 
 
 def _matching(mac: Machine, options: dict[str, str], patterns: list[str]) -> list[Process]:
+    import re
+
     everything = table(mac)
     ours = {os.getpid()}
     parents = {process.pid: process.parent for process in everything}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 
@@ -18,7 +17,7 @@ def launchctl(mac: Machine, args: list[str]) -> int:
         return _asuser(args[1:])
     try:
         reply = control.request(
-            mac.root.parent,
+            mac.lab_folder,
             mac.name,
             "launchctl",
             argv=args,
@@ -66,7 +65,7 @@ def open(mac: Machine, args: list[str]) -> int:
         if "Terminal" in app or target.endswith(".command"):
             try:
                 path = os.path.abspath(target)
-                control.request(mac.root.parent, mac.name, "open_terminal", file=path)
+                control.request(mac.lab_folder, mac.name, "open_terminal", file=path)
             except RuntimeError:  # nobody is logged in; the real wording is uncertain
                 return fail(f"LSOpenURLsWithRole() failed with error -10810 for the file {target}.")
     return 0
@@ -86,6 +85,8 @@ def caffeinate(mac: Machine, args: list[str]) -> int:
                 time.sleep(0.2)
             return 0
     if rest:
+        import subprocess
+
         return subprocess.run(rest, check=False).returncode
     time.sleep(seconds if seconds is not None else 10**8)
     return 0

@@ -23,9 +23,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def mac(lab: Lab) -> Iterator[Mac]:
     """mac1 with its facts put back and its jobs gone after the test."""
     mac = lab["mac1"]
-    before = (mac.root / "mac.json").read_text()
+    facts = Path(mac.facts_file)
+    before = facts.read_bytes()
     yield mac
-    (mac.root / "mac.json").write_text(before)
+    facts.write_bytes(before)
     for agent in (mac.home / "Library/LaunchAgents").glob("*.plist"):
         agent.unlink()
     (mac.root / "private/var/db/com.apple.xpc.launchd/disabled.501.plist").unlink(missing_ok=True)
