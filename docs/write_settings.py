@@ -16,8 +16,9 @@ from jinja2 import Template
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from herd.core.settings.extra_args import OWNED_FLAGS
 from herd.core.settings.precedence import MERGED
-from herd.core.settings.schema import OWNED_FLAGS, Group, Model, Settings
+from herd.core.settings.schema import Group, Model, Settings
 
 ROOT = Path(__file__).parents[1]
 ALL = ROOT / "group_data/all.py"

@@ -1,19 +1,17 @@
 """The command lines of llama-server: flags that the one there knows, files that are locked."""
 
-import difflib
 import itertools
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 
 from herd.checks import yaml_lines
 from herd.checks.project import Finding, Project, Subject, line_of
 from herd.core.files.written_files import Written
-from herd.core.mac.llama_server_flags import Flags
+from herd.core.mac.refused_arguments import refused
 from herd.workstation.typed_commands import command
 
 RULES = {
-    "llama-server-flags": "Every flag is one that this Mac's llama-server knows",
+    "llama-server-flags": "Every argument is one that this Mac's llama-server takes",
     "llama-server-line": "llama-server serves a locked file, and only on loopback",
 }
 
@@ -55,30 +53,15 @@ def _flags(
     flags = subject.host.known.flags
     if flags is None:
         return
-    for word in unknown(flags, words[1:]):
-        near = difflib.get_close_matches(word, flags.known, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
+    for wrong in refused(flags, words[1:]):
         yield subject.finding(
             "llama-server-flags",
             file,
-            line_of(file.text, word, after=line),
-            f"{model}: this Mac's llama-server knows no {word}.",
-            f"{hint}Mend extra_args, or upgrade llama.cpp there and run `{command('facts')}`.",
+            line_of(file.text, wrong.word, after=line),
+            f"{model}: {wrong.what}",
+            f"{wrong.fix} `{command('facts')}` asks the Mac again.",
             setting=f"models.{model}.extra_args",
         )
-
-
-def unknown(flags: Flags, words: Sequence[str]) -> Iterator[str]:
-    """The words that stand where a flag does, and are none."""
-    rest = iter(words)
-    for word in rest:
-        if not re.match(r"--?[A-Za-z]", word):
-            continue
-        name = word.partition("=")[0]
-        if name not in flags.known:
-            yield word
-        elif name in flags.valued and name == word:
-            next(rest, None)
 
 
 def _line(

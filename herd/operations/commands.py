@@ -6,8 +6,8 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, ParamSpec, cast, overload
 
-from pyinfra import host
-from pyinfra.api import FactBase, StringCommand
+from pyinfra import host, logger
+from pyinfra.api import FactBase, QuoteString, StringCommand
 from pyinfra.api import operation as pyinfra_operation
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operation import PyinfraOperation
@@ -124,3 +124,12 @@ class Shown(StringCommand):
 def shown(name: str, *arguments: object, **connector_arguments: Any) -> Shown:
     """`scripts/NAME.sh` with its output shown as it comes."""
     return Shown(script(name, *arguments), **connector_arguments)
+
+
+def refusal(text: str) -> StringCommand:
+    """Fails this host, and only this one, with a report. A dry run, which runs no command, says it
+    at once."""
+    if not host.state.is_executing:
+        for line in text.splitlines():
+            logger.error(line)
+    return StringCommand("printf '%s\\n'", QuoteString(text), ">&2; exit 1")

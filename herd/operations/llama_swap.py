@@ -11,13 +11,15 @@ from herd.core.files import templates, written_files
 from herd.core.mac import llama_server_flags
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
+from herd.core.mac.refused_arguments import refused
+from herd.core.settings.problems import Problem, count, report
 from herd.facts.answers import Answers
 from herd.facts.files import State
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.llama_server import KnownFlags
 from herd.facts.script import script
-from herd.operations.commands import Commands, operation
+from herd.operations.commands import Commands, operation, refusal
 from herd.operations.files import is_as_wanted, show_diff, write
 
 
@@ -40,6 +42,10 @@ def config(layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]
     flags = host.get_fact(KnownFlags, program=layout.brew("llama-server"))
     (entry,) = host.get_fact(State, paths=[layout.config])
     _say_what_is_dropped(layout, flags)
+    if flags and (wrong := list(_refused(layout, files, flags))):
+        title = f"{host.name} has a llama-server that would not start: {count(wrong)}."
+        yield refusal(report(title, wrong))
+        return
     flags = flags or llama_server_flags.CURRENT
     want = written_files.config(layout, files, versions, flags)
     if is_as_wanted(entry, want.content, want.mode):
@@ -53,6 +59,17 @@ def config(layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]
     yield from write(want.path, want.content, want.mode)
     if layout.settings.llama_swap_watch_config:
         yield script("await-reload", layout.settings.llama_swap_port)
+
+
+def _refused(layout: Layout, files: Mapping[str, str], flags: Flags) -> Iterator[Problem]:
+    """What the models' arguments hold that this llama-server does not take: an upgrade may have
+    taken it away, so what is there already is looked at, too."""
+    for model in layout.settings.models.values():
+        path = f"{layout.model_directory(model)}/{files[model.name]}"
+        lines = llama_server_flags.arguments(model, path, flags)
+        for wrong in refused(flags, [word for line in lines for word in line]):
+            what = f"{wrong.what[:1].upper()}{wrong.what[1:]}"
+            yield Problem(f"models.{model.name}.extra_args", what, wrong.fix)
 
 
 def _say_what_is_dropped(layout: Layout, flags: Flags | None) -> None:

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pyinfra import host, logger
-from pyinfra.api import QuoteString, StringCommand
+from pyinfra import host
 
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
@@ -15,7 +14,7 @@ from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.mac import Mac
 from herd.facts.models import Models
-from herd.operations.commands import Commands, operation
+from herd.operations.commands import Commands, operation, refusal
 
 
 def _check_asks(
@@ -63,11 +62,7 @@ def check(
     if not found:
         host.noop("this Mac has what the stack needs")
         return
-    text = report(f"{host.name} cannot be set up: {count(found)}.", found)
-    if not host.state.is_executing:
-        # A dry run runs no command: say it here.
-        _show(text.splitlines())
-    yield StringCommand("printf '%s\\n'", QuoteString(text), ">&2; exit 1")
+    yield refusal(report(f"{host.name} cannot be set up: {count(found)}.", found))
 
 
 def _foreign(listeners: Mapping[int, Listener], layout: Layout, uid: int) -> Mapping[int, Listener]:
@@ -86,8 +81,3 @@ def _foreign(listeners: Mapping[int, Listener], layout: Layout, uid: int) -> Map
         if not who.processes
         or not all(pid in pids or p.parent in pids for pid, p in who.processes.items())
     }
-
-
-def _show(lines: Sequence[str]) -> None:
-    for line in lines:
-        logger.error(line)

@@ -39,6 +39,9 @@ HELP = """\
 --port PORT                             port to listen
 --metrics                               enable prometheus compatible metrics endpoint (default: disabled)
 --jinja, --no-jinja                     whether to use jinja template engine for chat (default: enabled)
+--draft, --draft-n, --draft-max N       the argument has been removed. use --spec-draft-n-max or
+                                        --spec-ngram-mod-n-max
+                                        (env: LLAMA_ARG_DRAFT_MAX)
 """  # noqa: E501 - as wide as the original
 
 

@@ -171,6 +171,18 @@ FAULTS = {
     "a flag of no name": Fault(
         "llama-server-flags", setting("--metrics", "--metricks"), ALL, "--metricks"
     ),
+    "an argument that --help calls removed": Fault(
+        "llama-server-flags", setting('"--metrics"', '"--draft-max", "8"'), ALL, "--draft-max"
+    ),
+    "an argument without its value": Fault(
+        "llama-server-flags", setting('"--metrics"', '"--metrics", "--gpu-layers"'), ALL, "--gpu-l"
+    ),
+    "a flag and its value in one string": Fault(
+        "settings", setting('"--metrics"', '"--gpu-layers 99"'), ALL, '"big": {"repo"'
+    ),
+    "a key in a command line": Fault(
+        "settings", setting('"--metrics"', '"--api-key-file", "/k"'), ALL, '"big": {"repo"'
+    ),
     # facts.lock
     "facts of another Homebrew": Fault(
         "facts", setting('prefix = "/opt/homebrew"', 'prefix = "/opt/brew"'), FACTS, "{"

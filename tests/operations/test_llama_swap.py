@@ -17,6 +17,8 @@ VERSIONS = {"gpt-oss-120b": "0123456789ab"}
 PRELOAD: dict[str, Any] = {"models": {"gpt-oss-120b": {"preload": True}}}
 PLACE = layout(**PRELOAD)
 FLAGS = Flags.parse(CURRENT_HELP)
+# A build that can neither way.
+NEITHER = "\n".join(line for line in OLD.splitlines() if not line.startswith("--mlock"))
 TEXT = templates.config(PLACE, FILES, FLAGS, versions=VERSIONS, preload=["gpt-oss-120b"])
 CONFIG, TRIAL = PLACE.config, PLACE.under("config.trial.yaml")
 
@@ -98,7 +100,7 @@ def test_an_upgraded_llama_server_gets_its_flags_though_no_setting_changed() -> 
 
 
 def test_mlock_that_no_flag_can_ask_for_is_left_out_aloud() -> None:
-    found = config("absent", "-c,    --ctx-size N                     size")
+    found = config("absent", NEITHER)
 
     assert any("mlock is left out for gpt-oss-120b" in line for line in found.everything)
     assert "lock" not in found.uploads[f"{CONFIG}.new"].replace("${PORT}", "")
@@ -110,3 +112,30 @@ def test_before_anything_is_installed_the_rendering_is_for_a_current_build() -> 
     assert found.uploads[f"{CONFIG}.new"] == templates.config(
         PLACE, FILES, CURRENT, versions=VERSIONS, preload=["gpt-oss-120b"]
     )
+
+
+def test_arguments_that_the_llama_server_does_not_take_are_refused_before_anything_is_written() -> (
+    None
+):
+    place = layout(models={"gpt-oss-120b": {"extra_args": ["--draft-max", "8", "--temprature"]}})
+    removed = f"{'--draft-max N':40}the argument has been removed. use --spec-draft-n-max"
+    found = config("absent", f"{CURRENT_HELP}\n{removed}", layout=place)
+
+    (told,) = found.sent
+    assert told.endswith(">&2; exit 1")
+    assert not found.uploads
+    assert "models.gpt-oss-120b.extra_args" in told
+    assert "has removed --draft-max." in told
+    assert "use --spec-draft-n-max." in told
+    assert "knows no --temprature." in told
+
+
+def test_an_upgrade_that_takes_a_flag_away_is_told_though_nothing_changed() -> None:
+    place = layout(models={"gpt-oss-120b": {"extra_args": ["--spm-infill"]}})
+    before = f"{CURRENT_HELP}\n--spm-infill                            use another pattern"
+    flags = Flags.parse(before)
+    there = state(templates.config(place, FILES, flags, versions=VERSIONS, preload=[]))
+
+    assert config(there, before, layout=place).untouched
+    (told,) = config(there, CURRENT_HELP, layout=place).sent
+    assert "knows no --spm-infill." in told

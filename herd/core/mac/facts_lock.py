@@ -29,22 +29,30 @@ class LlamaServer(_Strict):
 
     switches: list[str]
     valued: list[str]
+    paired: list[str] = []
+    removed: dict[str, str] = {}
 
     @classmethod
     def of(cls, flags: Flags) -> "LlamaServer":
         """The same, sorted."""
-        return cls(switches=sorted(flags.known - flags.valued), valued=sorted(flags.valued))
+        return cls(
+            switches=sorted(flags.known - flags.valued),
+            valued=sorted(flags.valued),
+            paired=sorted(flags.paired),
+            removed=dict(sorted(flags.removed.items())),
+        )
 
     @property
     def flags(self) -> Flags:
         """The same, as command lines are made of it."""
-        valued = frozenset(self.valued)
-        return Flags(valued | set(self.switches), "--flash-attn" in valued, valued)
+        valued, paired = frozenset(self.valued), frozenset(self.paired)
+        known = valued | set(self.switches)
+        return Flags(known, "--flash-attn" in valued, valued, paired, self.removed)
 
     @property
     def name(self) -> str:
         """Names the content, so that Macs with the same one share it."""
-        text = json.dumps([self.switches, self.valued])
+        text = json.dumps([self.switches, self.valued, self.paired, self.removed])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

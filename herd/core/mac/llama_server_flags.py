@@ -1,8 +1,8 @@
 """The command line of llama-server, in flags that the installed one knows."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from herd.core.settings.schema import Model
 
@@ -17,24 +17,41 @@ class Flags:
     known: frozenset[str]
     flash_attention_takes_value: bool
     valued: frozenset[str] = frozenset()  # of the known, those with a value after them
+    paired: frozenset[str] = frozenset()  # of the valued, those with two
+    removed: Mapping[str, str] = field(
+        default_factory=dict, hash=False
+    )  # with what to use instead, if told
+
+    def values(self, flag: str) -> int:
+        """How many words follow a flag."""
+        return (flag in self.valued) + (flag in self.paired)
 
     @classmethod
     def parse(cls, help_text: str) -> "Flags":
         """Read `llama-server --help`, whose entries begin a line: `-c,    --ctx-size N   …`."""
         known: set[str] = set()
         valued: set[str] = set()
-        for line in help_text.splitlines():
-            entry = re.match(r"-\S.*", line)
-            if not entry:
+        paired: set[str] = set()
+        removed: dict[str, str] = {}
+        for entry in re.split(r"^(?=\S)|\n\n", help_text, flags=re.MULTILINE):
+            if not re.match(r"--?[A-Za-z]", entry):
                 continue
+            first, *more = entry.splitlines()
             # The flags end where two spaces follow something that is no comma.
-            head = re.split(r"(?<=[^,\s])\s{2,}", entry[0])[0]
-            flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w-]*", head)
+            head, *told = re.split(r"(?<=[^,\s])\s{2,}", first, maxsplit=1)
+            flags = re.findall(r"(?<![\w-])--?[A-Za-z][\w.-]*", head)
+            words = " ".join([*told, *(line.strip() for line in more)]).partition("(env: ")[0]
+            if (gone := re.match(r"(?:the )?argument has been removed\W*(.*)", words)) is not None:
+                removed.update(dict.fromkeys(flags, gone[1].strip().rstrip(".")))
+                continue
             known.update(flags)
             if not head.split()[-1].startswith("-"):
                 valued.update(flags)
+            if re.search(r" [A-Z]+ [A-Z]+$", head):
+                paired.update(flags)
         # `[on|off|auto]` now, `FA` for a while, nothing in builds where it was a switch.
-        return cls(frozenset(known), "--flash-attn" in valued, frozenset(valued))
+        takes = "--flash-attn" in valued
+        return cls(*(frozenset(known), takes, frozenset(valued), frozenset(paired)), removed)
 
 
 # What is assumed before llama.cpp is installed, as in a dry run on a fresh Mac: llama.cpp 0.4.1

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from herd.core.settings.extra_args import complaints
 from herd.core.text.quoting import complaint
 
 
@@ -107,9 +108,8 @@ class Model(_Strict):
     @field_validator("extra_args", mode="after")
     @classmethod
     def _ours(cls, value: list[str]) -> list[str]:
-        for argument in value:
-            if (flag := argument.partition("=")[0]) in OWNED_FLAGS:
-                raise ValueError(f"holds {flag}, which {OWNED_FLAGS[flag]} sets")
+        if wrong := list(complaints(value)):
+            raise ValueError("; it ".join(wrong))
         return value
 
     @model_validator(mode="after")
@@ -120,20 +120,6 @@ class Model(_Strict):
                 f"cache_type_v={self.cache_type_v!r} needs flash attention, which is off"
             )
         return self
-
-
-# Flags of llama-server that a setting of ours writes.
-OWNED_FLAGS = {
-    **dict.fromkeys(("-m", "--model"), "include"),
-    **dict.fromkeys(("-c", "--ctx-size"), "ctx_size"),
-    **dict.fromkeys(("-np", "--parallel"), "parallel"),
-    **dict.fromkeys(("-ctk", "--cache-type-k"), "cache_type_k"),
-    **dict.fromkeys(("-ctv", "--cache-type-v"), "cache_type_v"),
-    **dict.fromkeys(("-fa", "--flash-attn"), "flash_attention"),
-    **dict.fromkeys(("-lm", "--load-mode", "--mlock"), "mlock"),
-    **dict.fromkeys(("--host", "--port"), "llama_server_start_port"),
-    **dict.fromkeys(("-a", "--alias"), "the model's name"),
-}
 
 
 class Group(_Strict):

@@ -351,7 +351,7 @@ def test_data_that_is_not_ours_is_left_alone() -> None:
         model(cache_type_v="q8_0", flash_attention="on"),
         model(cache_type_k="q8_0", flash_attention="off"),
         model(cache_type_v="bf16", flash_attention="off"),
-        model(extra_args=["--metrics", "--threads=8", "--port-like"]),
+        model(extra_args=["--metrics", "--threads", "8", "--port-like"]),
         groups(g=["a", "a"], h=["b"]),
         {"stack_root": "/Volumes/Data/llm"},
         {"stack_root": "~/Documentation"},
