@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from herd.core.settings.extra_args import OWNED_FLAGS
+from herd.core.settings.llama_swap_options import Filters
 from herd.core.settings.precedence import MERGED
 from herd.core.settings.schema import Group, Model, Settings
 
@@ -135,6 +136,10 @@ def page() -> str:
         if "." in setting.name:
             name = setting.name.rpartition(".")[2]
             fields.append((f"`{name}`", setting.default, _values_of(Model, name), setting.meaning))
+    filters = [
+        (f"`{name}`", _default(field), _values_of(Filters, name))
+        for name, field in Filters.model_fields.items()
+    ]
     rules = [
         (f"`{name}`", _default(field), _values_of(Group, name))
         for name, field in Group.model_fields.items()
@@ -144,6 +149,7 @@ def page() -> str:
         sections=sections,
         model=_table(fields, *heads),
         group=_table(rules, "Field", "Default", "Values"),
+        filters=_table(filters, "Field", "Default", "Values"),
         flags=", ".join(f"`{flag}`" for flag in OWNED_FLAGS),
         merged=f"{', '.join(most)} and {last}",
     )
@@ -157,7 +163,9 @@ def _values_of_setting(name: str) -> str:
 
 
 def _default(field: FieldInfo) -> str:
-    return "required" if field.is_required() else f"`{field.default}`"
+    return (
+        "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)}`"
+    )
 
 
 if __name__ == "__main__":

@@ -43,6 +43,64 @@ model_defaults = {
     "aliases": [],
     # Load it when llama-swap starts.
     "preload": False,
+    # What requests get that say nothing else; None, here and below, is llama-server's own default.
+    "temperature": None,
+    # Of the likeliest tokens; 0 is all.
+    "top_k": None,
+    # Of the tokens that make up this probability.
+    "top_p": None,
+    # Of the tokens that have this share of the likeliest one's probability.
+    "min_p": None,
+    # Above 1, what was said is said again more rarely.
+    "repeat_penalty": None,
+    # What was said at all.
+    "presence_penalty": None,
+    # What was said often.
+    "frequency_penalty": None,
+    # Where thoughts go: "deepseek" is reasoning_content, "none" leaves them in the content.
+    "reasoning_format": None,
+    # Tokens of thinking; 0 is none, -1 is no limit.
+    "reasoning_budget": None,
+    # Whether chat templates are run by Jinja, as tools need it.
+    "jinja": None,
+    # Another chat template than the model's: one of llama.cpp's names, or Jinja in a line.
+    "chat_template": None,
+    # What the template is told: {"enable_thinking": False}.
+    "chat_template_kwargs": None,
+    # Whether a full context forgets its beginning and goes on.
+    "context_shift": None,
+    # Reuse of parts of a prompt that moved, in chunks of at least so many tokens; 0 is off.
+    "cache_reuse": None,
+    # Where /slots saves and restores caches, for one model or several: a deploy makes it.
+    "slot_save_path": None,
+    # How drafts are made, as llama-server's --spec-type has them: "ngram-mod".
+    "spec_type": None,
+    # Tokens of a draft, at most.
+    "spec_draft_n_max": None,
+    # Tokens of a draft, at least.
+    "spec_draft_n_min": None,
+    # Probability that a drafted token must have.
+    "spec_draft_p_min": None,
+    # How an embedding is made of its tokens' vectors, if not as the model says.
+    "pooling": None,
+    # Whether llama-server counts for Prometheus, at /upstream/NAME/metrics.
+    "metrics": None,
+    # What llama-swap changes in requests: {"strip_params": ["temperature"],
+    # "set_params": {"top_k": 20}, "set_params_by_id": {"an alias": {"reasoning_effort": "high"}}}.
+    "filters": None,
+    # The name by which llama-swap asks llama-server for it.
+    "use_model_name": None,
+    # Requests that llama-swap lets through at a time, the others get 429; 0 is 10, or parallel if
+    # that is more.
+    "concurrency_limit": 0,
+    # llama-server's environment: ["GGML_METAL_NDEBUG=1"].
+    "env": [],
+    # Whether lists of models leave it out.
+    "unlisted": False,
+    # What lists of models call it, beside its name.
+    "display_name": None,
+    # What lists of models say of it.
+    "description": None,
     # Further arguments of llama-server, a string each.
     "extra_args": [],
 }

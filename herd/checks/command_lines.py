@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from herd.checks import yaml_lines
 from herd.checks.project import Finding, Project, Subject, line_of
 from herd.core.files.written_files import Written
-from herd.core.mac.refused_arguments import refused
+from herd.core.mac.refused_arguments import refused, setting_of
 from herd.workstation.typed_commands import command
 
 RULES = {
@@ -60,7 +60,7 @@ def _flags(
             line_of(file.text, wrong.word, after=line),
             f"{model}: {wrong.what}",
             f"{wrong.fix} `{command('facts')}` asks the Mac again.",
-            setting=f"models.{model}.extra_args",
+            setting=f"models.{model}.{setting_of(subject.host.settings.models[model], wrong.word)}",
         )
 
 

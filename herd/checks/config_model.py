@@ -1,6 +1,6 @@
 """What our config.yaml may say: narrower than llama-swap, which ignores unknown keys."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,14 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class Filters(_Strict):
+    """What is changed in the body of a request."""
+
+    stripParams: Annotated[str, Field(pattern=r"^[a-zA-Z0-9_, ]+$")] | None = None
+    setParams: Annotated[dict[Name, Any], Field(min_length=1)] | None = None
+    setParamsByID: dict[Name, dict[Name, Any]] | None = None
+
+
 class Entry(_Strict):
     """One model."""
 
@@ -18,6 +26,13 @@ class Entry(_Strict):
     cmd: Name
     ttl: Annotated[int, Field(ge=0)]
     aliases: Annotated[list[Name], Field(min_length=1)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    description: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    unlisted: bool = False
+    useModelName: Name | None = None
+    concurrencyLimit: Annotated[int, Field(ge=1)] | None = None
+    env: list[Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*=")]] = []
+    filters: Filters | None = None
 
 
 class Group(_Strict):

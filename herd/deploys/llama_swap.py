@@ -2,13 +2,15 @@
 
 from herd.deploys.desired import desired
 from herd.deploys.step import step
-from herd.operations import llama_swap
+from herd.operations import files, llama_swap
 
 
 @step("llama-swap")
 def configure() -> None:
     """After the packages and the models, as it names their programs and files."""
     want = desired()
+    if saved := want.layout.slot_directories:
+        files.directories(name="Have the directories of saved slots", paths=saved)
     llama_swap.config(
         name="Write config.yaml",
         layout=want.layout,

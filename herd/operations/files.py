@@ -86,6 +86,26 @@ def private(paths: Sequence[str]) -> Commands:
         host.noop("they are there, and private")
 
 
+def _directories_asks(paths: Sequence[str]) -> Iterator[Question]:
+    yield Question(State, paths=list(paths))
+
+
+@operation(asks=_directories_asks, changes=[State])
+def directories(paths: Sequence[str]) -> Commands:
+    """
+    Have directories; those that are made are for their owner only.
+
+    + paths: absolute paths
+    """
+    found = host.get_fact(State, paths=list(paths))
+    pairs = zip(paths, found, strict=True)
+    if missing := [path for path, entry in pairs if entry.kind == "absent"]:
+        quoted = [QuoteString(path) for path in missing]
+        yield StringCommand("umask 077 && mkdir -p", *quoted)
+    else:
+        host.noop("they are there")
+
+
 @operation()
 def absent(path: str) -> Commands:
     """

@@ -11,7 +11,7 @@ from herd.core.files import templates, written_files
 from herd.core.mac import llama_server_flags
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
-from herd.core.mac.refused_arguments import refused
+from herd.core.mac.refused_arguments import refused, setting_of
 from herd.core.settings.problems import Problem, count, report
 from herd.facts.answers import Answers
 from herd.facts.files import State
@@ -66,10 +66,11 @@ def _refused(layout: Layout, files: Mapping[str, str], flags: Flags) -> Iterator
     taken it away, so what is there already is looked at, too."""
     for model in layout.settings.models.values():
         path = f"{layout.model_directory(model)}/{files[model.name]}"
-        lines = llama_server_flags.arguments(model, path, flags)
+        lines = llama_server_flags.arguments(layout.at_home(model), path, flags)
         for wrong in refused(flags, [word for line in lines for word in line]):
             what = f"{wrong.what[:1].upper()}{wrong.what[1:]}"
-            yield Problem(f"models.{model.name}.extra_args", what, wrong.fix)
+            setting = setting_of(model, wrong.word)
+            yield Problem(f"models.{model.name}.{setting}", what, wrong.fix)
 
 
 def _say_what_is_dropped(layout: Layout, flags: Flags | None) -> None:

@@ -102,3 +102,12 @@ def test_what_is_open_to_others_or_not_there_yet_is_made_private(mode: str) -> N
     found = private(mode, "600")
 
     assert found.sent == [f"umask 077 && touch {QUOTED} && chmod 600 {QUOTED}"]
+
+
+def test_directories_that_are_missing_are_made_for_their_owner() -> None:
+    paths = ["/Users/me/slots", "/Volumes/Big Disk/slots"]
+    found = run(files.directories, paths=paths, answers={"state": "absent\ndirectory 755"})
+
+    assert found.sent == ["umask 077 && mkdir -p /Users/me/slots"]
+    there = "directory 700\ndirectory 755"
+    assert run(files.directories, paths=paths, answers={"state": there}).untouched

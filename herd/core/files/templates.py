@@ -65,10 +65,13 @@ def config(
             "version": versions[model.name],
             "program": layout.brew("llama-server"),
             "arguments": llama_server_flags.arguments(
-                model, f"{layout.model_directory(model)}/{files[model.name]}", flags
+                layout.at_home(model),
+                f"{layout.model_directory(model)}/{files[model.name]}",
+                flags,
             ),
             "ttl": model.ttl,
             "aliases": model.aliases,
+            "options": model.entry(model.parallel),
         }
         for model in settings.models.values()
     ]

@@ -17,8 +17,22 @@ class Layout:
     @cached_property
     def root(self) -> str:
         """The stack's own directory."""
-        root = self.settings.stack_root
-        return self.home + root[1:] if root.startswith("~") else root
+        return self.absolute(self.settings.stack_root)
+
+    def absolute(self, path: str) -> str:
+        """A path of the settings, which may be below the home directory (`~/`)."""
+        return self.home + path[1:] if path.startswith("~") else path
+
+    def at_home(self, model: Model) -> Model:
+        """A model whose paths are absolute: llama-server expands no `~`."""
+        saved = model.slot_save_path
+        return model.model_copy(update={"slot_save_path": saved and self.absolute(saved)})
+
+    @property
+    def slot_directories(self) -> list[str]:
+        """Where models save the caches of their slots."""
+        saved = {model.slot_save_path for model in self.settings.models.values()}
+        return sorted(self.absolute(path) for path in saved if path)
 
     def under(self, *names: str) -> str:
         """A path below the root."""

@@ -1,9 +1,11 @@
 """The command line of llama-server, in flags that the installed one knows."""
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from herd.core.settings.llama_server_options import LlamaServerOptions
 from herd.core.settings.schema import Model
 
 
@@ -90,8 +92,22 @@ def arguments(model: Model, path: str, flags: Flags) -> list[list[str]]:
     if "--cors-origins" in flags.known:
         # Else it lets pages of any origin read what it answers. Its own pages are all that may.
         lines.append(["--cors-origins", "http://127.0.0.1:${PORT}"])
+    lines += _options(model, flags)
     lines += _pairs(model.extra_args)
     return [line for line in lines if line]
+
+
+def _options(model: LlamaServerOptions, flags: Flags) -> Iterator[list[str]]:
+    """What settings say that each are one flag, by the name that this build has for it."""
+    for _, flag, value in model.given:
+        name = next((each for each in flag.names if each in flags.known), flag.names[0])
+        match value:
+            case bool():
+                yield [name] if value else [flag.off] if flag.off else []
+            case dict():
+                yield [name, json.dumps(value, ensure_ascii=False)]
+            case _:
+                yield [name, str(value)]
 
 
 def _pairs(extra: Iterable[str]) -> list[list[str]]:

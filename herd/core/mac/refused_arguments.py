@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from herd.core.mac.llama_server_flags import Flags
-from herd.core.settings.extra_args import FLAG, canonical, not_one_word
+from herd.core.settings.extra_args import FLAG, OWNED_FLAGS, canonical, not_one_word
+from herd.core.settings.schema import Model
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,13 @@ def refused(flags: Flags, words: Sequence[str]) -> Iterator[Refused]:
             at += at < len(words) and not FLAG.fullmatch(words[at])
         else:
             yield Refused(word, f"{word!r} belongs to no flag.", "write its flag before it.")
+
+
+def setting_of(model: Model, word: str) -> str:
+    """The setting of a model that a word of its command line is from."""
+    flag = canonical(word)
+    given = (name for name, each, _ in model.given if flag in (*each.names, each.off))
+    return next(given, OWNED_FLAGS.get(flag, "extra_args"))
 
 
 def _instead(flags: Flags, flag: str) -> str:

@@ -23,7 +23,8 @@ from pydantic import (
 from fetcher import names
 from herd.core.models import missing_files
 from herd.core.models.splits import some
-from herd.core.settings.schema import Model, Text, directory_of
+from herd.core.settings.field_types import Text
+from herd.core.settings.schema import Model, directory_of
 from herd.core.text.units import gib
 
 FILE = "models.lock"

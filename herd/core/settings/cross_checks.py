@@ -186,6 +186,8 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
             near = difflib.get_close_matches(at[-1], known, 1)
             what = f"There is no such setting: {at[-1]}."
             fix = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
+        case "value_error" if {"extra_args", "env"} & {*at}:
+            what = f"It {what}."  # and may hold a key, or a token
         case "value_error":
             what = f"{value!r} {what}." if not isinstance(value, dict) else f"{what}."
         case "string_pattern_mismatch":
@@ -233,6 +235,13 @@ def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem
                     f"{alias!r} names more than one model.",
                     "give each model names of its own; llama-swap refuses shared ones.",
                 )
+        filters = model.filters.set_params_by_id if model.filters else {}
+        for other in filters.keys() - {name, *model.aliases}:
+            add(
+                f"models.{name}.filters",
+                f"set_params_by_id has {other!r}, which is no name of this model.",
+                f"name it {name!r}, or one of its aliases.",
+            )
     homes = Counter(m for group in settings.llama_swap_groups.values() for m in set(group.members))
     for group, rule in settings.llama_swap_groups.items():
         for member in rule.members:

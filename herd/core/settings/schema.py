@@ -8,26 +8,12 @@ import re
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from herd.core.settings.extra_args import complaints
-from herd.core.text.quoting import complaint
-
-
-def _carried(value: str) -> str:
-    if reason := complaint(value):
-        raise ValueError(reason)
-    return value
-
-
-def _absolute(value: str) -> str:
-    if not re.match(r"^(/|~/.)", value) or value.rstrip("/") in {"", "~"}:
-        raise ValueError("is not an absolute path, nor one below ~/")
-    if {".", ".."} & set(value.split("/")):
-        raise ValueError("has . or .. in it")
-    if ":" in value:
-        raise ValueError("holds `:`, which ends a directory in PATH and PYTHONPATH")
-    return value.rstrip("/")
+from herd.core.settings.extra_args import canonical, complaints
+from herd.core.settings.field_types import Path, Strict, Text
+from herd.core.settings.llama_server_options import LlamaServerOptions
+from herd.core.settings.llama_swap_options import LlamaSwapOptions
 
 
 def _address(value: str) -> str:
@@ -55,10 +41,6 @@ def _unprotected(value: str) -> str:
     return value
 
 
-Text = Annotated[str, Field(min_length=1), AfterValidator(_carried)]
-Path = Annotated[
-    Text, AfterValidator(_absolute), Field(description="an absolute path, or one below `~/`")
-]
 UserPort = Annotated[int, Field(ge=1024, le=65535)]
 Pattern = Annotated[Text, Field(description="a file pattern, as for `hf download --include`")]
 # llama-server --help, --cache-type-k.
@@ -71,11 +53,7 @@ def directory_of(repo: str) -> str:
     return repo.rpartition("/")[2]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Model(_Strict):
+class Model(LlamaServerOptions, LlamaSwapOptions):
     """One model: which files, and how llama-server serves them."""
 
     name: Text
@@ -113,6 +91,15 @@ class Model(_Strict):
         return value
 
     @model_validator(mode="after")
+    def _said_once(self) -> "Model":
+        words = {canonical(word) for word in self.extra_args}
+        for name, flag, value in self.given:
+            if twice := words & {*flag.names, flag.off}:
+                said = ", ".join(sorted(twice))
+                raise ValueError(f"{name} is {value!r}, and extra_args has {said}: say it once")
+        return self
+
+    @model_validator(mode="after")
     def _quantised_values(self) -> "Model":
         # llama.cpp: "V cache quantization requires flash_attn".
         if self.cache_type_v in QUANTISED and self.flash_attention == "off":
@@ -122,7 +109,7 @@ class Model(_Strict):
         return self
 
 
-class Group(_Strict):
+class Group(Strict):
     """Models that share a rule of swapping (llama-swap, `groups`)."""
 
     members: Annotated[list[Text], Field(min_length=1)]
@@ -131,7 +118,7 @@ class Group(_Strict):
     persistent: bool = False
 
 
-class Settings(_Strict):
+class Settings(Strict):
     """Everything that a host's deploy depends on; field names are the keys of host.data."""
 
     stack_root: Annotated[Path, AfterValidator(_unprotected)]
