@@ -7,6 +7,7 @@ directory where it is started. Its arguments, environment, streams and end are i
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -16,6 +17,15 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+# What runs import of others, with gevent's patches first, as in pyinfra and in each verb. Not
+# huggingface_hub: it asks the environment as soon as it is imported.
+LIBRARIES = (
+    *("pyinfra_cli", "pyinfra_cli.cli", "pyinfra_cli.main", "pyinfra.facts.files"),
+    *("jinja2", "paramiko", "yaml", "xml.parsers.expat", "plistlib", "tarfile", "tomllib"),
+    *("pydantic.fields", "pydantic.functional_validators", "pydantic.main", "pydantic.root_model"),
+    *("pydantic.type_adapter", "pydantic._internal._generate_schema", "cryptography.x509"),
+)
 
 _host: tuple[subprocess.Popen[bytes], socket.socket] | None = None
 
@@ -84,11 +94,12 @@ def _hosting() -> socket.socket:
 
 def host() -> None:
     """Import, and fork a child for each task until there is nobody to give one."""
-    fork, wait = os.fork, os.waitpid  # before gevent has its own
-    import jinja2  # noqa: F401
-
+    # Before gevent has its own.
+    fork, wait, heed = os.fork, os.waitpid, signal.signal
     with socket.socket(fileno=int(os.environ["PRELOADED"])) as asked:
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        for name in LIBRARIES:
+            importlib.import_module(name)
+        heed(signal.SIGCHLD, signal.SIG_IGN)
         while True:
             message, fds, _, _ = socket.recv_fds(asked, 1, 4)
             if not message:
@@ -98,7 +109,7 @@ def host() -> None:
                     os.close(fd)
                 continue
             break
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    heed(signal.SIGCHLD, signal.SIG_DFL)
     task, out, err, answer = fds
     if pid := fork():
         os.write(answer, pid.to_bytes(8, "big"))

@@ -5,6 +5,8 @@ host by host, so the first bad host would hide the problems of the others. And a
 matches no host is an error: pyinfra would do nothing, and call that a success. Ctrl+C ends a run.
 """
 
+import functools
+import inspect
 import logging
 import os
 import signal
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
+import pyinfra.api.util
 from pyinfra.api import Host, State
 from pyinfra.api.output import set_echo
 from pyinfra.api.state import BaseStateCallback
@@ -95,6 +98,10 @@ def install(state: Any, *, check: bool, inventory: str) -> None:
                 raise CliError(str(error)) from None
 
     state.init = init
+    # It asks the stack at each operation for files and lines; their text would take a quarter of a
+    # run's own time.
+    pyinfra.api.util.stack = functools.partial(inspect.stack, 0)
+    pyinfra.api.util.getframeinfo = functools.partial(inspect.getframeinfo, context=0)
     set_echo(_echo)
     logging.getLogger("pyinfra").addFilter(_make_harmless)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
