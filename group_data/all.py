@@ -24,8 +24,24 @@ models = {
 model_defaults = {
     # Branch, tag or commit of the repository, as of the day of `make lock`.
     "revision": "main",
-    # Which of its files, as for `hf download --include`; together they must be one model.
+    # Which of its files, as for `hf download --include`; there must be one model among them. What
+    # else is there (projectors, draft heads, importance matrices) is told apart by its header.
     "include": ["*.gguf"],
+    # What makes it see or hear: "auto" is the smallest projector that loses nothing of those that
+    # `include` has, else of the repository's files with mmproj in their names; None is none.
+    "mmproj": "auto",
+    # A smaller model, or a head (MTP, EAGLE-3), that drafts for it.
+    "draft": None,
+    # Adapters, with a scale if it is not 1: ["style.gguf:0.5", "hf://me/lora-GGUF/sql.gguf"].
+    "lora": [],
+    # The same, for vectors that steer it.
+    "control_vector": [],
+    # A Jinja file instead of the template in the model.
+    "chat_template_file": None,
+    # What it does: "chat", "completion" (a model without a chat template), "embedding",
+    # "reranking", "speech" (it hears, and does not see). "auto" is what its header and extra_args
+    # say. It decides the flags of llama-server, and how it is asked.
+    "task": "auto",
     # Tokens that one request may use; 0 is what the model was trained for.
     "ctx_size": 8192,
     # Requests at a time; llama-server gets parallel x ctx_size.
@@ -101,7 +117,8 @@ model_defaults = {
     "display_name": None,
     # What lists of models say of it.
     "description": None,
-    # Further arguments of llama-server, a string each.
+    # Further arguments of llama-server, a string each. One that is hf://OWNER/NAME/FILE is locked
+    # and fetched, and becomes the file's path on the Mac.
     "extra_args": [],
 }
 # Connections over which a model's files are fetched.

@@ -1,7 +1,7 @@
 """What is wanted of all hosts of a run: settings, keys, certificates and locked model files,
 checked together."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,9 +9,8 @@ from typing import Any
 from pyinfra.api import Host, Inventory
 from pyinfra.context import ctx_inventory
 
-from fetcher import names
 from herd.core.mac.endpoints import proxy_for_peers
-from herd.core.models import memory_fit, models_lock
+from herd.core.models import memory_fit, models_lock, one_disk
 from herd.core.models.gguf import Facts
 from herd.core.models.memory_estimate import Served
 from herd.core.models.missing_files import Resolved
@@ -220,7 +219,11 @@ def _models(
                     fix = "declare it in the inventory or in group_data: those are locked."
                 problems.append(Problem(f"{host.name}: {where}, from {source}", what, fix))
             models[host.name] = _locked(held, wanted)
-            problems += _clashes(host.name, models[host.name], lock_models.command(inventory))
+            command = lock_models.command(inventory)
+            problems += [
+                Problem(f"{host.name}: models.{model}", what, fix)
+                for model, what, fix in one_disk.clashes(models[host.name], command)
+            ]
     return models, problems
 
 
@@ -239,7 +242,7 @@ def sets_of(
             problems.append(Problem(f"{host}: models.{model.name}", what, fix))
             continue
         if facts:
-            known[model.name] = ({file.path: file.size for file in model.files}, facts)
+            known[model.name] = (model.in_memory, facts)
     return memory_fit.together(settings, known), problems
 
 
@@ -253,29 +256,6 @@ def _place(merged: Merged, model: str, setting: str) -> tuple[str, str]:
 def _locked(held: Lock, settings: Settings) -> list[Resolved]:
     found = [held.find(model.name, Terms.of(model)) for model in settings.models.values()]
     return [locked.resolved(hugging_face.endpoint()) for locked in found if locked]
-
-
-def _clashes(host: str, models: Iterable[Resolved], command: str) -> Iterator[Problem]:
-    """One path for files of two repositories, or of two commits of one."""
-    owners: dict[str, Resolved] = {}
-    for model in models:
-        for file in model.files:
-            path = f"{model.directory}/{file.path}"
-            owner = owners.setdefault(path, model)
-            if (owner.repo, owner.commit) != (model.repo, model.commit):
-                yield Problem(
-                    f"{host}: models.{model.name}",
-                    f"{path} is wanted of {owner.repo} at {owner.commit[:12]}, too.",
-                    "declare models of one directory from one repository and revision, "
-                    f"and run `{command}`, which locks them together.",
-                )
-                break
-    for one, other in names.clashes(owners):
-        yield Problem(
-            f"{host}: models.{owners.get(other, owners[one]).name}",
-            f"{other!r} cannot be beside {one!r}: a Mac's disk does not tell their names apart.",
-            "declare one of the two repositories, or serve the other from another host.",
-        )
 
 
 def _refuse(problems: list[Problem]) -> None:

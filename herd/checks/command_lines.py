@@ -83,10 +83,10 @@ def _line(
     if _value(words, "--port") != "${PORT}":
         yield finding("it does not listen on the port that llama-swap gives it.", template)
     files = {
-        host.layout.under("models", resolved.path(split))
+        host.layout.under("models", resolved.directory, path)
         for resolved in host.models
         if resolved.name == model
-        for split in resolved.files
+        for path in resolved.weights
     }
     if (path := _value(words, "--model")) not in files:
         fix = f"serve a file that models.lock has; `{command('lock')}` makes it anew."

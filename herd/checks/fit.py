@@ -23,7 +23,7 @@ def check(project: Project) -> Iterator[Finding]:
         ]
         summed = {served.name for models in host.together for served in models}
         for model in host.models:
-            weights = sum(file.size for file in model.files)
+            weights = sum(model.in_memory.values())
             if model.name not in summed and weights + limits.reserve > limits.memory:
                 what = f"{gib(weights)} of weights and the reserve are more than its memory."
                 found.append((model.name, what, "choose a smaller quantisation, or another model."))

@@ -14,6 +14,5 @@ def configure() -> None:
     llama_swap.config(
         name="Write config.yaml",
         layout=want.layout,
-        files={model.name: model.first for model in want.models},
-        versions={model.name: model.version for model in want.models},
+        files=want.models,
     )

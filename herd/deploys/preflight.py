@@ -12,10 +12,7 @@ def check() -> None:
     """Comes first: a host with problems drops out unchanged, and the others go on."""
     want = desired()
     settings, layout = want.settings, want.layout
-    fetches = [
-        Fetch(model.name, {model.path(file): file.size for file in model.files})
-        for model in want.models
-    ]
+    fetches = [Fetch(model.name, model.in_memory) for model in want.models]
     preflight.check(
         name="Check that this Mac can serve the models",
         layout=layout,

@@ -3,15 +3,16 @@
 llama-swap reloads when the file's time changes, and a reload stops every running model.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 from pyinfra import host, logger
 
 from herd.core.files import templates, written_files
-from herd.core.mac import llama_server_flags
+from herd.core.mac import command_line, llama_server_flags
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
 from herd.core.mac.refused_arguments import refused, setting_of
+from herd.core.models.missing_files import Resolved
 from herd.core.settings.problems import Problem, count, report
 from herd.facts.answers import Answers
 from herd.facts.files import State
@@ -23,21 +24,18 @@ from herd.operations.commands import Commands, operation, refusal
 from herd.operations.files import is_as_wanted, show_diff, write
 
 
-def _config_asks(
-    layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]
-) -> Iterator[Question]:
+def _config_asks(layout: Layout, files: Sequence[Resolved]) -> Iterator[Question]:
     yield Question(KnownFlags, program=layout.brew("llama-server"))
     yield Question(State, paths=[layout.config])
 
 
 @operation(asks=_config_asks, changes=[State, Listeners, Answers])
-def config(layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]) -> Commands:
+def config(layout: Layout, files: Sequence[Resolved]) -> Commands:
     """
     Keep llama-swap's configuration, in flags that the installed llama-server knows.
 
     + layout: where the stack lives, and its settings
-    + files: each model's first file, relative to its repository
-    + versions: a name for the content of its files; a model with another one is loaded anew
+    + files: those of each model; one whose files have another content is loaded anew
     """
     flags = host.get_fact(KnownFlags, program=layout.brew("llama-server"))
     (entry,) = host.get_fact(State, paths=[layout.config])
@@ -47,13 +45,13 @@ def config(layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]
         yield refusal(report(title, wrong))
         return
     flags = flags or llama_server_flags.CURRENT
-    want = written_files.config(layout, files, versions, flags)
+    want = written_files.config(layout, files, flags)
     if is_as_wanted(entry, want.content, want.mode):
         host.noop("config.yaml is as wanted")
         return
     show_diff(want.path, want.text)
     trial = layout.under("config.trial.yaml")
-    tried = templates.config(layout, files, flags, versions=versions, preload=[])
+    tried = templates.config(layout, files, flags, preload=[])
     yield from write(trial, tried, want.mode)
     yield script("accept-config", layout.brew("llama-swap"), trial)
     yield from write(want.path, want.content, want.mode)
@@ -61,12 +59,12 @@ def config(layout: Layout, files: Mapping[str, str], versions: Mapping[str, str]
         yield script("await-reload", layout.settings.llama_swap_port)
 
 
-def _refused(layout: Layout, files: Mapping[str, str], flags: Flags) -> Iterator[Problem]:
+def _refused(layout: Layout, files: Sequence[Resolved], flags: Flags) -> Iterator[Problem]:
     """What the models' arguments hold that this llama-server does not take: an upgrade may have
     taken it away, so what is there already is looked at, too."""
+    of = {each.name: each for each in files}
     for model in layout.settings.models.values():
-        path = f"{layout.model_directory(model)}/{files[model.name]}"
-        lines = llama_server_flags.arguments(layout.at_home(model), path, flags)
+        lines = command_line.arguments(layout, model, of[model.name], flags)
         for wrong in refused(flags, [word for line in lines for word in line]):
             what = f"{wrong.what[:1].upper()}{wrong.what[1:]}"
             setting = setting_of(model, wrong.word)

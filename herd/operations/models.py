@@ -10,7 +10,7 @@ from herd.core.files import written_files
 from herd.core.mac.archives import Bundle
 from herd.core.mac.layout import Layout
 from herd.core.models.fetch_request import Wanted, distinct, job
-from herd.core.models.missing_files import Holdings, Resolved, undeclared, vouchers
+from herd.core.models.missing_files import Holdings, Resolved, repositories, undeclared, vouchers
 from herd.facts import gathered
 from herd.facts.gathered import Question
 from herd.facts.models import Models
@@ -21,7 +21,7 @@ from herd.workstation.hugging_face import token
 
 def lacking(models: Sequence[Resolved], there: Holdings) -> list[Wanted]:
     """Which files are to be fetched or hashed."""
-    return distinct(Wanted(model, tuple(model.pending(there))) for model in models)
+    return distinct(Wanted(each, tuple(each.pending(there))) for each in repositories(models))
 
 
 def any_lacking(
@@ -78,7 +78,7 @@ def fetched(
         )
         yield Shown(fetch_command(layout, bundle), _stdin=said)
     # Models may share a directory, so nothing is a leftover before all are fetched.
-    leftovers = sorted({path for model in models for path in model.leftovers(there)})
+    leftovers = sorted({path for each in repositories(models) for path in each.leftovers(there)})
     if leftovers:
         yield _remove(directory, leftovers)
     if not wanted and not leftovers:

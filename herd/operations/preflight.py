@@ -7,7 +7,7 @@ from pyinfra import host
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
 from herd.core.mac.preflight import Needs, Room, problems
-from herd.core.models.missing_files import Resolved
+from herd.core.models.missing_files import Resolved, repositories
 from herd.core.settings.problems import count, report
 from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded
@@ -54,7 +54,9 @@ def check(
     settings = layout.settings
     mac = host.get_fact(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
     there = host.get_fact(Models, directory=layout.models)
-    missing = {path: size for model in models for path, size in model.remaining(there).items()}
+    missing = {
+        path: size for each in repositories(models) for path, size in each.remaining(there).items()
+    }
     room = Room(sum(missing.values()), mac.disk_free if there.free is None else there.free)
     foreign = _foreign(host.get_fact(Listeners, ports=settings.ports), layout, uid)
     holders = {f"{port} ({ports[port]})": str(listener) for port, listener in foreign.items()}

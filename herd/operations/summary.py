@@ -6,7 +6,7 @@ from pyinfra import host, logger
 
 from herd.core.mac.endpoints import completion, public_proxy
 from herd.core.mac.layout import Layout
-from herd.core.models.missing_files import Resolved, Undeclared, undeclared
+from herd.core.models.missing_files import Resolved, Undeclared, repositories, undeclared
 from herd.core.text.quoting import shell_quote
 from herd.core.text.units import gib
 from herd.facts.gathered import Question
@@ -65,11 +65,11 @@ def show(
 
 def _disk(layout: Layout, models: Sequence[Resolved]) -> Iterator[tuple[str, str]]:
     there = host.get_fact(Models, directory=layout.models)
-    wanted = frozenset[str]().union(*(model.paths for model in models))
+    wanted = frozenset[str]().union(*(each.paths for each in repositories(models)))
     used = sum(there.size(path) for path in wanted)
     free = "" if there.free is None else f", {gib(there.free)} free"
     yield "disk", f"{gib(used)} of models{free}"
-    served = {model.directory for model in models}
+    served = {each.directory for each in repositories(models)}
     for each in undeclared(models, there):
         yield "disk", _undeclared(each, served=each.directory in served)
 
@@ -87,10 +87,11 @@ def _undeclared(each: Undeclared, *, served: bool) -> str:
 
 def _model(layout: Layout, model: Resolved) -> str:
     settings = layout.settings.models[model.name]
-    size = gib(sum(file.size for file in model.files))
+    parts = "".join(f", {part.role} {part.first.rpartition('/')[2]}" for part in model.parts)
     context = f"context {settings.ctx_size or 'as trained'}"
     names = f" (also {', '.join(settings.aliases)})" if settings.aliases else ""
-    return f"{model.name}{names}: {size}, {context}, {model.repo} at {model.commit[:12]}"
+    source = f"{model.repo} at {model.commit[:12]}"
+    return f"{model.name}{names}: {gib(model.size)}, {context}{parts}, {source}"
 
 
 def _changed() -> Iterator[str]:

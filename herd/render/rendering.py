@@ -20,7 +20,7 @@ from herd.core.mac.facts_lock import Facts, Known
 from herd.core.mac.job_definitions import JOBS, PROXY
 from herd.core.mac.layout import Layout
 from herd.core.models.memory_estimate import Served
-from herd.core.models.missing_files import Resolved
+from herd.core.models.missing_files import Resolved, repositories
 from herd.core.settings.problems import Problem
 from herd.core.settings.schema import Settings
 from herd.plan import Plan
@@ -118,13 +118,8 @@ def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
             failed.append(Failed(path, error))
 
     packed, models = bundle(), wanted.models[host.name]
-    firsts = {model.name: model.first for model in models}
-    versions = {model.name: model.version for model in models}
-    if firsts.keys() == settings.models.keys():  # if not, that is among the problems
-        add(
-            layout.config,
-            lambda: [written_files.config(layout, firsts, versions, mac.flags)],
-        )
+    if {model.name for model in models} == settings.models.keys():  # else that is a problem
+        add(layout.config, lambda: [written_files.config(layout, models, mac.flags)])
     add(layout.keys, lambda: [_keys(layout, wanted.keys.get(host.name))])
     if settings.proxy_tls_certificate:
         text = _SECRET.decode()
@@ -196,7 +191,7 @@ def manifest(host: Rendered) -> str:
     for file in host.files:
         digest = "secret" if file.secret else file.sha256[:16]
         lines.append(f"{file.mode} {digest} {file.path}")
-    for model in host.models:
+    for model in repositories(host.models):
         for split in model.files:
             path = host.layout.under("models", model.path(split))
             lines.append(f"model {split.sha256[:16]} {split.size} {path}")

@@ -13,12 +13,12 @@ from herd.connections.remote import Remote, RemoteError
 from herd.core.mac.archives import bundle, fetcher
 from herd.core.mac.endpoints import proxy_for_peers
 from herd.core.models.fetch_request import LIFE, Wanted, grant, job
-from herd.core.models.missing_files import ASKED, Resolved
+from herd.core.models.missing_files import ASKED, Resolved, repositories
 from herd.core.models.sharing import Sharing
 from herd.core.settings.schema import Model
 from herd.facts.proxy import Releases
 from herd.operations.models import fetch_command
-from herd.workstation import hugging_face
+from herd.workstation import hugging_face, resolve_model
 from herd.workstation.typed_commands import command
 
 
@@ -35,7 +35,7 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
     }
     try:
         model = Model.model_validate({**defaults.model_dump(), **wanted})
-        resolved = hugging_face.resolve(model).resolved(hugging_face.endpoint())
+        resolved = resolve_model.resolve(model).resolved(hugging_face.endpoint())
     except ValueError as error:
         raise RemoteError(str(error)) from None
     done = _fetch(remotes, {remote.host.name: [resolved] for remote in remotes}, origin=ASKED)
@@ -85,7 +85,7 @@ def _fetch_one(remote: Remote, models: Sequence[Resolved], **options: Any) -> bo
         return remote.say(False, [f"it has no Python for that yet: run `{how}` first"])
     remote.write(layout.fetcher, fetcher(), "644")
     said = job(
-        [Wanted(model, model.files) for model in models],
+        [Wanted(model, model.files) for model in repositories(models)],
         directory=layout.models,
         connections=remote.settings.models_connections,
         token=hugging_face.token(),

@@ -1,4 +1,4 @@
-"""Asks Hugging Face, from the workstation, what a model's repository holds.
+"""Asks Hugging Face, from the workstation, what a repository holds.
 
 The endpoint and the token are the workstation's own: HF_ENDPOINT, and HF_TOKEN or `hf auth login`.
 Its library, which takes as long to import as pyinfra's, is imported where it is used: most runs ask
@@ -9,32 +9,31 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
-from fetcher import rate_limit
-from herd.core.models import gguf
-from herd.core.models.models_lock import File, Locked, Terms
-from herd.core.models.splits import first_file, models_in, some
-from herd.core.settings.schema import Model
+from herd.core.models import gguf, selection
+from herd.core.models.gguf import Header
+from herd.core.models.models_lock import File, LockedPart
+from herd.core.models.selection import Found
+from herd.core.models.splits import sets
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
 
 T = TypeVar("T")
 
-# Seconds that the Hub may have us wait in all; it counts requests in windows of five minutes.
-_MOST_LEFT_ALONE = 1800.0
-
 # Git keeps what is smaller than this itself, without a checksum that we could use.
 _SMALL = 64 << 20
+# Headers that are asked for at a time; a repository may have fifty quantisations.
+_AT_A_TIME = 8
 
 
 def endpoint() -> str:
@@ -47,62 +46,6 @@ def token() -> str | None:
     from huggingface_hub import get_token
 
     return get_token()
-
-
-def resolve(model: Model) -> Locked:
-    """The files that the model includes, with sizes, checksums and commit; without GGUF facts.
-
-    Raises ValueError with what is wrong, in words: nothing there, no access, no match.
-    """
-    from huggingface_hub.utils import filter_repo_objects
-
-    answer = _repository(model.repo, model.revision)
-    if isinstance(answer, str):
-        raise ValueError(answer)
-    commit, siblings = answer
-    terms = Terms.of(model)
-    matched: set[str] = set()
-    for pattern in terms.include:
-        if not (found := set(filter_repo_objects(siblings, allow_patterns=[pattern]))):
-            there = some(models_in(siblings), most=20) or "no file at all"
-            raise ValueError(f"include={pattern!r} matches nothing; {model.repo} has {there}")
-        matched |= found
-    paths = sorted(matched)
-    try:
-        first = first_file(paths)
-    except ValueError as error:
-        raise ValueError(f"include={list(terms.include)} {error}") from None
-    try:
-        return Locked(
-            name=model.name,
-            repo=terms.repo,
-            revision=terms.revision,
-            include=list(terms.include),
-            commit=commit,
-            first=first,
-            files=[_file(model.repo, commit, siblings[path]) for path in paths],
-            gguf={},
-        )
-    except ValidationError as error:
-        wrong = error.errors(include_url=False)[0]
-        words = str(wrong["msg"]).removeprefix("Value error, ")
-        raise ValueError(f"{model.repo} has {wrong.get('input')!r}: {words}") from None
-
-
-def gguf_facts(model: Locked) -> dict[str, JsonValue]:
-    """What memory arithmetic needs of the header of a model's first file.
-
-    Raises ValueError, in words, when that cannot be read or is no GGUF file.
-    """
-    header = Remote(model.repo, model.commit, model.first)
-    try:
-        return gguf.read_facts(header).dump()
-    except gguf.GgufError as error:
-        raise ValueError(f"{model.repo}: {model.first} {error}") from None
-
-
-class _Expired(Exception):
-    """The address in the store, to which the Hub led, does not hold any more."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +77,6 @@ class Remote:
         with get_session().stream("GET", url, headers=headers, timeout=30) as answer:
             if answer.status_code == 416:
                 return b""
-            home = urlsplit(url).netloc
-            if answer.status_code in (401, 403, 404, 410) and answer.url.netloc.decode() != home:
-                # The store behind the redirect knows no tokens: a fresh address is what it wants.
-                raise _Expired(f"its store answers {answer.status_code} for {self.path}")
             if answer.status_code >= 400:
                 answer.read()
                 hf_raise_for_status(answer)
@@ -149,6 +88,91 @@ class Remote:
                 if len(found) >= size:
                     break
         return found[:size]
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The files of a repository at a commit, by their paths."""
+
+    repo: str
+    revision: str
+    commit: str
+    files: Mapping[str, RepoSibling] = field(repr=False)
+
+    def look(self, paths: Iterable[str]) -> list[Found]:
+        """Each GGUF file, or set of splits, among these, with the start of its header."""
+        found = sets(paths)
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            headers = list(pool.map(self._header, found))
+        return [
+            Found(first, {path: _size(self.files[path]) for path in files}, header)
+            for (first, files), header in zip(found.items(), headers, strict=True)
+        ]
+
+    def _header(self, path: str) -> Header | str:
+        """Or why it cannot be read. Raises ValueError when the Hub does not send it."""
+        if path not in self.files:
+            return "is not there"
+        try:
+            return gguf.peek(Remote(self.repo, self.commit, path))
+        except gguf.GgufError as error:
+            return str(error)
+
+    def facts(self, found: Found) -> dict[str, JsonValue]:
+        """What memory arithmetic needs of the header of a model, of which all is read.
+
+        Raises ValueError, in words, when that cannot be read, or splits do not belong together.
+        """
+        try:
+            header = gguf.read(Remote(self.repo, self.commit, found.first))
+            selection.refuse_splits(replace(found, header=header))
+            return gguf.facts_of(header).dump()
+        except ValueError as error:
+            raise ValueError(f"{self.repo}: {found.first} {error}") from None
+
+    def file(self, path: str) -> File:
+        """A file with its checksum."""
+        return _file(self.repo, self.commit, self.files[path])
+
+    def part(self, role: str, source: str, found: Found, note: str) -> LockedPart:
+        """What goes along with a model; of what is a model itself, with all facts."""
+        facts: dict[str, JsonValue] = {}
+        if isinstance(found.header, Header):
+            is_model = found.kind in selection.KINDS["draft"]
+            facts = self.facts(found) if is_model else _told(found.header)
+        return LockedPart(
+            role=role,
+            source=source,
+            kind=found.kind or "",
+            note=note,
+            repo=self.repo,
+            revision=self.revision,
+            commit=self.commit,
+            first=found.first,
+            files=[self.file(path) for path in sorted(found.files)],
+            gguf=facts,
+        )
+
+
+def _told(header: Header) -> dict[str, JsonValue]:
+    """Of what is no model: what it is, in which numbers, and what a projector hears and sees."""
+    keys = ("general.type", "general.architecture", "adapter.type")
+    found: dict[str, JsonValue] = {key: header.keys[key] for key in keys if key in header.keys}
+    senses = ("clip.has_vision_encoder", "clip.has_audio_encoder")
+    found |= {key: bool(header.keys[key]) for key in senses if key in header.keys}
+    return found | ({"quantisation": header.quantisation} if header.quantisation else {})
+
+
+def _size(file: RepoSibling) -> int:
+    return file.lfs.size if file.lfs is not None else file.size or 0
+
+
+def look_into(repo: str, revision: str) -> Repository:
+    """Raises ValueError, in words, when there is none, or no access."""
+    answer = _repository(repo, revision)
+    if isinstance(answer, str):
+        raise ValueError(answer)
+    return Repository(repo, revision, *answer)
 
 
 @cache
@@ -172,45 +196,27 @@ def _repository(repo: str, revision: str) -> tuple[str, Mapping[str, RepoSibling
 
 
 def _patiently(ask: Callable[[], T]) -> T:
-    """What `ask` returns; again after a while when the Hub is busy, ill or out of reach, and after
-    as long as it says when it was asked too often."""
+    """What `ask` returns; again after a while when the Hub is busy, ill or out of reach."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    pauses, left_alone = iter((0.5, 1, 2)), 0.0
-    while True:
-        pause: float | None = None
+    for pause in (0.5, 1, 2):
         try:
             return ask()
         except HfHubHTTPError as error:
-            status = error.response.status_code
-            if status < 500 and status != 429:
-                raise
-            told = rate_limit.pause(error.response.headers.items())
-            if status in (429, 503) and 0 < told <= _MOST_LEFT_ALONE - left_alone:
-                pause, left_alone = told, left_alone + told
-                print(_busy(status, told), file=sys.stderr, flush=True)
-            elif (pause := next(pauses, None)) is None:
+            if error.response.status_code < 500 and error.response.status_code != 429:
                 raise
         except ValueError:
             raise
         except Exception:  # of whichever HTTP client huggingface_hub uses
-            if (pause := next(pauses, None)) is None:
-                raise
+            pass
         time.sleep(pause)
-
-
-def _busy(status: int, pause: float) -> str:
-    mend = "HF_TOKEN, which this shell has not, lets you ask more often"
-    whose = f"; {mend}" if token() is None else " of the account of HF_TOKEN"
-    limit = f"its limit{whose}" if status == 429 else "it is busy"
-    return f"{endpoint()} wants to be asked again in {pause:.0f} s: {limit}"
+    return ask()
 
 
 def _trouble(repo: str, revision: str, error: Exception) -> str:
     """What an exception says about a repository, of huggingface_hub or its HTTP client."""
     from huggingface_hub.errors import (
         GatedRepoError,
-        HfHubHTTPError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -225,16 +231,6 @@ def _trouble(repo: str, revision: str, error: Exception) -> str:
             return f"{repo} is not on {endpoint()}, or wants a token (HF_TOKEN)"
         case RevisionNotFoundError():
             return f"{repo} has no revision {revision!r}"
-        case HfHubHTTPError() if error.response.status_code == 429:
-            mend = "set HF_TOKEN, which this shell has not" if token() is None else "wait a while"
-            return f"{endpoint()} was asked too often for {repo} (429): {mend}"
-        case HfHubHTTPError() if error.response.status_code in (401, 403):
-            status = error.response.status_code
-            return (
-                f"{endpoint()} answers {status} for {repo}: HF_TOKEN is wrong, or may not read it"
-            )
-        case HfHubHTTPError() if error.response.status_code == 400:
-            return f"{endpoint()} does not give files of {repo} over plain HTTP (400)"
     return f"{endpoint()} does not answer for {repo}: {error}"
 
 

@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from herd.core.models import models_lock
+from herd.core.models import models_lock, one_disk
 from herd.core.models.models_lock import Lock, Locked, Terms
 from herd.core.settings.problems import Problem, SettingsError, count, report
 from herd.core.settings.schema import Model
-from herd.workstation import hugging_face, typed_commands
+from herd.workstation import hugging_face, resolve_model, typed_commands
 from herd.workstation.herd_directory import directory
 
 
@@ -54,8 +54,7 @@ def look(held: Lock, model: Model) -> tuple[Locked, bool]:
     """
     if found := held.find(model.name, Terms.of(model)):
         return found, True
-    now = hugging_face.resolve(model)
-    return now.model_copy(update={"gguf": hugging_face.gguf_facts(now)}), False
+    return resolve_model.resolve(model), False
 
 
 def command(inventory: str, model: str | None = None) -> str:
@@ -102,6 +101,7 @@ def make(
             (was,) = before.named(name)  # declared otherwise
         gone = [model for model in gone if model is not was]
         say(f"{name}: {models_lock.change(was, made[-1])}")
+    problems += _on_one_disk(declared, [*stay, *made])
     if problems:
         title = f"{count(problems)} with the models; {path} is as it was."
         raise SettingsError(report(title, problems))
@@ -109,6 +109,18 @@ def make(
         say(f"{old.name}: removed, no host declares it: {models_lock.described(old)}")
     changed = write(path, [*stay, *made])
     say(f"{path} is written; it belongs in git" if changed else f"{path} is as it was")
+
+
+def _on_one_disk(
+    declared: Mapping[str, Iterable[Model]], locked: Sequence[Locked]
+) -> Iterator[Problem]:
+    """What each host's models cannot have beside each other."""
+    lock = {(model.name, model.terms): model for model in locked}
+    for host, models in declared.items():
+        found = [lock.get((model.name, Terms.of(model))) for model in models]
+        files = [model.resolved(hugging_face.endpoint()) for model in found if model]
+        for model, what, fix in one_disk.clashes(files, typed_commands.command("lock")):
+            yield Problem(f"{host}: models.{model}", what, fix)
 
 
 def _wanted(

@@ -106,6 +106,14 @@ def layout(home: str = "/Users/me", **own: Any) -> Layout:
     return Layout(settings(**own), home)
 
 
+def served(own: Settings, first: str = "m-00001-of-00003.gguf", **fields: Any) -> list[Resolved]:
+    """The files of each model of these settings."""
+    return [
+        resolved([(first, 1)], **{"name": name, "directory": model.directory, **fields})
+        for name, model in own.models.items()
+    ]
+
+
 def resolved(files: Iterable[tuple[str, int]] = (("tiny.gguf", 100),), **fields: Any) -> Resolved:
     """A model's files at a commit."""
     entries = tuple(File(path, size, f"{number:064x}") for number, (path, size) in enumerate(files))

@@ -31,10 +31,8 @@ class Job:
 def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[Written]:
     """Every file whose content a deploy decides, but for the proxy's code and the models."""
     layout = mac.layout
-    first = {model.name: model.first for model in mac.models}
-    versions = {model.name: model.version for model in mac.models}
     flags = mac.ask(KnownFlags, program=layout.brew("llama-server"))
-    yield written_files.config(layout, first, versions, flags)
+    yield written_files.config(layout, mac.models, flags)
     yield written_files.keys(layout, mac.keys.text)
     yield written_files.start_command(layout, mac.bundle, mac.identity.uid)
     if pair := mac.certificate:

@@ -1,6 +1,7 @@
 """config.yaml is written when it changes, and only after llama-swap accepted it."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,17 +10,16 @@ from herd.core.files import templates
 from herd.core.mac.llama_server_flags import CURRENT, Flags
 from herd.operations import llama_swap
 from tests.core.mac.test_llama_server_flags import CURRENT_HELP, OLD
-from tests.core.samples import layout
+from tests.core.samples import layout, served
 from tests.operations.harness import Run, run
 
-FILES = {"gpt-oss-120b": "m-00001-of-00003.gguf"}
-VERSIONS = {"gpt-oss-120b": "0123456789ab"}
 PRELOAD: dict[str, Any] = {"models": {"gpt-oss-120b": {"preload": True}}}
 PLACE = layout(**PRELOAD)
+FILES = served(PLACE.settings)
 FLAGS = Flags.parse(CURRENT_HELP)
 # A build that can neither way.
 NEITHER = "\n".join(line for line in OLD.splitlines() if not line.startswith("--mlock"))
-TEXT = templates.config(PLACE, FILES, FLAGS, versions=VERSIONS, preload=["gpt-oss-120b"])
+TEXT = templates.config(PLACE, FILES, FLAGS, preload=["gpt-oss-120b"])
 CONFIG, TRIAL = PLACE.config, PLACE.under("config.trial.yaml")
 
 
@@ -31,8 +31,7 @@ def config(answer: str, help_text: str = CURRENT_HELP, **options: Any) -> Run:
     return run(
         llama_swap.config,
         layout=options.pop("layout", PLACE),
-        files=FILES,
-        versions=options.pop("versions", VERSIONS),
+        files=options.pop("files", FILES),
         answers={"state": answer, "! [ -x": help_text},
         **options,
     )
@@ -55,7 +54,7 @@ def test_a_new_configuration_is_tried_without_preload_before_it_takes_the_place(
     ]
     assert found.sent[3] == f"accept-config /opt/homebrew/bin/llama-swap {TRIAL}"
     assert found.uploads == {
-        f"{TRIAL}.new": templates.config(PLACE, FILES, FLAGS, versions=VERSIONS, preload=[]),
+        f"{TRIAL}.new": templates.config(PLACE, FILES, FLAGS, preload=[]),
         f"{CONFIG}.new": TEXT,
     }
 
@@ -69,9 +68,12 @@ def test_a_configuration_that_llama_swap_rejects_leaves_the_old_one() -> None:
 
 def test_files_with_other_content_are_a_reason_to_load_them_anew() -> None:
     """Their names are the same: llama-server would serve the old ones until it ends."""
-    found = config(state(TEXT), versions={"gpt-oss-120b": "fedcba987654"})
+    other = served(PLACE.settings, commit="f" * 40)
+    other = [replace(each, files=(replace(each.files[0], sha256="f" * 64),)) for each in other]
+    found = config(state(TEXT), files=other)
 
-    assert "# content fedcba987654" in found.uploads[f"{CONFIG}.new"]
+    assert other[0].version != FILES[0].version
+    assert f"# content {other[0].version}" in found.uploads[f"{CONFIG}.new"]
 
 
 def test_without_watching_there_is_no_reload_to_wait_for() -> None:
@@ -91,9 +93,7 @@ def test_flags_are_those_of_the_installed_llama_server(help_text: str, words: st
 
 
 def test_an_upgraded_llama_server_gets_its_flags_though_no_setting_changed() -> None:
-    old = templates.config(
-        PLACE, FILES, Flags.parse(OLD), versions=VERSIONS, preload=["gpt-oss-120b"]
-    )
+    old = templates.config(PLACE, FILES, Flags.parse(OLD), preload=["gpt-oss-120b"])
 
     assert config(state(old)).changed
     assert config(state(old), OLD).untouched
@@ -110,7 +110,7 @@ def test_before_anything_is_installed_the_rendering_is_for_a_current_build() -> 
     found = config("absent", "")
 
     assert found.uploads[f"{CONFIG}.new"] == templates.config(
-        PLACE, FILES, CURRENT, versions=VERSIONS, preload=["gpt-oss-120b"]
+        PLACE, FILES, CURRENT, preload=["gpt-oss-120b"]
     )
 
 
@@ -134,7 +134,7 @@ def test_an_upgrade_that_takes_a_flag_away_is_told_though_nothing_changed() -> N
     place = layout(models={"gpt-oss-120b": {"extra_args": ["--spm-infill"]}})
     before = f"{CURRENT_HELP}\n--spm-infill                            use another pattern"
     flags = Flags.parse(before)
-    there = state(templates.config(place, FILES, flags, versions=VERSIONS, preload=[]))
+    there = state(templates.config(place, FILES, flags, preload=[]))
 
     assert config(there, before, layout=place).untouched
     (told,) = config(there, CURRENT_HELP, layout=place).sent

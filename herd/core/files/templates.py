@@ -8,10 +8,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from herd.core.mac import job_definitions, llama_server_flags
+from herd.core.mac import command_line, job_definitions
 from herd.core.mac.archives import Bundle
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
+from herd.core.models.missing_files import Resolved
 from herd.core.settings.schema import Settings
 from herd.core.text.quoting import shell_quote, xml_quote, yaml_quote
 
@@ -49,26 +50,17 @@ def render(template: str, **values: Any) -> str:
 
 
 def config(
-    layout: Layout,
-    files: Mapping[str, str],
-    flags: Flags,
-    *,
-    versions: Mapping[str, str],
-    preload: Iterable[str],
+    layout: Layout, files: Iterable[Resolved], flags: Flags, *, preload: Iterable[str]
 ) -> str:
-    """llama-swap's config.yaml; `files` gives each model's first file, relative to its repo,
-    `versions` names the content of its files."""
+    """llama-swap's config.yaml; `files` has those of each model."""
     settings: Settings = layout.settings
+    of = {each.name: each for each in files}
     models = [
         {
             "name": model.name,
-            "version": versions[model.name],
+            "version": of[model.name].version,
             "program": layout.brew("llama-server"),
-            "arguments": llama_server_flags.arguments(
-                layout.at_home(model),
-                f"{layout.model_directory(model)}/{files[model.name]}",
-                flags,
-            ),
+            "arguments": command_line.arguments(layout, model, of[model.name], flags),
             "ttl": model.ttl,
             "aliases": model.aliases,
             "options": model.entry(model.parallel),

@@ -7,7 +7,7 @@ Models' files and the proxy's environment are fetched, not written, so they are 
 import hashlib
 import io
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypedDict
@@ -19,6 +19,7 @@ from herd.core.mac.archives import fetcher as packed_fetcher
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
+from herd.core.models.missing_files import Resolved
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,10 @@ class Start(TypedDict):
     config: str
 
 
-def config(
-    layout: Layout, files: Mapping[str, str], versions: Mapping[str, str], flags: Flags | None
-) -> Written:
+def config(layout: Layout, files: Iterable[Resolved], flags: Flags | None) -> Written:
     """llama-swap's configuration, in flags that this llama-server knows; None is not known yet."""
     text = templates.config(
-        *(layout, files, flags or llama_server_flags.CURRENT),
-        versions=versions,
-        preload=layout.settings.preload,
+        *(layout, files, flags or llama_server_flags.CURRENT), preload=layout.settings.preload
     )
     return Written(layout.config, "600", text.encode())
 

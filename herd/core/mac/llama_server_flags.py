@@ -59,7 +59,8 @@ class Flags:
 # What is assumed before llama.cpp is installed, as in a dry run on a fresh Mac: llama.cpp 0.4.1
 # (2026-09) and later, where PR #28334 removed --mlock.
 CURRENT = Flags(
-    frozenset({"--load-mode", "--flash-attn", "--cors-origins"}), flash_attention_takes_value=True
+    frozenset({"--load-mode", "--flash-attn", "--cors-origins", "--spec-type"}),
+    flash_attention_takes_value=True,
 )
 
 
@@ -70,14 +71,18 @@ def mlock_arguments(flags: Flags) -> list[str] | None:
     return ["--mlock"] if "--mlock" in flags.known else None
 
 
-def arguments(model: Model, path: str, flags: Flags) -> list[list[str]]:
+def arguments(
+    model: Model, path: str, flags: Flags, further: Iterable[list[str]] = ()
+) -> list[list[str]]:
     """The arguments of one model, in groups that belong on a line each.
 
-    `path` is the absolute path of its first split. Host and port are llama-swap's matter.
+    `path` is the absolute path of its first split, `further` lines are for what goes along with
+    it (part_flags.py). Host and port are llama-swap's matter.
     """
     lines = [
         ["--alias", model.name],
         ["--model", path],
+        *further,
         ["--ctx-size", str(model.total_ctx_size)],
         ["--parallel", str(model.parallel)],
         ["--cache-type-k", model.cache_type_k],

@@ -1,23 +1,21 @@
-"""Reads of a GGUF header what memory arithmetic needs, never weights.
+"""Reads the keys of a GGUF header, and of them what memory arithmetic needs; never weights.
 
 The bytes come piecewise, as over HTTP ranges. Nearly all of a header is the tokenizer (13 MB of
-gpt-oss-120b's), whose strings have no index to jump by; writers put it behind what we want, so
-reading ends there unless it is short.
+gpt-oss-120b's), whose strings have no index to jump by. What a file is stands before it, so `peek`
+ends there; of the file that is served, all keys are read, as some writers put theirs behind it.
 """
 
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Bytes of header that are read for completeness; what comes later than that is left alone, once
-# the keys that cannot be done without are there.
-ENOUGH = 2 << 20
 # Bytes of header that are read at all.
 LIMIT = 64 << 20
-# One request, at first and at most: what we want of most files is in their first 16 KB.
-FIRST, MOST = 64 << 10, 1 << 20
+# One request, at first and at most: what a file is stands in its first 16 KB.
+FIRST, MOST = 64 << 10, 4 << 20
 
 _MAX_KEYS = 1 << 16
 _MAX_KEY = (1 << 16) - 1  # ggml/docs/gguf.md: "must be at most 2^16-1 bytes long"
@@ -43,6 +41,10 @@ class GgufError(ValueError):
     """Bytes that are no GGUF header, or none that we can read: a predicate of the file."""
 
 
+class TooLong(GgufError):
+    """What reaches beyond the bytes that are read at all."""
+
+
 class Source(Protocol):
     """Where the bytes of a file come from."""
 
@@ -58,8 +60,9 @@ PerLayer = Count | list[Count]
 class Facts(BaseModel):
     """What a model's header says, as it stands there; None is what it does not say.
 
-    Every field but the first and the last two is a key below the architecture's name.
+    Every field but the first and the last three is a key below the architecture's name.
     `complete`: whether all keys were seen. `quantisation` is of most weights, not of all.
+    `chat_template`: whether there is one; None where nobody looked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -88,7 +91,10 @@ class Facts(BaseModel):
     ssm_inner_size: Count | None = None
     ssm_state_size: Count | None = None
     ssm_group_count: Count | None = None
+    # llama.h, llama_pooling_type: 0 none, 1 mean, 2 cls, 3 last, 4 rank.
+    pooling_type: Count | None = None
     quantisation: str | None = None
+    chat_template: bool | None = None
     complete: bool = True
 
     @classmethod
@@ -117,23 +123,67 @@ _KEYS = {
         ),
     }.get(field, field)
     for field in Facts.model_fields
-    if field not in ("architecture", "quantisation", "complete")
+    if field not in ("architecture", "quantisation", "chat_template", "complete")
 }
 _TOKENS = "tokenizer.ggml.tokens"
 # Without these there is nothing to compute with, so they are worth reading a tokenizer for.
 _ESSENTIAL = ("block_count", "context_length", "embedding_length", "head_count")
 
 
-def read_facts(source: Source, *, enough: int = ENOUGH, limit: int = LIMIT) -> Facts:
+@dataclass(frozen=True)
+class Header:
+    """The keys of a file by their names, and how many tensors it has.
+
+    Long texts are None; arrays are there if they have a number or less for each layer.
+    `complete`: whether all keys were seen.
+    """
+
+    keys: Mapping[str, Any] = field(repr=False)
+    tensors: int
+    complete: bool = True
+
+    @property
+    def architecture(self) -> str:
+        """`general.architecture`, "" of a file that has none, as an imatrix."""
+        found = self.keys.get("general.architecture")
+        return found if isinstance(found, str) else ""
+
+    def own(self, key: str) -> Any:
+        """A key below the architecture's name."""
+        return self.keys.get(f"{self.architecture}.{key}")
+
+    @property
+    def quantisation(self) -> str | None:
+        """What most weights are in, by llama.cpp's name for it."""
+        kind = self.keys.get("general.file_type")
+        if not isinstance(kind, int):
+            return None
+        return _QUANTISATIONS.get(kind, f"type {kind}")
+
+
+def peek(source: Source) -> Header:
+    """What stands before a tokenizer, which tells what a file is. Raises GgufError."""
+    return _read(source, LIMIT, only_start=True)
+
+
+def read_facts(source: Source, *, limit: int = LIMIT) -> Facts:
     """The facts of one file: the only one, or the first split.
 
-    Raises GgufError. Reads at most `limit` bytes, and about `enough` where keys are in the order
-    that llama.cpp's writers give them.
+    Raises GgufError. Reads at most `limit` bytes; where a tokenizer is longer, it is said that the
+    facts are not complete.
     """
+    return facts_of(read(source, limit=limit))
+
+
+def read(source: Source, *, limit: int = LIMIT) -> Header:
+    """All keys, as far as they are within `limit`. Raises GgufError."""
+    return _read(source, limit)
+
+
+def _read(source: Source, limit: int, *, only_start: bool = False) -> Header:
     cursor = _Cursor(source, limit)
-    keys = _start(cursor)
+    tensors, keys = _start(cursor)
     found: dict[str, Any] = {}
-    complete = True
     for number in range(keys):
         key = cursor.text(_MAX_KEY, f"key {number + 1} of {keys}")
         (kind,) = cursor.unpack("I", key)
@@ -144,11 +194,14 @@ def read_facts(source: Source, *, enough: int = ENOUGH, limit: int = LIMIT) -> F
         if key == _TOKENS:
             found[key] = count
         if kind == _STRING:
-            # Length and a few characters each, by the tokenizers of well-known models.
-            if cursor.at + 16 * count > enough and _has_essentials(found):
-                complete = False
-                break
-            cursor.skip_texts(count, key)
+            if only_start and key == _TOKENS and _has(found, ("block_count",)):
+                return Header(found, tensors, complete=False)
+            try:
+                cursor.skip_texts(count, key)
+            except TooLong:
+                if not _has(found, _ESSENTIAL):
+                    raise
+                return Header(found, tensors, complete=False)
         elif kind in _FORMATS:
             wanted = count <= _MAX_LAYERS and not key.startswith("tokenizer.")
             if wanted:
@@ -157,11 +210,11 @@ def read_facts(source: Source, *, enough: int = ENOUGH, limit: int = LIMIT) -> F
                 cursor.skip(count * struct.calcsize(_FORMATS[kind]), key)
         else:
             raise GgufError(f"has {key}, an array of arrays or of the unknown type {kind}")
-    return _facts(found, complete)
+    return Header(found, tensors)
 
 
-def _start(cursor: "_Cursor") -> int:
-    """The number of keys, behind magic and version."""
+def _start(cursor: "_Cursor") -> tuple[int, int]:
+    """The numbers of tensors and keys, behind magic and version."""
     magic = cursor.take(4, "its first bytes")
     if magic != b"GGUF":
         raise GgufError(f"is no GGUF file: it starts with {magic!r}")
@@ -170,10 +223,10 @@ def _start(cursor: "_Cursor") -> int:
         raise GgufError("is a big-endian GGUF file, which Macs cannot use")
     if version not in (2, 3):
         raise GgufError(f"is of GGUF version {version}; versions 2 and 3 can be read")
-    _, keys = cursor.unpack("QQ", "the counts")
+    tensors, keys = cursor.unpack("QQ", "the counts")
     if keys > _MAX_KEYS:
         raise GgufError(f"claims to have {keys} keys")
-    return int(keys)
+    return int(tensors), int(keys)
 
 
 def _scalar(cursor: "_Cursor", kind: int, key: str) -> Any:
@@ -188,29 +241,31 @@ def _scalar(cursor: "_Cursor", kind: int, key: str) -> Any:
     return cursor.unpack(_FORMATS[kind], key)[0]
 
 
-def _has_essentials(found: Mapping[str, Any]) -> bool:
+def _has(found: Mapping[str, Any], fields: tuple[str, ...]) -> bool:
     architecture = found.get("general.architecture")
-    return all(f"{architecture}.{_KEYS[field]}" in found for field in _ESSENTIAL)
+    return all(f"{architecture}.{_KEYS[field]}" in found for field in fields)
 
 
-def _facts(found: Mapping[str, Any], complete: bool) -> Facts:
-    architecture = found.get("general.architecture")
-    if not isinstance(architecture, str) or not architecture:
+def facts_of(header: Header) -> Facts:
+    """Of a model's header. Raises GgufError when it is none of a model, or odd."""
+    found, architecture = header.keys, header.architecture
+    if not architecture:
         raise GgufError("has no general.architecture")
     values = {field: found.get(f"{architecture}.{key}") for field, key in _KEYS.items()}
     values = {field: value for field, value in values.items() if value is not None}
     values.setdefault("vocab_size", found.get(_TOKENS))
-    for field in ("head_count", "head_count_kv"):
-        layers = values.get(field)
+    for name in ("head_count", "head_count_kv"):
+        layers = values.get(name)
         if isinstance(layers, list) and len(set(layers)) == 1:
-            values[field] = layers[0]
+            values[name] = layers[0]
     if isinstance(layers := values.get("sliding_window_pattern"), list):
         values["sliding_window_pattern"] = [bool(slides) for slides in layers]
-    kind = found.get("general.file_type")
-    if isinstance(kind, int):
-        values["quantisation"] = _QUANTISATIONS.get(kind, f"type {kind}")
+    if header.quantisation:
+        values["quantisation"] = header.quantisation
+    if header.complete:
+        values["chat_template"] = "tokenizer.chat_template" in found
     try:
-        return Facts(architecture=architecture, complete=complete, **values)
+        return Facts(architecture=architecture, complete=header.complete, **values)
     except ValueError as error:
         first = error.errors()[0] if hasattr(error, "errors") else {}
         where = ".".join(map(str, first.get("loc", ())))
@@ -251,7 +306,7 @@ class _Cursor:
         """Go on behind the next bytes, without reading what is not here."""
         self.at += size
         if self.at > self._limit:
-            raise GgufError(f"has {what} reach beyond its first {self._limit >> 20} MiB")
+            raise TooLong(f"has {what} reach beyond its first {self._limit >> 20} MiB")
 
     def skip_texts(self, count: int, what: str) -> None:
         """Go on behind the next strings."""
@@ -263,7 +318,7 @@ class _Cursor:
         if here >= 0 and here + size <= len(self._piece):
             return
         if self.at + size > self._limit:
-            raise GgufError(f"has {what} reach beyond its first {self._limit >> 20} MiB")
+            raise TooLong(f"has {what} reach beyond its first {self._limit >> 20} MiB")
         kept = self._piece[here:] if 0 <= here <= len(self._piece) else b""
         start = self.at + len(kept)
         wanted = max(size - len(kept), min(self._next, self._limit - start))

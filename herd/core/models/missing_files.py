@@ -1,6 +1,5 @@
 """Which files of a model are to be fetched or verified, and what else is beside them.
 
-
 A receipt says that a file had a checksum, by size, time and inode; the fetcher writes it once
 the file is verified, so that no later run need hash it. A copied directory has other inodes.
 """
@@ -12,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote
+
+from herd.core.models import splits
 
 FETCHED, ASKED, ADOPTED = "fetched", "asked", "adopted"
 """Who put a file there: a deploy; `make fetch`, for a person; or somebody, before us."""
@@ -70,10 +71,36 @@ class Holdings:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What goes along with a model's weights: its role is the setting that asks for it ("mmproj",
+    "draft", "lora", "control_vector", "chat_template_file"; "file" of extra_args), `source` what
+    that says, `kind` what its file is (file_kinds.Kind, "" of what is no GGUF file).
+
+    Paths are below the directory of all models: `first` is what llama-server is given, `files` has
+    the bytes of all. `gguf` are the facts of its header, without any for what is no GGUF file;
+    `note` says why it was chosen.
+    """
+
+    role: str
+    source: str
+    kind: str
+    first: str
+    files: Mapping[str, int] = field(repr=False)
+    gguf: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    note: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(self.files.values())
+
+
+@dataclass(frozen=True)
 class Resolved:
-    """What a model's repository holds at one commit, of what the model includes.
+    """What a model's repository holds at one commit, of what the model and its parts want of it.
 
     `gguf` are the facts of its header that models.lock has; an undeclared model has none.
+    `parts` are what goes along; those of other repositories, or commits, have files `elsewhere`.
     """
 
     name: str
@@ -84,6 +111,26 @@ class Resolved:
     files: tuple[File, ...]
     endpoint: str
     gguf: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    parts: tuple[Part, ...] = field(default=(), compare=False)
+    elsewhere: tuple["Resolved", ...] = ()
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Bytes of its own weights, by path: the first file and its splits."""
+        return splits.siblings(self.first, {file.path: file.size for file in self.files})
+
+    @property
+    def in_memory(self) -> dict[str, int]:
+        """The same of all that llama-server loads, by paths below the directory of all models."""
+        own = {f"{self.directory}/{path}": size for path, size in self.weights.items()}
+        return own | {
+            path: size for part in self.parts if part.kind for path, size in part.files.items()
+        }
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that belongs to it."""
+        return sum(file.size for each in (self, *self.elsewhere) for file in each.files)
 
     def part(self, file: File) -> str:
         """Where the bytes of an unfinished transfer are: their content is in the name."""
@@ -96,7 +143,11 @@ class Resolved:
     @property
     def version(self) -> str:
         """Names the content of all files, which another commit need not change."""
-        lines = "".join(f"{file.sha256 or self.commit} {file.path}\n" for file in self.files)
+        lines = "".join(
+            f"{file.sha256 or each.commit} {file.path}\n"
+            for each in (self, *self.elsewhere)
+            for file in each.files
+        )
         return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
     def path(self, file: File) -> str:
@@ -150,6 +201,11 @@ class Resolved:
         return sorted(found)
 
 
+def repositories(models: Iterable[Resolved]) -> list[Resolved]:
+    """Every repository's files at one commit: of models, and of what goes along with them."""
+    return [each for model in models for each in (model, *model.elsewhere)]
+
+
 def vouchers(path: str) -> list[str]:
     """Paths of a file's receipt, and of its journal while it is unfinished."""
     top, _, below = path.partition("/")
@@ -175,7 +231,7 @@ def undeclared(models: Iterable[Resolved], there: Holdings) -> list[Undeclared]:
     Ours is what a receipt of this very file says a deploy fetched, and transfers that were cut
     off in a directory of ours.
     """
-    models = list(models)
+    models = repositories(models)
     wanted = frozenset[str]().union(*(model.paths for model in models))
     wanted |= {f"{model.directory}/{model.part(file)}" for model in models for file in model.files}
     known = {path.partition("/")[0] for path in there.receipts}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from secrets import token_urlsafe
 
 from herd.core.models.fetch_request import Peers
-from herd.core.models.missing_files import Resolved
+from herd.core.models.missing_files import Resolved, repositories
 from herd.core.settings.schema import Settings
 
 
@@ -35,10 +35,14 @@ class Sharing:
     def peers(self, name: str, present: Iterable[str]) -> Peers | None:
         """Where this host may get files that it lacks, other than from the Hub."""
         site = self.site(name, present)
-        mine = {file.sha256 for model in self.models[name] for file in model.files}
+        mine = _files(self.models[name])
         others = {
             other: self.urls[other]
             for other, models in site.items()
-            if other != name and any(f.sha256 in mine for model in models for f in model.files)
+            if other != name and mine & _files(models)
         }
         return Peers(name, others, self.key) if others else None
+
+
+def _files(models: Iterable[Resolved]) -> set[str]:
+    return {file.sha256 for each in repositories(models) for file in each.files}

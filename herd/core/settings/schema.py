@@ -10,10 +10,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from herd.core.settings import part_sources
 from herd.core.settings.extra_args import canonical, complaints
 from herd.core.settings.field_types import Path, Strict, Text
 from herd.core.settings.llama_server_options import LlamaServerOptions
 from herd.core.settings.llama_swap_options import LlamaSwapOptions
+from herd.core.settings.model_parts import ModelParts
 
 
 def _address(value: str) -> str:
@@ -53,7 +55,7 @@ def directory_of(repo: str) -> str:
     return repo.rpartition("/")[2]
 
 
-class Model(LlamaServerOptions, LlamaSwapOptions):
+class Model(ModelParts, LlamaServerOptions, LlamaSwapOptions):
     """One model: which files, and how llama-server serves them."""
 
     name: Text
@@ -83,19 +85,31 @@ class Model(LlamaServerOptions, LlamaSwapOptions):
         """What `--ctx-size` must say, as it is shared by all slots; 0 is the model's own."""
         return self.ctx_size * self.parallel
 
+    @property
+    def parts(self) -> dict[str, list[str]]:
+        """By role, what goes along with its own files."""
+        return self.parts_with(self.extra_args)
+
     @field_validator("extra_args", mode="after")
     @classmethod
     def _ours(cls, value: list[str]) -> list[str]:
         if wrong := list(complaints(value)):
             raise ValueError("; it ".join(wrong))
+        for argument in value:
+            if argument.startswith(part_sources.SCHEME):
+                part_sources.parse(argument)
         return value
 
     @model_validator(mode="after")
     def _said_once(self) -> "Model":
+        if twice := self.said_twice(self.extra_args):
+            raise ValueError(twice)
+        if self.chat_template and self.chat_template_file:
+            raise ValueError("has chat_template and chat_template_file: say one of them")
         words = {canonical(word) for word in self.extra_args}
         for name, flag, value in self.given:
-            if twice := words & {*flag.names, flag.off}:
-                said = ", ".join(sorted(twice))
+            if both := words & {*flag.names, flag.off}:
+                said = ", ".join(sorted(both))
                 raise ValueError(f"{name} is {value!r}, and extra_args has {said}: say it once")
         return self
 

@@ -18,12 +18,10 @@ from herd.core.files import templates
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import CURRENT, arguments
 from herd.core.settings.schema import Settings
-from tests.core.samples import BUNDLE, HOSTILE, ROOT, layout, settings
+from tests.core.samples import BUNDLE, HOSTILE, ROOT, layout, served, settings
 
 # What may be part of a path: no line, no colon, no slash.
 HOSTILE_NAMES = [value.strip() or "x" for value in HOSTILE if "/" not in value and ":" not in value]
-
-VERSION = "0123456789ab"
 
 
 def upstream_schema() -> dict[str, Any]:
@@ -45,16 +43,12 @@ def split(cmd: str) -> list[str]:
 
 
 def rendered(own: Settings, home: str = "/Users/me", preload: bool = True) -> dict[str, Any]:
-    files = {name: f"{name.replace('/', '_')}-00001-of-00003.gguf" for name in own.models}
+    files = served(own)
     place = Layout(own, home)
-    text = templates.config(
-        *(place, files, CURRENT),
-        versions=dict.fromkeys(files, VERSION),
-        preload=own.preload if preload else [],
-    )
+    text = templates.config(*(place, files, CURRENT), preload=own.preload if preload else [])
     found: dict[str, Any] = yaml.safe_load(text)
     for name, model in own.models.items():
-        path = f"{place.model_directory(model)}/{files[name]}"
+        path = f"{place.model_directory(model)}/{files[0].first}"
         expected = [
             *(place.brew("llama-server"), "--host", "127.0.0.1", "--port", "10001"),
             *(
@@ -139,11 +133,7 @@ def test_a_rendering_obeys_the_schema_of_llama_swap(own: Settings) -> None:
 
 def test_a_port_and_the_key_are_the_only_macros() -> None:
     """The key is put in by llama-swap itself: what is rendered, compared and shown has none."""
-    text = templates.config(
-        *(layout(), {"gpt-oss-120b": "m.gguf"}, CURRENT),
-        versions={"gpt-oss-120b": VERSION},
-        preload=[],
-    )
+    text = templates.config(*(layout(), served(settings()), CURRENT), preload=[])
 
     assert set(re.findall(r"\$\{[^}]*\}", text)) == {"${PORT}", "${env.LLAMA_API_KEY}"}
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf import GGUFWriter
+from gguf import GGUFWriter, PoolingType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from herd.core.models import gguf
-from herd.core.models.gguf import LIMIT, MOST, Facts, GgufError, read_facts
+from herd.core.models.gguf import LIMIT, MOST, Facts, GgufError, peek, read_facts
 from lab.reciter import write_model
 
 
@@ -84,16 +84,56 @@ GPT_OSS_120B = Facts(
     sliding_window=128,
     expert_count=128,
     expert_used_count=4,
-    complete=False,
+    quantisation="MXFP4_MOE",
+    chat_template=True,
 )
 
 
-def test_of_gpt_oss_120b_the_tokenizer_is_not_read(tmp_path: Path) -> None:
+def test_of_gpt_oss_120b_what_is_behind_the_tokenizer_is_read_too(tmp_path: Path) -> None:
     source = Bytes(written(tmp_path / "m.gguf", gpt_oss_120b))
 
     assert len(source.data) > 12_000_000
     assert read_facts(source) == GPT_OSS_120B
+    assert len(source.requests) < 12
+
+
+def test_what_a_file_is_stands_before_its_tokenizer(tmp_path: Path) -> None:
+    source = Bytes(written(tmp_path / "m.gguf", gpt_oss_120b))
+
+    header = peek(source)
+
+    assert header.architecture == "gpt-oss"
+    assert header.own("block_count") == 36
+    assert not header.complete
     assert source.fetched == 1 << 16
+
+
+def test_of_a_tokenizer_that_is_too_long_it_is_said(tmp_path: Path) -> None:
+    source = Bytes(written(tmp_path / "m.gguf", gpt_oss_120b))
+
+    facts = read_facts(source, limit=1 << 20)
+
+    assert facts.head_count_kv == 8
+    assert (facts.complete, facts.chat_template) == (False, None)
+
+
+def test_what_changes_memory_is_found_behind_a_tokenizer(tmp_path: Path) -> None:
+    """Without the window, a KV cache would be told five times too large."""
+
+    def fill(writer: GGUFWriter) -> None:
+        writer.add_block_count(2)
+        writer.add_context_length(8)
+        writer.add_embedding_length(64)
+        writer.add_head_count(8)
+        writer.add_token_list([f"token{number:06d}" for number in range(300_000)])
+        writer.add_head_count_kv(2)
+        writer.add_sliding_window(128)
+        writer.add_pooling_type(PoolingType.LAST)
+
+    facts = read_facts(Bytes(written(tmp_path / "m.gguf", fill)))
+
+    assert (facts.head_count_kv, facts.sliding_window, facts.pooling_type) == (2, 128, 3)
+    assert facts.complete
 
 
 def test_a_short_tokenizer_is_read_over_for_what_comes_behind_it(tmp_path: Path) -> None:
@@ -145,6 +185,7 @@ def test_the_reciting_model(tmp_path: Path) -> None:
         head_count_kv=1,
         expert_count=2,
         expert_used_count=1,
+        chat_template=True,
     )
 
 

@@ -99,7 +99,7 @@ def test_the_prompt_cache_is_in_memory_but_not_on_the_gpu() -> None:
 
 def test_the_sum_is_shown_term_by_term() -> None:
     assert Sum((model(ctx_size=131072),), limits(96, 15)).lines() == [
-        "weights                      59.0 GiB  3 files",
+        "weights                      59.0 GiB  3 files, MXFP4_MOE",
         "KV cache, 18 full layers      4.5 GiB  131072 cells of 36,864 B (f16)",
         "KV cache, 18 sliding layers  27.0 MiB  768 cells of 36,864 B (f16)",
         "compute buffers               1.0 GiB  allowance at ubatch 512",

@@ -39,7 +39,7 @@ def test_the_text_is_this() -> None:
         dump(Lock(models=[model]))
         == f"""\
 {{
-  "version": 1,
+  "version": 2,
   "models": [
     {{
       "name": "tiny",
@@ -158,7 +158,7 @@ ENTRY = json.loads(dump(Lock(models=[locked()])))["models"][0]
         ("", "is no JSON: line 1"),
         ('{\n"models": [}\n', "is no JSON: line 2"),
         ('{\n<<<<<<< HEAD\n"models": []}', "holds a merge conflict"),
-        ('{"version": 2, "models": []}', "has version 2 and this toolkit reads 1: "),
+        ('{"version": 3, "models": []}', "has version 3 and this toolkit reads 2: "),
         ("[]", "should be a valid dictionary"),
         ('{"models": {}}', "models: Input should be a valid list"),
         ('{"models": [1]}', "models.0: "),

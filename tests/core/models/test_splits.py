@@ -26,16 +26,11 @@ def test_splits_in_a_directory_keep_it() -> None:
     assert first_file(paths) == paths[0]
 
 
-def test_a_projector_beside_a_model_is_no_second_model() -> None:
-    assert first_file(["mmproj-m-f16.gguf", "m.gguf", "q/mmproj.gguf"]) == "m.gguf"
-
-
 @pytest.mark.parametrize(
     ("paths", "complaint"),
     [
         ([], "matches no GGUF file"),
         (["README.md", "model.safetensors"], "matches no GGUF file"),
-        (["mmproj-f16.gguf"], "matches no GGUF file"),
         (["a.gguf", "b.gguf"], r"matches 2 models: a\.gguf, b\.gguf"),
         (["a.gguf", *names(2)], r"matches 2 models: a\.gguf, m-mxfp4-00001-of-00002\.gguf"),
         ([*names(2), *names(3)], "matches 2 models"),
