@@ -28,6 +28,7 @@ On disk:
 
 On the network:
 
+- `rate_limit`   how long a server wants to be left alone
 - `receiving`    bytes of an answer on their way to a file, and how that goes wrong
 - `hub`          one range of the Hub
 - `peers`        what other Macs have, and one range of one of them

@@ -1,6 +1,8 @@
 """One range of a file of the Hub: redirects, the token, what its answers mean."""
 
 import asyncio
+import re
+import shlex
 import time
 
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -24,7 +26,7 @@ from fetcher.spec import File
 
 REDIRECTS = 10
 LONGEST_PAUSE = 600.0
-"""Seconds that a Retry-After may ask for: the Hub counts requests in windows of five minutes."""
+"""Seconds that an answer may ask for: the Hub counts requests in windows of five minutes."""
 
 LEAST = 1 << 10
 """Bytes a second of a connection, less than the worst line gives: below, another one is tried."""
@@ -32,6 +34,18 @@ LEAST = 1 << 10
 
 class NoRanges(Exception):
     """The server sends the whole file, whatever part of it was asked for."""
+
+
+class NotPlainly(Exception):
+    """The network before the store does not give a file of this size over plain HTTP."""
+
+
+def by_hand(file: File, directory: str) -> str:
+    """The command of the Hub's own client that fetches a file, to be run on this Mac."""
+    found = re.fullmatch(r"/(.+)/resolve/([^/]+)/.+", URL(file.url, encoded=True).path)
+    repo, commit = found.groups() if found else ("REPO", "main")
+    where = ["--revision", commit, "--local-dir", directory]
+    return shlex.join(["hf", "download", repo, file.path, *where])
 
 
 class Hub:
@@ -61,11 +75,22 @@ class Hub:
         """Seconds for which the Hub wants to be left alone, by all connections."""
         return max(0.0, self._cool_until - time.monotonic())
 
-    def cool_down(self, pause: float) -> None:
+    def cool_down(self, pause: float) -> bool:
+        """Leave it alone for so many seconds; whether that was not known before."""
+        news = not self.cool
         self._cool_until = max(self._cool_until, time.monotonic() + pause)
+        return news
+
+    @property
+    def limit(self) -> str:
+        """Whose requests it counts, and what helps, in a person's words."""
+        if self._token:
+            return "as often as it lets the account of HF_TOKEN ask"
+        return "as often as it lets strangers ask: with HF_TOKEN on the workstation it lets more"
 
     async def fetch(self, file: File, span: Span) -> None:
-        """Fetches a span. Raises Interrupted and its like, NoRanges, or Failure for good."""
+        """Fetches a span. Raises Interrupted and its like, NoRanges, NotPlainly,
+        or Failure for good."""
         response = await self._answer(file, span)
         try:
             self._check(response, file, span)
@@ -82,7 +107,10 @@ class Hub:
         try:
             async with asyncio.timeout(SAMPLE_SECONDS):
                 await self.fetch(file, span)
-        except (*NETWORK, NoRanges, Failure):
+        except Interrupted as error:
+            if error.status == 429 and error.after:
+                self.cool_down(error.after)
+        except (*NETWORK, NoRanges, NotPlainly, Failure):
             pass  # what has come until then tells as much
         return span.start / (time.monotonic() - began) if span.start else None
 
@@ -109,12 +137,19 @@ class Hub:
             if (span.start, span.end) == (0, file.size):
                 return
             raise NoRanges
+        # What the Hub leads to is a store, by an address that holds for a while: it knows no
+        # tokens, and what it refuses it gives by a fresh one.
+        stored = response.url.origin() != URL(file.url, encoded=True).origin()
         match status:
+            case 400:
+                raise NotPlainly
+            case 401 | 403 | 404 | 410 if stored:
+                raise Interrupted(f"HTTP {status}, its address has expired", status=status)
             case 401 | 403:
                 wants = "it wants a token with access (HF_TOKEN on the workstation)"
                 raise Failure(f"{file.path}: the Hub answers {status}: {wants}")
-            case 404:
-                raise Failure(f"{file.path}: the Hub answers 404 for {file.url}")
+            case 404 | 410:
+                raise Failure(f"{file.path}: the Hub answers {status} for {file.url}")
             case 416:
                 raise Failure(f"{file.path}: the Hub has less than {file.size} bytes at {file.url}")
             case 206:

@@ -18,6 +18,8 @@ from aiohttp import (
 )
 from yarl import URL
 
+from fetcher import rate_limit
+
 READ_BUFFER = 256 << 10
 """Bytes of an answer that wait in memory before a connection pauses; more is slower."""
 
@@ -25,7 +27,8 @@ CONNECT_SECONDS = 30.0
 
 
 class Interrupted(Exception):
-    """A piece did not come whole, and may another time; `after` is the server's Retry-After."""
+    """A piece did not come whole, and may another time; `after` is how long the server wants to be
+    left alone, in seconds."""
 
     def __init__(self, why: str, *, status: int = 0, after: float = 0.0) -> None:
         super().__init__(why)
@@ -100,9 +103,8 @@ def holds(response: ClientResponse, span: Span, size: int) -> bool:
 
 
 def seconds(response: ClientResponse, most: float) -> float:
-    """Retry-After, if it is a number of seconds."""
-    told = response.headers.get("Retry-After", "")
-    return min(float(told), most) if told.isascii() and told.isdecimal() else 0.0
+    """How long the server wants to be left alone, as far as we do what it says."""
+    return min(rate_limit.pause(response.headers.items()), most)
 
 
 def interrupted(error: Exception, stall: float) -> Interrupted:

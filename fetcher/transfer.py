@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fetcher.errors import Failure
-from fetcher.hub import Hub, NoRanges
+from fetcher.hub import Hub, NoRanges, NotPlainly, by_hand
 from fetcher.item import Item, State
 from fetcher.peers import Peer, Peers
 from fetcher.receiving import NETWORK, Span, interrupted
@@ -20,6 +20,9 @@ HUB = "the Hub"
 
 ATTEMPTS = 6
 """Without a byte, after which a model fails."""
+
+LEFT_ALONE = 3600.0
+"""Seconds of leaving the Hub alone as it asks, without a byte, after which a model fails."""
 
 PEER_CONNECTIONS, OF_ONE_PEER = 8, 2
 """From other Macs: in all, and from each; two are enough to fill a network."""
@@ -275,6 +278,11 @@ class Transfer:
                 item.pieces.clear()
                 told = "the server knows no ranges: fetching it over one connection"
                 self._say(item, f"{item.file.path}: {told}")
+            except NotPlainly:
+                self._end(item)
+                command = by_hand(item.file, str(item.directory))
+                told = f"the Hub does not give it over plain HTTP (400): run `{command}` on the Mac"
+                self._fail(item, Failure(f"{item.file.path}: {told}; a deploy adopts it"))
             except Failure as failure:
                 self._end(item)
                 self._fail(item, failure)
@@ -296,7 +304,7 @@ class Transfer:
 
     async def _from_hub(self, item: Item, span: Span) -> None:
         """A piece, in as many attempts as bring something."""
-        tries, first, furthest = 0, span.start, span.start
+        tries, left_alone, first, furthest = 0, 0.0, span.start, span.start
         while span.start < span.end:
             before = span.start
             try:
@@ -307,14 +315,21 @@ class Transfer:
                 return
             finally:
                 self._note(item, HUB, span.start - before)
-            tries = 0 if span.start > furthest else tries + 1
+            limited = failed.status == 429 and failed.after > 0
+            left_alone = 0.0 if span.start > furthest else left_alone + failed.after
+            tries = 0 if span.start > furthest else tries if limited else tries + 1
             furthest = max(furthest, span.start)
-            if tries >= ATTEMPTS:
-                raise Failure(f"{item.file.path}: no progress in {ATTEMPTS} attempts ({failed})")
+            if tries >= ATTEMPTS or left_alone > LEFT_ALONE:
+                what = f"in {left_alone:.0f} s" if limited else f"in {ATTEMPTS} attempts"
+                raise Failure(f"{item.file.path}: no progress {what} ({failed})")
             pause = max(self._patience.pause * (1 + 2 * tries), failed.after)
-            if failed.status in (429, 503):
-                self._hub.cool_down(pause)
-            self._say(item, f"{item.file.path}: interrupted ({failed}), resuming in {pause:.0f} s")
+            news = failed.status in (429, 503) and self._hub.cool_down(pause)
+            if not limited:
+                told = f"interrupted ({failed}), resuming in {pause:.0f} s"
+                self._say(item, f"{item.file.path}: {told}")
+            elif news:
+                told = f"HTTP 429 from the Hub, asked {self._hub.limit}; going on in {pause:.0f} s"
+                self._say(item, told)
             await asyncio.sleep(max(pause, self._hub.cool))
             if item.no_ranges and span.start < span.end:
                 item.pieces.clear()

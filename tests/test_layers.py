@@ -33,8 +33,8 @@ LAYERS = {
 }
 # What is shared of the proxy: what a key is, how one is made, and what a certificate must be.
 LAYERS["workstation"].add("proxy")
-# And of the fetcher, what a file may be called.
-for shared in ("core", "plan"):
+# And of the fetcher, what a file may be called, and how long the Hub wants to be left alone.
+for shared in ("core", "plan", "workstation"):
     LAYERS[shared].add("fetcher")
 FILES = sorted((ROOT / "herd").rglob("*.py"))
 

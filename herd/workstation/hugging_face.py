@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import JsonValue
 
+from fetcher import rate_limit
 from herd.core.models import gguf, selection
 from herd.core.models.gguf import Header
 from herd.core.models.models_lock import File, LockedPart
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
 
 T = TypeVar("T")
+
+# Seconds that the Hub may have us wait in all; it counts requests in windows of five minutes.
+_MOST_LEFT_ALONE = 1800.0
 
 # Git keeps what is smaller than this itself, without a checksum that we could use.
 _SMALL = 64 << 20
@@ -46,6 +51,10 @@ def token() -> str | None:
     from huggingface_hub import get_token
 
     return get_token()
+
+
+class _Expired(Exception):
+    """The address in the store, to which the Hub led, does not hold any more."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,10 @@ class Remote:
         with get_session().stream("GET", url, headers=headers, timeout=30) as answer:
             if answer.status_code == 416:
                 return b""
+            home = urlsplit(url).netloc
+            if answer.status_code in (401, 403, 404, 410) and answer.url.netloc.decode() != home:
+                # The store behind the redirect knows no tokens: a fresh address is what it wants.
+                raise _Expired(f"its store answers {answer.status_code} for {self.path}")
             if answer.status_code >= 400:
                 answer.read()
                 hf_raise_for_status(answer)
@@ -196,27 +209,45 @@ def _repository(repo: str, revision: str) -> tuple[str, Mapping[str, RepoSibling
 
 
 def _patiently(ask: Callable[[], T]) -> T:
-    """What `ask` returns; again after a while when the Hub is busy, ill or out of reach."""
+    """What `ask` returns; again after a while when the Hub is busy, ill or out of reach, and after
+    as long as it says when it was asked too often."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    for pause in (0.5, 1, 2):
+    pauses, left_alone = iter((0.5, 1, 2)), 0.0
+    while True:
+        pause: float | None = None
         try:
             return ask()
         except HfHubHTTPError as error:
-            if error.response.status_code < 500 and error.response.status_code != 429:
+            status = error.response.status_code
+            if status < 500 and status != 429:
+                raise
+            told = rate_limit.pause(error.response.headers.items())
+            if status in (429, 503) and 0 < told <= _MOST_LEFT_ALONE - left_alone:
+                pause, left_alone = told, left_alone + told
+                print(_busy(status, told), file=sys.stderr, flush=True)
+            elif (pause := next(pauses, None)) is None:
                 raise
         except ValueError:
             raise
         except Exception:  # of whichever HTTP client huggingface_hub uses
-            pass
+            if (pause := next(pauses, None)) is None:
+                raise
         time.sleep(pause)
-    return ask()
+
+
+def _busy(status: int, pause: float) -> str:
+    mend = "HF_TOKEN, which this shell has not, lets you ask more often"
+    whose = f"; {mend}" if token() is None else " of the account of HF_TOKEN"
+    limit = f"its limit{whose}" if status == 429 else "it is busy"
+    return f"{endpoint()} wants to be asked again in {pause:.0f} s: {limit}"
 
 
 def _trouble(repo: str, revision: str, error: Exception) -> str:
     """What an exception says about a repository, of huggingface_hub or its HTTP client."""
     from huggingface_hub.errors import (
         GatedRepoError,
+        HfHubHTTPError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -231,6 +262,16 @@ def _trouble(repo: str, revision: str, error: Exception) -> str:
             return f"{repo} is not on {endpoint()}, or wants a token (HF_TOKEN)"
         case RevisionNotFoundError():
             return f"{repo} has no revision {revision!r}"
+        case HfHubHTTPError() if error.response.status_code == 429:
+            mend = "set HF_TOKEN, which this shell has not" if token() is None else "wait a while"
+            return f"{endpoint()} was asked too often for {repo} (429): {mend}"
+        case HfHubHTTPError() if error.response.status_code in (401, 403):
+            status = error.response.status_code
+            return (
+                f"{endpoint()} answers {status} for {repo}: HF_TOKEN is wrong, or may not read it"
+            )
+        case HfHubHTTPError() if error.response.status_code == 400:
+            return f"{endpoint()} does not give files of {repo} over plain HTTP (400)"
     return f"{endpoint()} does not answer for {repo}: {error}"
 
 

@@ -50,6 +50,8 @@ async def send(
 
 def faulty(fault: Fault) -> web.Response:
     headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    if fault.ratelimit is not None:
+        headers["ratelimit"] = fault.ratelimit
     return web.Response(status=fault.status or 500, headers=headers, text="a fault, as asked for")
 
 

@@ -23,6 +23,7 @@ class Fault:
     times: int | None = None
     status: int | None = None
     retry_after: int | None = None
+    ratelimit: str | None = None  # in place of Retry-After, as the real one says it
     drop_after: int | None = None  # close the connection after so many bytes of the body
     rate: float | None = None  # bytes per second
     corrupt: int | None = None  # flip the byte at this offset of the file

@@ -141,8 +141,10 @@ class Hub(Server):
 
         self.faults.append(fault)
 
-    def refuse(self, status: int, retry_after: object = None) -> None:
+    def refuse(self, status: int, retry_after: object = None, ratelimit: object = None) -> None:
         headers = {} if retry_after is None else {"Retry_After": retry_after}
+        if ratelimit is not None:
+            headers["ratelimit"] = ratelimit
         self.faults.append(lambda request, *_: self.plain(request, status, b"no", **headers))
 
     def corrupt(self) -> None:

@@ -1,6 +1,7 @@
 """One model from the Hub: files arrive whole and as they should be, whatever happens on the way."""
 
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from tests.fetcher.conftest import (
     spec,
     wait_for,
 )  # fmt: skip
-from tests.fetcher.servers import Hub
+from tests.fetcher.servers import COMMIT, Hub
 
 Serve = Callable[[dict[str, bytes]], Hub]
 
@@ -295,8 +296,61 @@ def test_retry_after_is_honoured_by_all_connections(
 
     assert meanwhile == 3
     assert process.returncode == 0
-    assert "interrupted (HTTP 429), resuming in 2 s" in output
+    strangers = "as often as it lets strangers ask: with HF_TOKEN on the workstation it lets more"
+    assert output.count(f"HTTP 429 from the Hub, asked {strangers}; going on in 2 s") == 1
+    assert "interrupted" not in output
     assert files(target) == hub.files
+
+
+def test_a_limit_that_is_used_up_is_waited_for(program: Program, hub: Hub, target: Path) -> None:
+    """Without Retry-After, and more often than a connection is tried otherwise."""
+    for _ in range(7):
+        hub.refuse(429, ratelimit='"resolvers";r=0;t=1')
+    process = program.start(spec(model(hub, target), connections=1, token="hf_ours"))
+    output, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    told = "asked as often as it lets the account of HF_TOKEN ask; going on in 1 s"
+    assert output.count(told) == 7
+    assert files(target) == hub.files
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_an_address_in_the_store_that_has_expired_is_asked_for_again(
+    program: Program, serve: Serve, hub: Hub, target: Path, status: int
+) -> None:
+    """Only the Hub itself speaks of tokens."""
+    store = serve(dict(hub.files))
+    store.refuse(status)
+    for _ in range(2):
+        hub.redirect(store.url)
+    done = fetch(program, hub, target)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"interrupted (HTTP {status}, its address has expired)" in done.stdout
+    assert files(target) == hub.files
+
+
+def test_what_plain_http_does_not_give_is_told_at_once_and_adopted(
+    program: Program, serve: Serve, hub: Hub, target: Path
+) -> None:
+    store = serve(dict(hub.files))
+    store.refuse(400)
+    hub.redirect(store.url)
+    done = fetch(program, hub, target)
+
+    where = f"--local-dir {shlex.quote(str(target))}"
+    command = f"hf download owner/repo {ONE} --revision {COMMIT} {where}"
+    assert done.returncode == 1
+    assert f"`{command}` on the Mac; a deploy adopts it" in done.stderr
+    assert len(store.asked) == 1
+
+    (target / ONE).parent.mkdir(parents=True, exist_ok=True)
+    (target / ONE).write_bytes(FIRST)  # as that command does
+    asked = len(hub.asked)
+    done = fetch(program, hub, target)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not any(ONE in path for path, _ in hub.asked[asked:])
 
 
 def test_a_retry_after_that_is_no_number_of_seconds_does_not_matter(

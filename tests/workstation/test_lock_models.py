@@ -1,6 +1,7 @@
 """models.lock made from the lab's Hub, by the real client."""
 
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,40 @@ def test_a_hub_that_is_ill_for_a_moment_is_asked_again(fleet: Fleet) -> None:
     fleet.control("faults", trouble)
 
     assert list(fleet.lock(mac1={"three": THREE})) == ["three"]
+
+
+@pytest.mark.parametrize("on", ["api", "resolve"])
+def test_a_hub_that_was_asked_too_often_is_left_alone_as_long_as_it_says(
+    fleet: Fleet, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, on: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "")
+    limit = {"on": on, "status": 429, "times": 1, "ratelimit": '"api";r=0;t=2'}
+    fleet.control("faults", limit)
+    began = time.monotonic()
+
+    assert list(fleet.lock(mac1={"three": THREE})) == ["three"]
+    assert time.monotonic() - began > 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "wants to be asked again in 2 s: its limit; HF_TOKEN, which this shell has not" in line
+
+
+def test_a_hub_that_goes_on_refusing_is_told_with_its_reason(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "")
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    fleet.control("faults", {"on": "api", "status": 429})
+
+    with pytest.raises(SettingsError, match=r"was asked too often for me/three-GGUF.*HF_TOKEN"):
+        fleet.lock(mac1={"three": THREE})
+
+
+def test_an_address_in_the_store_that_has_expired_is_asked_for_again(fleet: Fleet) -> None:
+    fleet.control("faults", {"on": "body", "status": 403, "times": 2})
+
+    assert list(fleet.lock(mac1={"three": THREE})) == ["three"]
+    # Twice in vain for the start of the header, then for that, and for all of it.
+    assert [seen["stage"] for seen in fleet.stats["log"]].count("resolve") == 4
 
 
 def test_a_small_file_that_changed_on_the_wire_is_refused(fleet: Fleet) -> None:
