@@ -82,8 +82,12 @@ def _run(options: argparse.Namespace) -> bool:
         case "fit" if options.memory is not None:
             return fit.fit_in(options.memory, options.macos, inventory, limit)
         case _:
-            with connected(inventory, limit) as remotes:
-                return _connected_verb(options, remotes)
+            with connected(inventory, limit) as herd:
+                done = _connected_verb(options, herd.remotes)
+                sys.stdout.flush()
+                for why in herd.lost.values():
+                    print(harmless(why, keep="\n"), file=sys.stderr)
+                return done and not herd.lost
     return True
 
 

@@ -83,6 +83,10 @@ class Host:
         """As when the network goes away: every SSH connection breaks off."""
         self.sshd.disconnect()
 
+    async def darken(self) -> None:
+        """As without power or network, in the midst of whatever it does."""
+        self.sshd.darken()
+
     async def reboot(self) -> None:
         """A power cut and a start: nothing is asked to leave."""
         self.launchd.forget()
@@ -103,6 +107,7 @@ OPERATIONS = frozenset(
         "terminal_close",
         "login",
         "logout",
+        "darken",
         "disconnect",
         "reboot",
     ]

@@ -161,6 +161,10 @@ class Mac(Machine):
         """Break off every SSH connection, as when the network goes away."""
         self.control("disconnect")
 
+    def darken(self) -> None:
+        """Have it give no sign of life over SSH any more, and nobody say that it is gone."""
+        self.control("darken")
+
     def reboot(self) -> None:
         """As after a power cut; the console session returns if the fact `console` says so."""
         self.control("reboot")

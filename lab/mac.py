@@ -31,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "cores": 16,
     "performance_cores": 12,
     "clt": True,  # Command Line Tools
+    "shell": "/bin/zsh",  # of the user, or "/bin/bash"
     "console": True,  # somebody is logged in at the screen: the domain gui/501 exists
     "sudo": "password",  # or "passwordless"
     "disk_total_kb": 1942700360,
@@ -183,7 +184,7 @@ class Machine:
                 "HOME": str(self.home),
                 "USER": USER,
                 "LOGNAME": USER,
-                "SHELL": "/bin/zsh",
+                "SHELL": self.facts["shell"],
                 "TMPDIR": f"{self.tmp}/",
                 "PATH": self.path,
             }

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 
@@ -28,13 +29,15 @@ PATH_ASSIGNMENT = re.compile(r"""(?<=\bPATH=)(["']?)([^\s"';&|]+)""")
 
 
 class Sshd:
-    """Accepts connections until closed; `disconnect` is what a reboot does to them."""
+    """Accepts connections until closed; `disconnect` is what a reboot does to them, `darken` what
+    the loss of power or network does: nothing comes back any more, and nobody says so."""
 
     def __init__(self, machine: Machine, port: int) -> None:
         self.machine = machine
         self.port = port
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._dark = False
 
     async def start(self, host_key: Path, authorized_keys: Path) -> None:
         self._acceptor = await asyncssh.listen(
@@ -54,6 +57,19 @@ class Sshd:
     def disconnect(self) -> None:
         for connection in list(self.connections):
             connection.abort()
+
+    def darken(self) -> None:
+        self._dark = True
+        for connection in self.connections:
+            self.admit(connection)
+
+    def admit(self, connection: asyncssh.SSHServerConnection) -> None:
+        """A new connection; of a dark Mac it is one that nobody serves."""
+        self.connections.add(connection)
+        if self._dark:
+            transport: Any = connection._transport  # asyncssh offers no other way
+            transport.pause_reading()
+            transport.write = lambda data: None
 
     async def stop(self) -> None:
         if self._acceptor:
@@ -111,15 +127,19 @@ class Sshd:
             process.exit(status if status >= 0 else 128 - status)
 
     def _argv(self, command: str | None) -> list[str]:
-        """`zsh -c COMMAND`, which on macOS reads ~/.zshenv and nothing else (zsh(1))."""
+        """`SHELL -c COMMAND`, after ~/.ssh/rc (sshd(8)). zsh reads ~/.zshenv then, and nothing
+        else that a stock Mac has (zsh(1)); bash reads ~/.bashrc, as sshd started it (bash(1))."""
         shell = str(self.machine.root / "bin/sh")
         if command is None:
             return [shell]
         translated = PATH_ASSIGNMENT.sub(
             lambda match: match[1] + system_path(match[2], self.machine), command
         )
-        if (self.machine.home / ".zshenv").is_file():
-            translated = f'. "$HOME/.zshenv"\n{translated}'
+        file = {"bash": ".bashrc", "zsh": ".zshenv"}[Path(self.machine.facts["shell"]).name]
+        if (self.machine.home / file).is_file():
+            translated = f'. "$HOME/{file}"\n{translated}'
+        if (self.machine.home / ".ssh/rc").is_file():
+            translated = f'/bin/sh "$HOME/.ssh/rc"\n{translated}'
         return [shell, "-c", translated]
 
     def _environment(self, process: asyncssh.SSHServerProcess[bytes]) -> dict[str, str]:
@@ -232,7 +252,7 @@ class _Server(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
-        self._sshd.connections.add(conn)
+        self._sshd.admit(conn)
         # Nagle's algorithm would add 40 ms to every command.
         peer = conn.get_extra_info("socket")
         if peer is not None:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent  # type: ignore[import-untyped]
-from pyinfra.api import Config, FileUploadCommand, Host, State
+from paramiko import SSHException
+from pyinfra.api import Config, FactBase, FileUploadCommand, Host, State
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.output import set_echo
@@ -18,20 +19,29 @@ from pyinfra.context import ctx_state
 from pyinfra_cli.inventory import make_inventory
 
 from herd import plan
-from herd.connections.hooks import Connected
+from herd.connections.connected import Connected
+from herd.core.mac import startup_files
 from herd.core.mac.layout import Layout
 from herd.core.mac.mac import Identity
+from herd.core.settings.problems import report
 from herd.core.settings.schema import Settings
 from herd.core.text.harmless import harmless
 from herd.facts import gathered
 from herd.facts.gathered import Question
 from herd.facts.mac import Mac
+from herd.facts.startup_files import Printing
 from herd.operations.files import write
 from herd.workstation.herd_directory import directory
+
+T = TypeVar("T")
 
 
 class RemoteError(Exception):
     """Something that a person has to know, and that ends a verb."""
+
+
+class Silent(RemoteError):
+    """A host that does not answer what it is asked; the others do."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,15 @@ class Remote:
     def address(self) -> str:
         """How clients reach it."""
         return plan.address(self.host)
+
+    def ask(self, fact: type[FactBase[T]], *, _stdin: Any = None, **arguments: Any) -> T:
+        """A fact of it. Raises Silent when it does not answer."""
+        options = {"_stdin": _stdin} if _stdin else {}
+        with suppress(PyinfraError):  # that no host is left
+            answer = self.host.get_fact(fact, **arguments, **options)
+            if not _has_failed(self.host):
+                return answer
+        raise Silent(f"{self.host.name} does not answer {fact.__name__}, so it is left out")
 
     def run(self, command: Any, *, stdin: Any = None) -> tuple[bool, list[str]]:
         """Run a command; whether it succeeded, and its lines of output, of both streams."""
@@ -117,18 +136,26 @@ def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
     return state, chosen
 
 
+@dataclass(frozen=True)
+class Reached:
+    """Those of the chosen hosts that can be worked with, and why the others cannot, by name."""
+
+    remotes: list[Remote]
+    lost: dict[str, str]
+
+
 @contextmanager
-def connected(inventory: str, limits: Sequence[str]) -> Iterator[list[Remote]]:
-    """The chosen hosts, connected; those that do not answer are named, and end the verb."""
+def connected(inventory: str, limits: Sequence[str]) -> Iterator[Reached]:
+    """The chosen hosts, connected. Raises RemoteError when none of them can be worked with."""
     state, chosen = hosts(inventory, limits)
-    with reached(state, chosen, inventory) as remotes:
-        if lost := [host.name for host in chosen if not host.connected]:
-            raise RemoteError(f"cannot connect to {', '.join(lost)}")
-        yield remotes
+    with reached(state, chosen, inventory) as found:
+        if not found.remotes:
+            raise RemoteError("\n".join(found.lost.values()))
+        yield found
 
 
 @contextmanager
-def reached(state: State, chosen: Sequence[Host], inventory: str) -> Iterator[list[Remote]]:
+def reached(state: State, chosen: Sequence[Host], inventory: str) -> Iterator[Reached]:
     """Those of the chosen hosts that answer, connected."""
     settings = plan.settings_of(state.inventory)
     state.config.FAIL_PERCENT = 100
@@ -137,6 +164,7 @@ def reached(state: State, chosen: Sequence[Host], inventory: str) -> Iterator[li
         connect_all(state)
     try:
         there = [host for host in chosen if host.connected]
+        lost = {host.name: f"cannot connect to {host.name}" for host in chosen}
         who = {
             host: Question(
                 Mac,
@@ -146,12 +174,36 @@ def reached(state: State, chosen: Sequence[Host], inventory: str) -> Iterator[li
             for host in there
         }
         _ask(there, lambda host: [who[host]])
-        yield [
-            Remote(host, settings[host.name], _identity(host, question), inventory)
-            for host, question in who.items()
-        ]
+        remotes = []
+        for host, question in who.items():
+            try:
+                mac = _identity(host, question)
+            except Silent as error:
+                lost[host.name] = str(error)
+            else:
+                remotes.append(Remote(host, settings[host.name], mac, inventory))
+                del lost[host.name]
+        yield Reached(remotes, lost)
     finally:
         disconnect_all(state)
+
+
+def each(remotes: Iterable[Remote], do: Callable[[Remote], bool]) -> bool:
+    """Do something with every host, and whether all went well: one that is lost in the middle is
+    named, and the others are done."""
+    done = True
+    for remote in remotes:
+        try:
+            done &= do(remote)
+        except BrokenPipeError:  # nobody reads what we print
+            raise
+        except (Silent, PyinfraError, SSHException, EOFError, OSError) as error:
+            words = (
+                str(error) if isinstance(error, Silent) else f"{remote.host.name} is lost: {error}"
+            )
+            print(harmless(words), file=sys.stderr)
+            done = False
+    return done
 
 
 def ask(remotes: Sequence[Remote], questions: Callable[[Remote], Iterable[Question]]) -> None:
@@ -167,10 +219,20 @@ def _ask(hosts: Sequence[Host], questions: Callable[[Host], Iterable[Question]])
 
 
 def _identity(host: Host, who: Question) -> Identity:
-    mac: Identity | None = who.ask(host)
-    if mac is None:
-        raise RemoteError(f"{host.name} does not say what it is")
+    mac: Identity | None = None
+    with suppress(PyinfraError):  # that no host is left
+        mac = who.ask(host)
+    if mac is None or _has_failed(host):
+        raise Silent(f"{host.name} does not say what it is")
+    if noise := gathered.of(host).noise:
+        printing = host.get_fact(Printing)
+        found = startup_files.problem(noise, printing, mac.home)
+        raise Silent(report(f"{host.name} cannot be worked with: 1 problem.", [found]))
     return mac
+
+
+def _has_failed(host: Host) -> bool:
+    return host in host.state.failed_hosts
 
 
 def ssh_command(host: Host, *options: str) -> list[str]:

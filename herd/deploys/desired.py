@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from functools import cache
 
-from pyinfra import host
+from pyinfra import host, logger
 from pyinfra.api import Host
+from pyinfra.api.exceptions import PyinfraError
 
 from herd import plan
 from herd.core.mac.archives import Bundle, bundle
@@ -52,9 +53,17 @@ def _desired(current: Host) -> Desired:
     settings = run.settings[current.name]
     who = Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
     gathered.of(current).plan([who])
-    mac = who.ask(current)
     # A Mac that fails to answer drops out here, and nothing is run on it; but an exception in
     # deploy code would end the run for all hosts.
+    mac = None
+    try:
+        mac = who.ask(current)
+        if mac is None and current not in current.state.failed_hosts:
+            logger.error(f"{current.print_prefix}It says nothing at all to what it is asked.")
+            current.state.fail_hosts({current})
+    except PyinfraError:  # as --fail-percent wants it
+        if current.state.active_hosts:
+            raise
     home, uid = (mac.home, mac.uid) if mac else ("/nowhere", -1)
     return Desired(
         settings=settings,

@@ -1,6 +1,6 @@
 """What a fact is here: a Mac's answer that cannot be read is that Mac's failure, nobody else's."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -23,15 +23,22 @@ class Fact(FactBase[T]):
             cls.process = _guarded(cls.process)  # type: ignore[method-assign]
 
 
+def _last(output: Sequence[str]) -> str:
+    """The end of an answer, for a person."""
+    said = [line for line in output if line.strip()]
+    return " / ".join(elided(line.strip(), 60) for line in said[-3:]) or "none"
+
+
 def _guarded(process: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(process)
     def guarded(self: Any, output: Iterable[str]) -> Any:
+        output = list(output)
         try:
             return process(self, output)
         except FactProcessError as error:
-            raise FactProcessError(elided(str(error), 500)) from error
-        except Exception as error:
             words = elided(str(error), 300)
-            raise FactProcessError(f"not an answer: {type(error).__name__}: {words}") from error
+        except Exception as error:
+            words = f"not an answer: {type(error).__name__}: {elided(str(error), 200)}"
+        raise FactProcessError(f"{words}; its last words are {_last(output)}")
 
     return guarded

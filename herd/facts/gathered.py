@@ -51,7 +51,10 @@ class Answer:
 
 
 class Gathered:
-    """The questions to one host, and its answers that hold."""
+    """The questions to one host, and its answers that hold.
+
+    `noise` is what the Mac printed of itself before it came to the last question, in lines.
+    """
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -59,6 +62,7 @@ class Gathered:
         self._questions: dict[str, Question] = {}
         self._answers: dict[str, Answer] = {}
         self._changed = 0.0
+        self.noise: list[str] = []
         # Who shares models with a Mac asks it, too.
         self._asking = RLock()
         self._send = host.connector.run_shell_command
@@ -131,9 +135,11 @@ class Gathered:
         options = {**options, "_stdin": reads[0].stdin if reads else None}
         began, executing = time.monotonic(), self.executing
         _, said = self._send(compose(together, mark), **options)
+        before, answers = parted(said, mark)
+        self.noise = before or self.noise
         if self._changed >= began:
             return  # while it answered
-        for question, (ok, output) in zip(together, parted(said, mark), strict=False):
+        for question, (ok, output) in zip(together, answers, strict=False):
             self._answers[question.command] = Answer(ok, output, time.monotonic(), executing)
 
 
@@ -146,27 +152,36 @@ def of(host: Host) -> Gathered:
 
 
 def compose(questions: Iterable[Question], mark: str) -> StringCommand:
-    """One command for all; after the output of each, on both streams, stands a line with the mark.
+    """One command for all; before all and after the output of each, on both streams, stands a line
+    with the mark.
 
     Nobody on the Mac can have written it into what is shown: it is of this one question.
     """
+    begin = f"printf '\\n{mark}\\n'; printf '\\n{mark}\\n' >&2\n"
     each = (
         f"(\n{question.command}\n){'' if question.stdin else ' </dev/null'}\n"
         f"printf '\\n{mark} %s\\n' $?; printf '\\n{mark}\\n' >&2\n"
         for question in questions
     )
-    return StringCommand("".join(each))
+    return StringCommand("".join([begin, *each]))
 
 
-def parted(said: CommandOutput, mark: str) -> Iterator[tuple[bool, CommandOutput]]:
-    """Of each question that was answered to its end: whether its command succeeded, its output."""
+def parted(said: CommandOutput, mark: str) -> tuple[list[str], list[tuple[bool, CommandOutput]]]:
+    """What was printed before any question was put, as by a shell's startup file; and of each
+    question that was answered to its end: whether its command succeeded, its output."""
     streams = (_sections(said.stdout_lines, mark), _sections(said.stderr_lines, mark))
-    for (code, lines), (_, errors) in zip(*streams, strict=False):
-        output = [
+    before, *answers = [*zip(*streams, strict=False)] or [(("", []), ("", []))]
+    told = [line for line in before[0][1] if line.strip()]
+    return told, [(code == "0", _output(lines, errors)) for (code, lines), (_, errors) in answers]
+
+
+def _output(lines: Iterable[str], errors: Iterable[str]) -> CommandOutput:
+    return CommandOutput(
+        [
             *(OutputLine("stdout", line) for line in lines),
             *(OutputLine("stderr", line) for line in errors),
         ]
-        yield code == "0", CommandOutput(output)
+    )
 
 
 def _sections(lines: Iterable[str], mark: str) -> Iterator[tuple[str, list[str]]]:

@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any, ParamSpec, cast, overload
 
 from pyinfra import host, logger
-from pyinfra.api import FactBase, QuoteString, StringCommand
+from pyinfra.api import FactBase, StringCommand
 from pyinfra.api import operation as pyinfra_operation
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.operation import PyinfraOperation
@@ -58,21 +58,26 @@ def operation(
     def decorate(function: Callable[P, Commands]) -> PyinfraOperation[P]:
         @wraps(function)
         def guarded(*arguments: P.args, **options: P.kwargs) -> Commands:
+            if _has_failed():
+                return
             known = gathered.of(ctx_host.get())
             try:
                 for command in function(*arguments, **options):
                     if _has_failed():
-                        return
+                        break
                     try:
                         yield command
                     finally:
                         if known.executing:
                             known.forget(changes)
             except PyinfraError:  # as --fail-percent wants it
-                raise
+                if not _has_failed() or (host.state.active_hosts and not known.executing):
+                    raise
             except Exception:
                 if not _has_failed():
                     raise
+            if known.executing and _has_failed():
+                yield Failed()
 
         declared = pyinfra_operation()(guarded)
 
@@ -104,6 +109,14 @@ def _has_failed() -> bool:
     return any(failed.name == host.name for failed in host.state.failed_hosts)
 
 
+class Failed(StringCommand):
+    """Sends nothing, and fails: by it pyinfra knows an operation whose host failed in a fact."""
+
+    @override
+    def execute(self, state: Any, host: Any, connector_arguments: Any) -> Any:
+        return False, CommandOutput([])
+
+
 class Shown(StringCommand):
     """A command whose output is printed as it comes, at normal verbosity.
 
@@ -126,10 +139,9 @@ def shown(name: str, *arguments: object, **connector_arguments: Any) -> Shown:
     return Shown(script(name, *arguments), **connector_arguments)
 
 
-def refusal(text: str) -> StringCommand:
-    """Fails this host, and only this one, with a report. A dry run, which runs no command, says it
-    at once."""
-    if not host.state.is_executing:
-        for line in text.splitlines():
-            logger.error(line)
-    return StringCommand("printf '%s\\n'", QuoteString(text), ">&2; exit 1")
+def refuse(text: str) -> None:
+    """Fails this host, and only this one, with a report, before it is sent anything; a dry run goes
+    on without it as a deploy would."""
+    for line in text.splitlines():
+        logger.error(line)
+    host.state.fail_hosts({host.state.inventory.get_host(host.name)})

@@ -20,7 +20,7 @@ from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.llama_server import KnownFlags
 from herd.facts.script import script
-from herd.operations.commands import Commands, operation, refusal
+from herd.operations.commands import Commands, operation, refuse
 from herd.operations.files import is_as_wanted, show_diff, write
 
 
@@ -42,7 +42,7 @@ def config(layout: Layout, files: Sequence[Resolved]) -> Commands:
     _say_what_is_dropped(layout, flags)
     if flags and (wrong := list(_refused(layout, files, flags))):
         title = f"{host.name} has a llama-server that would not start: {count(wrong)}."
-        yield refusal(report(title, wrong))
+        refuse(report(title, wrong))
         return
     flags = flags or llama_server_flags.CURRENT
     want = written_files.config(layout, files, flags)

@@ -4,17 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pyinfra import host
 
+from herd.core.mac import startup_files
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
 from herd.core.mac.preflight import Needs, Room, problems
 from herd.core.models.missing_files import Resolved, repositories
 from herd.core.settings.problems import count, report
+from herd.facts import gathered
 from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.mac import Mac
 from herd.facts.models import Models
-from herd.operations.commands import Commands, operation, refusal
+from herd.facts.startup_files import Printing
+from herd.operations.commands import Commands, operation, refuse
 
 
 def _check_asks(
@@ -61,10 +64,14 @@ def check(
     foreign = _foreign(host.get_fact(Listeners, ports=settings.ports), layout, uid)
     holders = {f"{port} ({ports[port]})": str(listener) for port, listener in foreign.items()}
     found = problems(mac, needs, room, holders)
+    if noise := gathered.of(host.state.inventory.get_host(host.name)).noise:
+        printing = host.get_fact(Printing)
+        found.insert(0, startup_files.problem(noise, printing, mac.home))
     if not found:
         host.noop("this Mac has what the stack needs")
         return
-    yield refusal(report(f"{host.name} cannot be set up: {count(found)}.", found))
+    refuse(report(f"{host.name} cannot be set up: {count(found)}.", found))
+    yield from ()
 
 
 def _foreign(listeners: Mapping[int, Listener], layout: Layout, uid: int) -> Mapping[int, Listener]:

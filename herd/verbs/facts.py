@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from herd.connections.remote import Remote, RemoteError, ask
+from herd.connections.remote import Remote, RemoteError, ask, each
 from herd.core.mac import facts_lock
 from herd.core.mac.facts_lock import Facts, LlamaServer, Mac
 from herd.core.mac.job_definitions import programs
@@ -24,18 +24,22 @@ def facts(remotes: Sequence[Remote], inventory: str) -> bool:
     hosts = {name: mac for name, mac in before.hosts.items() if name in there}
     servers = dict(before.llama_servers)
     ask(remotes, _asks)
-    for remote in remotes:
+
+    def note(remote: Remote) -> bool:
         mac, server = _said(remote)
         if server:
             servers[server.name] = server
         hosts[remote.host.name] = mac
         same = before.hosts.get(remote.host.name) == mac
         print(f"[{remote.host.name}] {'as it was' if same else 'noted'}")
+        return True
+
+    done = each(remotes, note)
     text = facts_lock.dump(Facts(defaults=before.defaults, hosts=hosts, llama_servers=servers))
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
         print(f"{path} is written; it belongs in git")
-    return True
+    return done
 
 
 def _asks(remote: Remote) -> Iterator[Question]:
@@ -51,8 +55,8 @@ def _programs(layout: Layout) -> list[str]:
 def _said(remote: Remote) -> tuple[Mac, LlamaServer | None]:
     mac, layout = remote.mac, remote.layout
     prefix = remote.settings.homebrew_prefix
-    flags = remote.host.get_fact(KnownFlags, program=layout.brew("llama-server"))
-    linked = remote.host.get_fact(Linked, homebrew_prefix=prefix, programs=_programs(layout))
+    flags = remote.ask(KnownFlags, program=layout.brew("llama-server"))
+    linked = remote.ask(Linked, homebrew_prefix=prefix, programs=_programs(layout))
     server = LlamaServer.of(flags) if flags else None
     said = Mac(
         home=mac.home,

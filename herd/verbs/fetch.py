@@ -9,7 +9,7 @@ from typing import Any
 from pyinfra.api import QuoteString, StringCommand
 
 from herd import plan
-from herd.connections.remote import Remote, RemoteError
+from herd.connections.remote import Remote, RemoteError, each
 from herd.core.mac.archives import bundle, fetcher
 from herd.core.mac.endpoints import proxy_for_peers
 from herd.core.models.fetch_request import LIFE, Wanted, grant, job
@@ -61,25 +61,26 @@ def _fetch(remotes: Sequence[Remote], models: Mapping[str, list[Resolved]], **op
     settings = {remote.host.name: remote.settings for remote in remotes}
     urls = {r.host.name: proxy_for_peers(r.settings, r.address) for r in remotes}
     shared = Sharing(settings, models, urls)
-    for remote in remotes:
-        if shared.peers(remote.host.name, names):
-            _open(remote, shared.key)
-    done = True
-    for remote in remotes:
+
+    def fetch_one(remote: Remote) -> bool:
         name = remote.host.name
-        done &= _fetch_one(remote, models[name], peers=shared.peers(name, names), **options)
-    return done
+        return _fetch_one(remote, models[name], peers=shared.peers(name, names), **options)
+
+    sharing = [remote for remote in remotes if shared.peers(remote.host.name, names)]
+    done = each(sharing, lambda remote: _open(remote, shared.key))
+    return each(remotes, fetch_one) and done
 
 
-def _open(remote: Remote, key: str) -> None:
+def _open(remote: Remote, key: str) -> bool:
     path, now = remote.layout.peers, datetime.now(UTC)
     _, lines = remote.run(StringCommand("cat", QuoteString(path), "2>/dev/null"))
     remote.write(path, grant(key, now + LIFE, now, "\n".join(lines)), "600")
+    return True
 
 
 def _fetch_one(remote: Remote, models: Sequence[Resolved], **options: Any) -> bool:
     layout, packed = remote.layout, bundle()
-    releases = remote.host.get_fact(Releases, directory=layout.proxy)
+    releases = remote.ask(Releases, directory=layout.proxy)
     if layout.proxy_environment(packed) not in releases.whole:
         how = command("deploy")
         return remote.say(False, [f"it has no Python for that yet: run `{how}` first"])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.connections.remote import Remote, only
+from herd.connections.remote import Remote, each, only
 from herd.core.mac.job_definitions import JOBS
 
 
@@ -12,9 +12,10 @@ def logs(remotes: Sequence[Remote], job: str | None, lines: int, follow: bool) -
     """The last lines of the logs."""
     if follow and len(remotes) > 1:
         only(remotes)
-    done = True
-    for remote in remotes:
+
+    def show(remote: Remote) -> bool:
         files = [QuoteString(remote.layout.log(name)) for name in JOBS if job in (None, name)]
         flag = "-F" if follow else ""
-        done &= remote.follow(StringCommand("tail", "-n", str(lines), flag, *files))
-    return done
+        return remote.follow(StringCommand("tail", "-n", str(lines), flag, *files))
+
+    return each(remotes, show)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.connections.remote import Remote, ask
+from herd.connections.remote import Remote, ask, each
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
@@ -15,7 +15,7 @@ from herd.verbs.status import job_of, jobs_ask
 def start(remotes: Sequence[Remote]) -> bool:
     """Start the services now, without a new login."""
     ask(remotes, _start_asks)
-    return all([_start(remote) for remote in remotes])
+    return each(remotes, _start)
 
 
 def _start_asks(remote: Remote) -> Iterator[Question]:
@@ -32,7 +32,7 @@ def _start(remote: Remote) -> bool:
     pids = {job.pid for job in jobs.values() if job}
     settings = remote.settings
     ports = [settings.llama_swap_port, settings.proxy_port]
-    listeners = remote.host.get_fact(Listeners, ports=ports)
+    listeners = remote.ask(Listeners, ports=ports)
     others = {
         port: who
         for port, who in listeners.items()
@@ -73,28 +73,38 @@ def _open_window(remote: Remote, *, loaded: bool) -> bool:
 
 def stop(remotes: Sequence[Remote]) -> bool:
     """Stop the services until the next start, login or deploy; a hand-run stack, too."""
-    done = True
-    for remote in remotes:
-        settings = remote.settings
-        for name in JOBS:
-            target = f"gui/{remote.mac.uid}/{remote.layout.label(name)}"
-            ok, lines = remote.run(script("job-unload", target, 60))
-            done &= remote.say(ok, lines, success=f"{name} is stopped")
-        # A llama-server outlives a llama-swap that was killed, and keeps its port.
-        ports = [settings.proxy_port, settings.llama_swap_port, *settings.llama_server_ports]
-        listeners = remote.host.get_fact(Listeners, ports=ports)
-        pids = {
-            pid
-            for listener in listeners.values()
-            if listener.belongs_to(remote.layout.root)
-            for pid in listener.processes
-        }
-        if pids:
-            ok, lines = remote.run(script("stop-processes", *sorted(pids)))
-            done &= remote.say(ok, lines, success="what ran outside launchd is stopped")
+    return each(remotes, _stop)
+
+
+def _stop(remote: Remote) -> bool:
+    done, settings = True, remote.settings
+    for name in JOBS:
+        target = f"gui/{remote.mac.uid}/{remote.layout.label(name)}"
+        ok, lines = remote.run(script("job-unload", target, 60))
+        done &= remote.say(ok, lines, success=f"{name} is stopped")
+    # A llama-server outlives a llama-swap that was killed, and keeps its port.
+    ports = [settings.proxy_port, settings.llama_swap_port, *settings.llama_server_ports]
+    listeners = remote.ask(Listeners, ports=ports)
+    pids = {
+        pid
+        for listener in listeners.values()
+        if listener.belongs_to(remote.layout.root)
+        for pid in listener.processes
+    }
+    if pids:
+        ok, lines = remote.run(script("stop-processes", *sorted(pids)))
+        done &= remote.say(ok, lines, success="what ran outside launchd is stopped")
     return done
 
 
 def restart(remotes: Sequence[Remote]) -> bool:
-    """Restart the services' processes."""
-    return stop(remotes) and start(remotes)
+    """Restart the services' processes, of those that can be stopped."""
+    stopped: list[Remote] = []
+
+    def stop_one(remote: Remote) -> bool:
+        done = _stop(remote)
+        stopped.extend([remote] if done else [])
+        return done
+
+    done = each(remotes, stop_one)
+    return start(stopped) and done

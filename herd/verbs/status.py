@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from herd.connections.remote import Remote, ask
+from herd.connections.remote import Remote, ask, each
 from herd.core.mac.endpoints import public_proxy
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.launchd import Job
@@ -23,7 +23,7 @@ PROGRAMS = ["llama-server", "llama-swap"]
 def status(remotes: Sequence[Remote]) -> bool:
     """Services, models and versions of each host; whether all serve."""
     ask(remotes, _status_asks)
-    return all([_status(remote) for remote in remotes])
+    return each(remotes, _status)
 
 
 def _status_asks(remote: Remote) -> Iterator[Question]:
@@ -37,11 +37,9 @@ def _status_asks(remote: Remote) -> Iterator[Question]:
 def _status(remote: Remote) -> bool:
     settings = remote.settings
     held, pin = _held(settings, remote.inventory)
-    served = remote.host.get_fact(
-        Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret)
-    )
+    served = remote.ask(Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret))
     prefix = settings.homebrew_prefix
-    versions = remote.host.get_fact(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
+    versions = remote.ask(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
     url = public_proxy(settings, remote.address)
     print(f"{remote.host.name}  {url}/v1  (Anthropic's clients: {url})")
     for name in JOBS:
@@ -82,5 +80,4 @@ def jobs_ask(remote: Remote) -> Iterator[Question]:
 def job_of(remote: Remote, name: str) -> Job | None:
     """What launchd has loaded of a service."""
     label = remote.layout.label(name)
-    job: Job | None = remote.host.get_fact(Loaded, uid=remote.mac.uid, label=label)
-    return job
+    return remote.ask(Loaded, uid=remote.mac.uid, label=label)

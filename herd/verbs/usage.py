@@ -6,29 +6,29 @@ from typing import Any
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.connections.remote import Remote
+from herd.connections.remote import Remote, each
 from herd.core.mac.archives import bundle
 from herd.facts.proxy import Releases
 
 
 def usage(remotes: Sequence[Remote], options: Sequence[str], *, json_wanted: bool) -> bool:
     """What each key used, from the books of each host's proxy."""
-    done = True
     books: dict[str, Any] = {}
-    for remote in remotes:
+
+    def look(remote: Remote) -> bool:
         command = _usage_command(remote, [*options, *(["--json"] if json_wanted else [])])
         if command is None:
-            done &= remote.say(False, ["there is no proxy: deploy first"])
-        elif not json_wanted:
-            done &= remote.follow(command)
-        else:
-            ok, lines = remote.run(command)
-            try:
-                books |= {remote.host.name: json.loads("\n".join(lines))} if ok else {}
-            except (ValueError, RecursionError):
-                ok, lines = False, ["its books cannot be read"]
-            if not ok:
-                done &= remote.say(False, lines)
+            return remote.say(False, ["there is no proxy: deploy first"])
+        if not json_wanted:
+            return remote.follow(command)
+        ok, lines = remote.run(command)
+        try:
+            books.update({remote.host.name: json.loads("\n".join(lines))} if ok else {})
+        except (ValueError, RecursionError):
+            ok, lines = False, ["its books cannot be read"]
+        return ok or remote.say(False, lines)
+
+    done = each(remotes, look)
     if json_wanted:
         print(json.dumps(books, indent=2))
     return done
@@ -37,7 +37,7 @@ def usage(remotes: Sequence[Remote], options: Sequence[str], *, json_wanted: boo
 def _usage_command(remote: Remote, options: Sequence[str]) -> StringCommand | None:
     """By the release that is there, which need not be ours."""
     layout, ours = remote.layout, bundle()
-    whole = sorted(remote.host.get_fact(Releases, directory=layout.proxy).whole)
+    whole = sorted(remote.ask(Releases, directory=layout.proxy).whole)
     found = []
     for wanted, kind in (
         (layout.proxy_release(ours), "release-"),

@@ -620,6 +620,17 @@ def test_hosts_that_do_not_answer_are_named(fleet: Fleet, two: Path, limit: list
     reason, last = run.err.splitlines()
     assert "[mac2] Could not connect" in reason
     assert last == "cannot connect to mac2"
+    assert ("mac1  http" in run.out) is not bool(limit)
+
+
+def test_the_others_are_done(fleet: Fleet, two: Path) -> None:
+    for verb, words in (("usage", "[mac1] "), ("logs", "proxy.log"), ("unload", "is unloaded")):
+        run = fleet.herd(verb, inventory=two)
+
+        assert run.code == 1
+        assert words in run.out + run.err
+        assert run.err.splitlines()[-1] == "cannot connect to mac2"
+        assert "Traceback" not in run.err
 
 
 def test_chat_goes_on_to_the_next_host(fleet: Fleet, two: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_mark_that_the_mac_makes_up_divides_nothing(
     """Nobody knows the next one; those of earlier questions are text."""
     here.plan("echo a")
     here.says("echo a")
-    old = here.sent[0].split("printf '\\n")[1].split(" ")[0]
+    old = here.sent[0].split("printf '\\n")[1][:32]
     forged = f"printf '\\n{old} 0\\n'"
     here.plan(forged, "echo b")
 
@@ -349,3 +349,30 @@ def test_a_rehearsal_collects_what_operations_ask_and_runs_none() -> None:
         none(name="None")
 
     assert [question.command for question in questions] == ["echo 'it'\"'\"'s' True"]
+
+
+@pytest.mark.parametrize(
+    ("prints", "noise"),
+    [
+        ("echo 'Welcome to Warp'", ["Welcome to Warp"]),
+        ("printf 'no newline'", ["no newline"]),
+        ("printf 'a\\n\\n b\\n'", ["a", " b"]),
+        ("echo error >&2", []),
+        ("printf '\\n\\n'", []),
+        ("true", []),
+    ],
+)
+def test_what_a_shell_prints_by_itself_is_told_apart(prints: str, noise: list[str]) -> None:
+    """As ~/.zshenv does: it comes before the command that is sent."""
+    here = Here()
+    send = here.known._send
+
+    def noisy(command: StringCommand, *arguments: Any, **options: Any) -> Any:
+        return send(StringCommand(f"{prints}\n", command), *arguments, **options)
+
+    here.known._send = noisy
+    here.plan("echo a", "true")
+
+    assert here.says("echo a") == ["a"]
+    assert here.says("true") is None
+    assert here.known.noise == noise

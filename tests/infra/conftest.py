@@ -74,6 +74,12 @@ def reached(pytestconfig: pytest.Config) -> Iterator[dict[str, Mac]]:
         yield macs
 
 
+@pytest.fixture
+def lost(reached: dict[str, Mac], pytestconfig: pytest.Config) -> dict[str, str]:
+    """Why the others do not, by name."""
+    return pytestconfig.stash[FLEET].lost
+
+
 @pytest.fixture(autouse=True)
 def _of_host(name: str, record_property: Callable[[str, object], None]) -> None:
     record_property("host", name)
@@ -85,7 +91,7 @@ def mac(name: str, reached: dict[str, Mac], request: pytest.FixtureRequest) -> M
     from tests.infra.foreseen import foresee
 
     if name not in reached:
-        pytest.skip(f"{name} cannot be reached")
+        pytest.skip(f"{name} cannot be asked")
     items = (item for item in request.session.items if isinstance(item, pytest.Function))
     foresee(reached[name], dict.fromkeys(item.module for item in items))
     return reached[name]

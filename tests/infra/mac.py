@@ -4,7 +4,7 @@ import ipaddress
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -126,12 +126,16 @@ class Mac:
 
 @dataclass(frozen=True)
 class Fleet:
-    """The chosen hosts of an inventory, and the plan of all its hosts; not connected yet."""
+    """The chosen hosts of an inventory, and the plan of all its hosts; not connected yet.
+
+    `lost` says why a host cannot be asked, by name, once they are.
+    """
 
     state: State
     chosen: list[PyinfraHost]
     plan: Plan
     inventory: str
+    lost: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, inventory: str, limits: Sequence[str]) -> "Fleet":
@@ -142,5 +146,6 @@ class Fleet:
     @contextmanager
     def reached(self) -> Iterator[dict[str, Mac]]:
         """Those that answer, by name."""
-        with reached(self.state, self.chosen, self.inventory) as remotes:
-            yield {remote.host.name: Mac(remote, self.plan) for remote in remotes}
+        with reached(self.state, self.chosen, self.inventory) as found:
+            self.lost.update(found.lost)
+            yield {remote.host.name: Mac(remote, self.plan) for remote in found.remotes}

@@ -8,11 +8,14 @@ from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
 
-def test_reached_by_ssh(name: str, reached: dict[str, Mac], found: Callable[[str], None]) -> None:
+def test_reached_by_ssh(
+    name: str, reached: dict[str, Mac], lost: dict[str, str], found: Callable[[str], None]
+) -> None:
     if name not in reached:
         how = command("status", LIMIT=name)
         fix = f"`ssh` to it must work without a password; `{how}` says more."
-        refuse([Problem(name, "It cannot be reached by SSH.", fix)])
+        what = f"It cannot be reached by SSH, or not worked with: {lost[name]}."
+        refuse([Problem(name, what, fix)])
     mac = reached[name]
     macos = ".".join(map(str, mac.identity.macos))
     found(f"{mac.identity.chip}, macOS {macos}, serving {mac.url}/v1")

@@ -255,7 +255,7 @@ READ = r"""
 import pyinfra_cli
 import sys
 import paramiko
-from herd.connections.hooks import reading
+from herd.connections.connected import reading
 known, port, key = sys.argv[1:]
 client = paramiko.SSHClient()
 client.load_host_keys(known)

@@ -1,17 +1,20 @@
 """Where everything of a stack lives on a Mac."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from herd.core.mac.archives import Bundle
 from herd.core.settings.schema import Model, Settings
+
+SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
+"""Where macOS's own programs are, in the order of sshd and launchd."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """Absolute paths of one stack, for a user's home directory ("/Users/me")."""
 
-    settings: Settings
+    settings: Settings = field(repr=False)
     home: str
 
     @cached_property
@@ -46,7 +49,7 @@ class Layout:
     def path(self) -> str:
         """PATH of the jobs: Homebrew's, then launchd's own default."""
         prefix = self.settings.homebrew_prefix
-        return f"{prefix}/bin:{prefix}/sbin:/usr/bin:/bin:/usr/sbin:/sbin"
+        return f"{prefix}/bin:{prefix}/sbin:{SYSTEM_PATH}"
 
     @property
     def config(self) -> str:

@@ -1,0 +1,77 @@
+"""Macs as their users' shells leave them: startup files that print, other tools first in PATH."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.fleet import Fleet, plain
+from tests.e2e.test_infra import verify
+
+STARTUP = {
+    "zsh": (".zshenv", "/bin/zsh", "echo 'Welcome to Warp'"),
+    "bash": (".bashrc", "/bin/bash", "printf 'no newline'"),
+    "sshd": (".ssh/rc", "/bin/zsh", "uptime"),
+}
+
+
+def test_what_a_startup_file_prints_is_one_problem_that_names_the_file(
+    make_fleet: Callable[..., Fleet],
+) -> None:
+    """In every verb; and the other Mac is done."""
+    fleet = make_fleet("mac1", "mac2")
+    mac = fleet["mac1"]
+    before = sorted(mac.home.rglob("*"))
+    for name in ("bash", "sshd"):
+        file, shell, command = STARTUP[name]
+        mac.set(shell=shell)
+        path = mac.home / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"{command}\n")
+        status = fleet.herd("status")
+        assert status.code == 1
+        assert f"~/{file} prints " in status.err
+        assert "mac2  http" in status.out
+        path.unlink()
+    file, shell, command = STARTUP["zsh"]
+    (mac.home / file).write_text(f"{command}\n")
+    mac.set(shell=shell)
+    words = '~/.zshenv prints "Welcome to Warp"'
+
+    dry = fleet.pyinfra("--dry", str(fleet.lab.inventory), "deploy.py")
+    deploy = fleet.deploy("--limit", "mac1")
+    for run in (dry, deploy):
+        assert run.code == 1
+        assert words in plain(run.err), run.err
+        assert "Traceback" not in run.err
+        assert "1 problem." in plain(run.err)
+    assert words in verify(fleet, "--limit", "mac1").told["reached_by_ssh"]
+    (mac.home / file).unlink()
+    (mac.home / ".ssh").rmdir()
+    assert sorted(mac.home.rglob("*")) == before
+
+
+def test_gnus_tools_before_macos_own_change_nothing(make_fleet: Callable[..., Fleet]) -> None:
+    fleet = make_fleet("mac1")
+    # This workstation's own are GNU's, or something like it.
+    (fleet["mac1"].home / ".zshenv").write_text('export PATH="/usr/bin:/bin:$PATH"\n')
+
+    fleet.settles()
+
+    assert verify(fleet).failed() == set()
+
+
+@pytest.mark.soak
+def test_a_mac_that_goes_dark_is_named_and_the_others_go_on(
+    make_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = make_fleet("mac1", "mac2")
+    fleet["mac1"].set(brew_hang=["uv"])
+    run = fleet.begin()
+    run.await_line("[mac1] ==> Fetching uv")
+
+    fleet["mac1"].darken()
+
+    assert run.wait() == 1
+    assert "[mac1] It gives no sign of life for " in run.out
+    assert "Traceback" not in run.out
+    assert fleet.says("mac2")
