@@ -10,6 +10,7 @@ import codecs
 from collections.abc import Callable, Generator
 from time import monotonic
 
+from proxy.body.body_queue import BodyQueue
 from proxy.http.content_coding import PIECE, Decoder
 from proxy.http.refusal import bad, large, no_model
 
@@ -28,7 +29,7 @@ class Body:
     def __init__(self, *, text: bool, limit: int) -> None:
         self.buffer = bytearray()  # what has come and is not understood yet
         self.complete = False  # whether nothing comes behind it
-        self.passed: list[bytes] = []  # what may go up, once `model` is known
+        self.passed = BodyQueue()  # what may go up, once `model` is known
         self.held = 0  # bytes that wait for it
         self.read = 0  # bytes that were let go of
         self.model: str | None = None
@@ -58,7 +59,7 @@ class Body:
 
     def put(self, data: bytes) -> None:
         """Something to go up."""
-        self.passed.append(data)
+        self.passed.add(data)
         if self.model is None:
             self.held += len(data)
             if self.held > self._limit:
@@ -72,7 +73,7 @@ class Body:
         if not model:
             raise no_model("'model' is empty. Name one of those in /v1/models.")
         self.model = model
-        self.passed.insert(0, front)
+        self.passed.add_before(front)
         self.held = 0
 
     def more(self, at: int = 0) -> Steps:
@@ -145,13 +146,4 @@ class BodyReader:
     @property
     def size(self) -> int:
         """Bytes that are kept here."""
-        return len(self._came) + len(self.body.buffer) + self.body.held
-
-    def take(self) -> bytes:
-        """What may go up now."""
-        body = self.body
-        if body.model is None or not body.passed:
-            return b""
-        data = body.passed[0] if len(body.passed) == 1 else b"".join(body.passed)
-        body.passed.clear()
-        return data
+        return len(self._came) + len(self.body.buffer) + len(self.body.passed)

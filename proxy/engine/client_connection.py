@@ -11,7 +11,7 @@ from time import monotonic
 from typing import cast
 
 from proxy.engine.client_address import source_of
-from proxy.engine.flow_control import LINGER_SECONDS, Wire
+from proxy.engine.flow_control import LINGER_SECONDS, TURN, Wire
 from proxy.engine.interfaces import Server
 from proxy.engine.listening_sockets import plain_address
 from proxy.engine.slow_readers import Patience
@@ -24,12 +24,13 @@ from proxy.http.response_head import of_reply
 FIRST_LOOK, LAST_LOOK = 0.05, 1.0  # seconds between looks at one that may be gone
 MOST_AHEAD = 65536  # bytes of requests sent before the current one is answered
 MOST_DISCARDED = 65536  # bytes of a refused body that are read to keep the connection
+PIECE = 4096  # of what has to be taken apart, before others have their turn
 LEAST_RATE = 240  # bytes a second of a body, beyond the time that it has without any (as Kestrel)
 
 
 class ClientConnection(asyncio.Protocol):
-    """One connection, and the transaction that is open on it; a `time_slices.Worker` while more
-    requests are there that can be answered at once."""
+    """One connection, and the transaction that is open on it; a `time_slices.Worker` while there is
+    something to be taken apart: heads, or a body in chunks, which may be of a byte each."""
 
     def __init__(self, engine: Server) -> None:
         self.engine = engine
@@ -42,9 +43,10 @@ class ClientConnection(asyncio.Protocol):
         self.transport: asyncio.Transport
         self.wire: Wire
         self._parser = RequestParser(engine.loop, engine.limits.stranger_head_bytes)
-        self._ahead = b""
+        self._came = bytearray()  # what is to be taken apart
         self._surplus = False  # whether more than that came, and was not kept
-        self._reading = False  # in `_next`
+        self._chunked = False  # the body of the current request
+        self._working = False
         self._queued = False  # for a turn
         self._full = False
         self._patience = Patience()
@@ -72,12 +74,15 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._lingers:
             return
-        if self.transaction is None and self._parser.complete and not (self._full or self._queued):
-            self._requests(data)
-        elif self._parser.complete:
-            self._keep(data)
-        else:
+        if self._parser.complete:
+            if self.transaction is not None or self._full:
+                self._keep(data)
+                return
+        elif not self._chunked:
             self._body(data)
+            return
+        self._came += data
+        self._go_on()
 
     def eof_received(self) -> bool:
         """The client sends no more, or is gone, which looks the same (decision 0012). True keeps
@@ -119,50 +124,66 @@ class ClientConnection(asyncio.Protocol):
         if self.transaction is not None:
             self.transaction.client_drained()
         elif self._parser.complete and not self._lingers:
-            self._requests()
+            self._go_on()
 
     # -- Requests in
 
-    def _requests(self, data: bytes = b"") -> None:
-        """Begins what has come, as long as answers to it are there at once: one now and the others
-        in turns, as thousands may be in one read."""
-        if self._next(data) and not self.engine.turns.take(self):
+    def _go_on(self) -> None:
+        """Takes apart what came, now or in turns."""
+        if not (self._working or self._queued or self.engine.turns.take(self)):
             self._queued = True
-            self.wire.pause()
+            self.wire.pause(TURN)
 
     def work(self, until: float) -> bool:
-        """Begins more of it; a loop, as each calling the next would be thousands of calls deep."""
-        self.wire.resume()
-        while self._next():
-            if monotonic() >= until:
-                self.wire.pause()
-                return False
-        self._queued = False
+        """Takes more of it apart; a loop, as each answer beginning the next would be thousands of
+        calls deep."""
+        self._working = True
+        try:
+            while self._piece():
+                if monotonic() >= until:
+                    return False
+        finally:
+            self._working = False
+        if self._queued:
+            self._queued = False
+            self.wire.resume(TURN)
         return True
 
-    def _next(self, data: bytes = b"") -> bool:
-        """Begins one request if it is there; whether it is over, and another one may be there."""
-        if self._lingers or self._full or self.transport.is_closing():
+    def _piece(self) -> bool:
+        """One request, or a piece of something longer; whether more can follow at once."""
+        if self._lingers or self.transport.is_closing():
             return False
-        self._reading = True
+        if self._parser.complete:
+            return self.transaction is None and not self._full and self._next()
+        if self._came:
+            self._body(self._take())
+        return bool(self._came) or self._parser.complete
+
+    def _take(self) -> bytes:
+        piece = bytes(self._came[:PIECE])
+        del self._came[:PIECE]
+        return piece
+
+    def _next(self) -> bool:
+        """Begins the next request, if it is there."""
+        began_before = self._parser.head_bytes
         try:
-            data, self._ahead = self._ahead + data if self._ahead else data, b""
-            began_before = self._parser.head_bytes
-            head = self._parser.head(data)
-            if head is not None:
-                self._begin(head)
-                return self.transaction is None and self._parser.complete
-            if self.half_closed:
-                self._end()
-            elif self._parser.head_bytes and not began_before:
-                before = self._deadline
-                self._wait(self.engine.limits.head_seconds)
-                if not self.known:  # its time runs since it came, or was answered
-                    self._deadline = min(before, self._deadline)
+            head = self._parser.head(b"" if self._parser.rest else self._take())
         except Malformed as error:
             self._malformed(error)
-        finally:
-            self._reading = False
+            return False
+        if head is not None:
+            self._begin(head)
+            return True
+        if self._came:
+            return True
+        if self.half_closed:
+            self._end()
+        elif self._parser.head_bytes and not began_before:
+            before = self._deadline
+            self._wait(self.engine.limits.head_seconds)
+            if not self.known:  # its time runs since it came, or was answered
+                self._deadline = min(before, self._deadline)
         return False
 
     def _begin(self, head: Head) -> None:
@@ -172,6 +193,7 @@ class ClientConnection(asyncio.Protocol):
         # 3.14.5), and what came behind an offer to upgrade is lost: such requests are the last.
         old = head.version < (1, 1)
         lost = head.upgrade and (self._parser.rest or not self._parser.complete)
+        self._chunked = head.chunked
         self.last = old or head.should_close or head.chunked or lost or self.last
         transaction = self.transaction = Transaction(self, self.engine, head, expects=expects)
         self._wait(self.engine.limits.body_seconds)
@@ -201,7 +223,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._discarded += len(data)
         if self._parser.complete:
-            self._requests()
+            self._go_on()
         elif self._discarded > MOST_DISCARDED:
             self._end()
 
@@ -210,10 +232,10 @@ class ClientConnection(asyncio.Protocol):
         nobody would notice it leave."""
         if self.last:
             return
-        self._ahead += data
-        if len(self._ahead) > MOST_AHEAD:
+        self._came += data
+        if len(self._came) > MOST_AHEAD:
             self.last = self._surplus = True
-            self._ahead = b""
+            self._came.clear()
 
     def _malformed(self, error: Malformed) -> None:
         if self.transaction is not None:
@@ -242,13 +264,10 @@ class ClientConnection(asyncio.Protocol):
         self._discarded = 0
         if close or self.last:
             self._end()
-        elif (self._parser.rest or self._ahead) and self._is_ready():
-            self._requests()
-        elif self.half_closed and not self._reading:
+        elif self._parser.complete and not self._full and (self._parser.rest or self._came):
+            self._go_on()
+        elif self.half_closed and not self._working:
             self._end()
-
-    def _is_ready(self) -> bool:
-        return self._parser.complete and not (self._reading or self._full)
 
     def _refuse(self, reply: Reply, why: str) -> None:
         """Answers what is no request, or came on a connection too many."""
@@ -264,12 +283,12 @@ class ClientConnection(asyncio.Protocol):
         What the client still sends is read and forgotten for a while: closing over unread bytes
         resets the connection, and the client might not get to read the answer.
         """
-        if not (linger or self._ahead or self._surplus) and self._parser.complete:
+        if not (linger or self._came or self._surplus) and self._parser.complete:
             self.wire.close()
         elif not self._lingers:
             self._lingers = True
             self._deadline = self.engine.now + LINGER_SECONDS
-            self._ahead = b""
+            self._came.clear()
             self.wire.end_sending()
 
     def break_off(self, *, reset: bool, flush: bool = False) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: on, 0 seconds
 GONE = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 LINGER_SECONDS = 5.0
+FLOW, TURN = 1, 2
+"""Why nothing is read: for who takes it is slower, or for what came is still to be looked at."""
 
 
 class Wire:
@@ -20,14 +22,14 @@ class Wire:
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport = transport
         self.write: Callable[[bytes], None] = transport.write  # for each token, without a detour
-        self._paused = False
+        self._paused = 0  # each reason's bit
         self._stuck = (0, 0.0)  # bytes that wait to be sent, and since when it is so many
         self._silent_since = 0.0  # closing, with nothing left to send
 
     @property
     def paused(self) -> bool:
         """Whether nothing is read."""
-        return self._paused
+        return self._paused != 0
 
     @property
     def secure(self) -> bool:
@@ -44,17 +46,17 @@ class Wire:
         are too many."""
         return os.dup(self.transport.get_extra_info("socket").fileno())
 
-    def pause(self) -> None:
-        """Reads no more: who is on the other side takes it more slowly than it comes."""
+    def pause(self, why: int = FLOW) -> None:
+        """Reads no more, until there is no reason left for that."""
         if not self._paused and not self.transport.is_closing():
-            self._paused = True
             self.transport.pause_reading()
+        self._paused |= why
 
-    def resume(self) -> None:
-        """Reads again."""
+    def resume(self, why: int = FLOW) -> None:
+        """Reads again, if that was the only reason."""
         if self._paused:
-            self._paused = False
-            if not self.transport.is_closing():
+            self._paused &= ~why
+            if not self._paused and not self.transport.is_closing():
                 self.transport.resume_reading()
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import logging
 from dataclasses import replace
 from time import monotonic
 
+from proxy.body.body_queue import BodyQueue
 from proxy.body.named_model import Form, at_first_sight, form_of, in_query, without_query
 from proxy.engine.flow_control import Wire
 from proxy.engine.interfaces import Forwarded, Service
@@ -63,7 +64,7 @@ class Forwarding:
         self._content: bytes | None = None  # header lines about the body, if they are ours
         self._counted = 0  # bytes that are held of it
         self._sent = 0  # bytes of it that have gone up
-        self._held = bytearray()  # what could go up, if there were a connection
+        self._held = BodyQueue()  # what can go up, once there is a connection and a model
         self._whole = False  # whether nothing of the body comes behind that
         self._chunked = False  # whether what goes up is
         self._full = False  # whether llama-swap takes no more for now
@@ -95,7 +96,7 @@ class Forwarding:
                 return
             self.body(data)
         else:
-            self._held += data
+            self._held.add(data)
             self._whole = transaction.body_complete
             self._admit()
             self._more()
@@ -115,6 +116,7 @@ class Forwarding:
                 return data
         without_query(request.query)
         self._form = form_of(request.headers, self._engine.limits)
+        self._held = self._form.walker.body.passed
         self._content = b"Content-Type: " + self._form.content_type + b"\r\n"
         return data
 
@@ -135,7 +137,7 @@ class Forwarding:
 
     def _count(self) -> bool:
         """Counts what is held of this; False if it was too much, and is answered."""
-        size = len(self._held) + (self._form.walker.size if self._form is not None else 0)
+        size = len(self._held) if self._form is None else self._form.walker.size
         caller = self._transaction.request.caller
         if caller is None or self._engine.holdings.change(caller.label, size - self._counted):
             self._counted = size
@@ -181,19 +183,16 @@ class Forwarding:
         self._whole = walker.over
         if request.model is None and walker.body.model is not None:
             request.model = walker.body.model
-            self._held += walker.take()
             self._admit()
-        elif walker.body.model is not None:
-            self._pass(walker.take())
         return through
 
     def _pass(self, data: bytes) -> None:
         """What may go up, does, or waits for a connection."""
         if self._relay is None or self._up is None:
-            self._held += data
+            self._held.add(data)
             self._flow()
         elif self._held or len(data) > SMALL:
-            self._held += data  # goes up by and by
+            self._held.add(data)  # goes up by and by
         elif (data or self._whole) and not self._is_refused(data):
             self._up.write(self._framed(data))
 
@@ -206,8 +205,7 @@ class Forwarding:
     def _send(self, until: float) -> bool:
         """Sends up what is held, piece by piece; False if more of it is left than there is time."""
         while self._held and self._relay is not None and self._up is not None and not self._full:
-            piece = bytes(self._held[:PIECE])
-            del self._held[:PIECE]
+            piece = self._held.take(PIECE)
             if self._is_refused(piece):
                 return True
             self._up.write(self._framed(piece))
@@ -217,7 +215,9 @@ class Forwarding:
 
     def _flow(self) -> None:
         """Reads from the client what can be dealt with."""
-        if self._full or self._behind or len(self._held) > MOST_HELD:
+        searching = self._form is not None and self._transaction.request.model is None
+        waiting = len(self._held) > MOST_HELD and not searching
+        if self._full or self._behind or waiting:
             self._wire.pause()
         else:
             self._wire.resume()
@@ -269,8 +269,7 @@ class Forwarding:
         transaction = self._transaction
         request = transaction.request
         framing = self._framing()
-        first = bytes(self._held[:SMALL])
-        del self._held[:SMALL]
+        first = self._held.take(SMALL)
         if self._is_refused(first):
             return
         lines = request_headers.to_upstream(
@@ -412,7 +411,7 @@ class Forwarding:
             self._engine.pool.forget(self)
         if self._behind:
             self._engine.turns.leave(self)
-        self._form, self._held = None, bytearray()  # nothing is passed or waited for any more
+        self._form, self._held = None, BodyQueue()  # nothing is passed or waited for any more
         self._count()
         self._count_sent(-self._sent)
         self._behind = self._full = False

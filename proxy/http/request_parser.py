@@ -101,6 +101,7 @@ class RequestParser:
             self._start = data
         messages = self._feed(data)
         if not messages:
+            self.rest = False
             self.head_bytes += len(data)
             if self.head_bytes > self.limit:
                 raise malformed_head.head_too_large()

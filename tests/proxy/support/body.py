@@ -19,17 +19,18 @@ def read(
     if kind is not None:
         headers["Content-Type"] = kind
     walker = (form := form_of(headers, Limits(model_bytes=limit, decoded_bytes=2**20))).walker
-    passed = b""
+    passed = bytearray()
     for at in range(0, max(1, len(body)), step):
         walker.feed(body[at : at + step], at + step >= len(body))
         try:
             assert walker.go_on(INF)
         except Refused as refused:
             raise form.refusal(refused) from None
-        passed += walker.take()
+        if walker.body.model is not None:
+            passed += walker.body.passed.take(2**30)
     assert walker.over
     assert walker.body.model
-    return walker.body.model, passed
+    return walker.body.model, bytes(passed)
 
 
 def needed(body: bytes, kind: str = JSON, step: int = 10) -> tuple[str | None, int]:
