@@ -9,7 +9,8 @@
     lab.control    the private channel between the daemon, the stand-ins and the tests
     lab.homebrew   Homebrew's formulae, taps and trust
     lab.processes  finding and ending what belongs to a Mac
-    lab.commands   the programs of macOS that a workstation has not, or has differently
+    lab.commands   the programs of macOS that a workstation has not, or has differently; most are
+                   answered by one process that has them all, without a start of Python
 
 Nothing here reaches beyond loopback, and nothing needs root.  One thing cannot be simulated
 without root: absolute paths inside commands (`/usr/bin/open`, `/bin/launchctl`) are the

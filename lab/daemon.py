@@ -24,6 +24,7 @@ from typing import Any
 from aiohttp import web
 
 from lab import control, llama_swap, processes
+from lab.commands import STATE
 from lab.launchd.call import Caller
 from lab.launchd.jobs import GUI, Launchd
 from lab.launchd.launchctl import launchctl
@@ -32,6 +33,7 @@ from lab.ssh import Sshd
 from lab.terminal import Window
 
 INSTALLER = "/homebrew/install.sh"
+ANSWERING = str(Path(__file__).with_name("commands") / "answering.py")
 
 
 class Host:
@@ -136,12 +138,21 @@ class Daemon:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
+        (self.directory / STATE).unlink(missing_ok=True)
+        answering = subprocess.Popen(  # noqa: ASYNC220
+            [sys.executable, "-I", "-S", ANSWERING, str(self.directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
         runner = web.AppRunner(create_app(self.directory / "hub"), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", self.hub_port, reuse_address=True).start()
         for host in self.hosts.values():
             host.boot()
             await host.sshd.start(self.directory / "host_key", self.directory / "authorized_keys")
+        assert answering.stdout
+        await asyncio.to_thread(answering.stdout.readline)
         server = await asyncio.start_server(self._client, "127.0.0.1", 0)
         control.write_state(
             self.directory,
@@ -161,9 +172,10 @@ class Daemon:
             await host.sshd.stop()
         await asyncio.to_thread(processes.kill_all, roots, 1.0)
         await runner.cleanup()
-        assert reaper.stdin
-        reaper.stdin.close()
-        await asyncio.to_thread(reaper.wait)
+        for child in (answering, reaper):
+            assert child.stdin
+            child.stdin.close()
+            await asyncio.to_thread(child.wait)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, ValueError):  # a line that is too long, too

@@ -8,11 +8,26 @@ import sys
 from pathlib import Path
 
 from lab import llama_server, llama_swap
-from lab.commands import BORROWED, STAND_INS
+from lab.commands import ANSWERED, ASKED_WITH, BORROWED, STAND_INS, STATE
 from lab.commands.base import workstation
 from lab.mac import SYSTEM_DIRS, Machine
 
 RUNNER = Path(__file__).with_name("commands") / "run.py"
+# Whom lab.commands.answering answers need not start Python.
+ASKING = """\
+#!{bash}
+if {{
+  {{ read -r port; read -r token; }} <{state} && exec 3<>"/dev/tcp/127.0.0.1/$port"
+}} 2>/dev/null; then
+  printf '%s\\0' "$#" "$token" "$$" {what} "$PWD" {environment} "$@" >&3
+  if IFS= read -r -d '' out <&3 && IFS= read -r -d '' err <&3 && read -r code <&3; then
+    printf %s "$out"
+    printf %s "$err" >&2
+    exit "$code"
+  fi
+  exec 3>&-
+fi
+{start}"""
 
 
 def create(mac: Machine) -> None:
@@ -84,8 +99,17 @@ def write_stand_in(mac: Machine, path: Path, module: str, name: str) -> None:
     sh in between, because the line after #! may be too long for an interpreter deep in a folder.
     """
     function = name.replace("-", "_")
-    words = [sys.executable, "-I", "-S", str(RUNNER), str(mac.root), module, function]
+    words = [sys.executable, "-I", "-S", str(RUNNER), mac.folder, module, function]
     script = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
+    bash = workstation("bash")
+    if bash and function in ANSWERED.get(module, "").split():
+        script = ASKING.format(
+            bash=bash,
+            state=shlex.quote(f"{mac.lab_folder}/{STATE}"),
+            what=shlex.join([mac.folder, module, function]),
+            environment=" ".join(f'"${name}"' for name in ASKED_WITH),
+            start=script.partition("\n")[2],
+        )
     if path.exists() and path.read_text() == script:
         return  # a running Mac must not lose its tools for a moment
     draft = path.with_name(f".{path.name}.new")

@@ -37,6 +37,24 @@ STAND_INS: dict[str, dict[str, str]] = {
     "usr/libexec/ApplicationFirewall": {"administration": "socketfilterfw"},
 }
 
+# module: commands that read nothing, are soon done, and need not be a child of who starts them
+# (lab.commands.answering)
+ANSWERED: dict[str, str] = {
+    "system": "sw_vers uname arch hostname sysctl",
+    "administration": "fdesetup defaults xcode_select socketfilterfw",
+    "users": "id whoami",
+    "files": "stat",
+    "hashes": "shasum sha256sum md5 md5sum",
+    "processes": "ps",
+    "session": "launchctl",
+    "clock": "date",
+    "disk": "df",
+    "lsof": "lsof",
+}
+# What of their environment they look at.
+ASKED_WITH = ("HOME", "PATH", "TMPDIR", "TZ", "LAB_MAC", "LAB_SESSION", "LAB_AS_ROOT")
+STATE = "answering.state"  # in the lab's directory: the port and the token
+
 # The workstation's own, where it has them: close enough to what a stock Mac has.
 BORROWED: dict[str, str] = {
     "bin": "sh bash dash zsh cat chmod cp dd echo ed expr kill ln ls mkdir mv pwd rm rmdir sleep"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from lab import processes
 from lab.commands.base import Illegal, fail, getopt, workstation
@@ -76,6 +77,8 @@ def command_name(arguments: str) -> str:
 
 def ps(mac: Machine, args: list[str]) -> int:
     """The workstation's ps; asked for everything, it is given the Mac's processes."""
+    import subprocess
+
     everything = False
     passed = []
     for number, word in enumerate(args):
@@ -96,7 +99,10 @@ def ps(mac: Machine, args: list[str]) -> int:
     if everything:
         pids = processes.of_mac(mac.folder)
         passed += ["-p", ",".join(map(str, pids))]
-    os.execv(program, ["ps", *passed])
+    done = subprocess.run([program, *passed], capture_output=True, text=True, errors="replace")
+    sys.stdout.write(done.stdout)
+    sys.stderr.write(done.stderr)
+    return done.returncode
 
 
 def pgrep(mac: Machine, args: list[str]) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lab.commands import ANSWERED, STATE
 from lab.lab import Mac
 
 Until = Callable[..., Any]
@@ -267,3 +268,41 @@ def test_ps_shows_this_macs_processes(mac: Mac) -> None:
     assert run(mac, "ps aux")[0] == 0
     assert run(mac, f"ps -p {mac.processes()[0]} -o args=")[1] == "sleep 1000\n"
     assert run(mac, "pkill -x sleep")[0] == 0
+
+
+ASKED = """
+printf 'a\\tb' >file && ln -sf file 'a link' && touch "$(printf 'odd\\nä')"
+sw_vers; uname -a; arch; hostname -s; sysctl -n hw.memsize hw.nothing; xcode-select -p
+fdesetup status; defaults read some key 2>&1 | tail -n 1
+"$LAB_MAC/usr/libexec/ApplicationFirewall/socketfilterfw" --getglobalstate
+whoami; id; sudo -n id -u
+stat -f '%Sp %z %N %Y' file a* odd* nothing; stat -L -f %z 'a link'; stat -z
+shasum -a 256 file nothing; shasum <file; cat file | shasum; md5 -q file; sha256sum file
+md5sum file
+df -k .; TZ=Asia/Tokyo date -r 0 +%H; date -r 86400.5; date -x
+launchctl print gui/501; launchctl print gui/501/nobody; launchctl asuser 501 true
+lsof -nP -iTCP:1; lsof; ps -o nothing; ps -p 99999999
+"""
+
+
+def test_who_answers_says_what_a_stand_in_says_itself(mac: Mac) -> None:
+    """Its output, its errors and its exit codes, wherever it is asked, and with what is to read."""
+    state = mac.root.parent / STATE
+    kept = state.read_text()
+    assert state.stat().st_mode & 0o777 == 0o600
+    lines = [f'cd "$TMPDIR"; {line}; echo $?' for line in ASKED.strip().splitlines()]
+    told = [run(mac, line.replace(";", "; echo $?;")) for line in lines]
+    try:
+        state.unlink()
+        itself = [run(mac, line.replace(";", "; echo $?;")) for line in lines]
+        state.write_text(kept.replace("\n", "x\n"))
+        refused = run(mac, "uname; stat -f %z nothing")
+    finally:
+        state.write_text(kept)
+        state.chmod(0o600)
+
+    assert told == itself
+    assert refused == (1, "Darwin\n", "stat: nothing: stat: No such file or directory\n")
+    for names in ANSWERED.values():
+        for name in names.replace("_", "-").split():
+            assert re.search(rf"\b{name}\b", ASKED), name
