@@ -91,6 +91,21 @@ class Facts(BaseModel):
     ssm_inner_size: Count | None = None
     ssm_state_size: Count | None = None
     ssm_group_count: Count | None = None
+    # What the layers of some architectures have instead, or beside it.
+    feed_forward_length: list[Count] | None = None
+    nextn_predict_layers: Count | None = None
+    shared_kv_layers: Count | None = None
+    recurrent_layers: PerLayer | None = None
+    leading_dense_block_count: Count | None = None
+    indexer_key_length: Count | None = None
+    indexer_types: PerLayer | None = None
+    indexer_top_k: Count | None = None
+    compress_ratios: PerLayer | None = None
+    wkv_head_size: Count | None = None
+    token_shift_count: Count | None = None
+    shortconv_l_cache: Count | None = None
+    kda_head_dim: Count | None = None
+    num_loops: Count | None = None
     # llama.h, llama_pooling_type: 0 none, 1 mean, 2 cls, 3 last, 4 rank.
     pooling_type: Count | None = None
     quantisation: str | None = None
@@ -121,6 +136,15 @@ _KEYS = {
             ("ssm_conv_kernel", "ssm_inner_size", "ssm_state_size", "ssm_group_count"),
             field.replace("ssm_", "ssm."),
         ),
+        **dict.fromkeys(
+            ("shared_kv_layers", "recurrent_layers", "compress_ratios"), f"attention.{field}"
+        ),
+        "indexer_key_length": "attention.indexer.key_length",
+        "indexer_types": "attention.indexer.types",
+        "indexer_top_k": "attention.indexer.top_k",
+        "wkv_head_size": "wkv.head_size",
+        "shortconv_l_cache": "shortconv.l_cache",
+        "kda_head_dim": "kda.head_dim",
     }.get(field, field)
     for field in Facts.model_fields
     if field not in ("architecture", "quantisation", "chat_template", "complete")
@@ -254,7 +278,9 @@ def facts_of(header: Header) -> Facts:
     values = {field: found.get(f"{architecture}.{key}") for field, key in _KEYS.items()}
     values = {field: value for field, value in values.items() if value is not None}
     values.setdefault("vocab_size", found.get(_TOKENS))
-    for name in ("head_count", "head_count_kv"):
+    if not isinstance(values.get("feed_forward_length"), list):
+        values.pop("feed_forward_length", None)  # where it is the same, it tells nothing here
+    for name in ("head_count", "head_count_kv", "indexer_types"):
         layers = values.get(name)
         if isinstance(layers, list) and len(set(layers)) == 1:
             values[name] = layers[0]

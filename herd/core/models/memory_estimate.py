@@ -1,8 +1,8 @@
 """What a llama-server takes of a Mac's memory, term by term, before it is started.
 
 The KV cache is computed as llama.cpp lays it out, cell by cell;
-tests/core/models/test_memory_estimate_real.py compares it with what the real server reports.
-Architectures that are not listed here are counted as the most expensive kind, and said to be.
+tests/core/models/test_memory_estimate_real.py compares it with what the real server reports. Which
+layers have which cache is in caches.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from herd.core.models import caches
 from herd.core.models.gguf import Facts
 from herd.core.settings.schema import Model
 from herd.core.text.units import GIB, MIB
@@ -20,22 +21,9 @@ BYTES = {
     **{"q4_1": 20 / 32, "q4_0": 18 / 32, "iq4_nl": 18 / 32},
 }
 CACHE_RAM = 8192 * MIB  # llama-server --help, --cache-ram
+FULL, SLIDING, INDEXED, COMPRESSED = "full", "sliding", "indexed", "compressed"
+"""Kinds of layers, by what their caches hold."""
 CELLS = 256  # caches are padded to it (llama-context.cpp, llama-kv-cache-iswa.cpp)
-
-# Every so many layers have full attention, the others a sliding window, where the file says
-# nothing else (load_arch_hparams of src/models/*.cpp).
-SLIDING = {"gpt-oss": 2, "gemma2": 2, "gemma3": 6, "cohere2": 4, "gemma4": None}
-# Full attention in every layer; deepseek2 stores keys only, if compressed (MLA).
-FULL = {
-    *("apertus", "arcee", "bloom", "chatglm", "command-r", "deepseek", "deepseek2", "dots1"),
-    *("ernie4_5", "ernie4_5-moe", "falcon", "gemma", "glm4", "glm4moe", "gpt2", "gptneox"),
-    *("granite", "granitemoe", "hunyuan-dense", "hunyuan-moe", "internlm2", "llama", "minicpm"),
-    *("minimax-m2", "mistral3", "nemotron", "olmo", "olmoe", "phi2", "phi3", "qwen", "qwen2"),
-    *("qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "seed_oss", "smollm3"),
-    *("stablelm", "starcoder", "starcoder2"),
-}
-# Attention in every so many layers, a recurrent state in the others.
-HYBRID = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4}
 
 
 @dataclass(frozen=True)
@@ -158,7 +146,7 @@ class Layers:
     """Layers whose caches have the same number of cells; `cell` is one through all of them."""
 
     count: int
-    sliding: bool
+    kind: str
     cells: int
     cell: int
     streams: int
@@ -166,8 +154,12 @@ class Layers:
     @property
     def name(self) -> str:
         """As `18 sliding layers`."""
-        kind = "sliding" if self.sliding else "full"
-        return f"{self.count} {kind} layer{'' if self.count == 1 else 's'}"
+        return f"{self.count} {self.kind} layer{'' if self.count == 1 else 's'}"
+
+    @property
+    def sliding(self) -> bool:
+        """Whether they keep a window only."""
+        return self.kind == SLIDING
 
     @property
     def size(self) -> int:
@@ -188,7 +180,7 @@ def terms(served: Served) -> list[Term]:
         slots = f"{layers.streams} x " if layers.streams > 1 else ""
         cells = f"{slots}{layers.cells} cells of {layers.cell:,} B ({types})"
         found.append(Term(f"KV cache, {layers.name}", layers.size, cells, gpu=use.kv_offload))
-    if state := _state(facts):
+    if state := caches.states(facts):
         what = f"{use.parallel} x {state:,} B"
         found.append(Term("recurrent state", use.parallel * state, what, gpu=use.kv_offload))
     found.append(Term("compute buffers", _compute(use, facts), f"allowance at ubatch {use.ubatch}"))
@@ -203,10 +195,10 @@ def notes(served: Served) -> list[str]:
     """What a reader of the sum has to know."""
     facts = served.facts
     found = list(served.use.notes)
-    if facts.architecture not in FULL | SLIDING.keys() | HYBRID.keys():
+    if not caches.is_known(facts.architecture):
         found.append(
-            f"architecture {facts.architecture} is unknown here: every layer is counted with full "
-            "attention, so this is an upper estimate"
+            f"architecture {facts.architecture} is unknown here: what its header does not say is "
+            "counted as the most expensive kind, so this is an upper estimate"
         )
     return found
 
@@ -218,30 +210,44 @@ def cells(use: Use, facts: Facts) -> int:
 
 
 def kv_cache(use: Use, facts: Facts) -> list[Layers]:
-    """The KV cache: layers with full attention, and those with a sliding window."""
-    count = _known(facts, "block_count")
+    """The KV cache: layers with full attention, those with a sliding window, and what sparse
+    attention has beside it."""
     full = cells(use, facts)
-    streams = 1 if use.unified else use.parallel
-    window = facts.sliding_window or 0
+    # DeepSeek V4 keeps each sequence apart, whatever is said.
+    unified = use.unified and facts.architecture != "deepseek4"
+    streams = 1 if unified else use.parallel
     ubatch = min(use.ubatch or use.batch, use.batch, full * streams)
-    reach = window * (use.parallel if use.unified else 1) + ubatch
+    reach = caches.window(facts) * (use.parallel if unified else 1) + ubatch
     slid = full if use.swa_full else _padded(min(full, reach))
-    sliding_layers = _slides(facts, count)
-    widths = [_width(facts, layer, slides) for layer, slides in enumerate(sliding_layers)]
+    sliding, own = caches.slides(facts), caches.attends(facts)
+    widths = [
+        _width(facts, layer, slides) if has else (0, 0)
+        for layer, (slides, has) in enumerate(zip(sliding, own, strict=True))
+    ]
     if not use.flash_attention and len({value for _, value in widths}) > 1:
         # Values are stored transposed then, all as wide as the widest.
         widest = max(value for _, value in widths)
-        widths = [(key, widest) for key, _ in widths]
+        widths = [(key, widest if key or value else 0) for key, value in widths]
     found = []
-    for sliding, each in ((False, full), (True, slid)):
-        sizes = [
-            int(key * BYTES[use.cache_type_k]) + int(value * BYTES[use.cache_type_v])
-            for (key, value), slides in zip(widths, sliding_layers, strict=True)
-            if slides is sliding and key
-        ]
-        if sizes:
-            found.append(Layers(len(sizes), sliding, each, sum(sizes), streams))
+
+    def add(kind: str, number: int, sizes: list[tuple[int, int]]) -> None:
+        bytes_ = [_bytes(use, key, value) for key, value in sizes if key or value]
+        if bytes_:
+            found.append(Layers(len(bytes_), kind, number, sum(bytes_), streams))
+
+    both = list(zip(widths, sliding, strict=True))
+    add(FULL, full, [width for width, slides in both if not slides])
+    add(SLIDING, slid, [width for width, slides in both if slides])
+    add(INDEXED, full, caches.indexes(facts))
+    for ratio, layers in caches.compressed(facts).items():
+        index = caches.compressed_index(facts, ratio)
+        pairs = [(widths[layer][0] + index, 0) for layer in layers]
+        add(COMPRESSED, _padded(-(-full // ratio)), pairs)
     return found
+
+
+def _bytes(use: Use, key: int, value: int) -> int:
+    return int(key * BYTES[use.cache_type_k]) + int(value * BYTES[use.cache_type_v])
 
 
 def _padded(count: int) -> int:
@@ -255,67 +261,26 @@ def _known(facts: Facts, field: str) -> int:
     return value
 
 
-def _slides(facts: Facts, count: int) -> list[bool]:
-    """Whether each layer has a sliding window; of unknown architectures none has."""
-    pattern = facts.sliding_window_pattern
-    if not facts.sliding_window or facts.architecture not in SLIDING:
-        return [False] * count
-    if isinstance(pattern, list):
-        return [*pattern, *[False] * count][:count]
-    period = SLIDING[facts.architecture] if pattern is None else pattern
-    if period is None:
-        return [False] * count
-    # llama_hparams::set_swa_pattern: 0 is always, else the last of each period is full.
-    return [period == 0 or layer % period < period - 1 for layer in range(count)]
-
-
 def _width(facts: Facts, layer: int, slides: bool) -> tuple[int, int]:
     """How many values a cell of this layer has, for the key and for the value."""
-    if _is_recurrent(facts, layer):
-        return 0, 0
-    heads = _at(facts.head_count, layer)
-    groups = heads if facts.head_count_kv is None else _at(facts.head_count_kv, layer)
+    if facts.head_count is None:
+        raise ValueError("its GGUF header has no head_count, so its memory cannot be told")
+    groups = caches.groups(facts, layer)
     if not groups:
         return 0, 0
     fallback = 0
     if facts.key_length is None or facts.value_length is None:
-        fallback = _known(facts, "embedding_length") // max(_at(facts.head_count, 0), 1)
+        heads = caches.at(facts.head_count, 0)
+        fallback = _known(facts, "embedding_length") // max(heads, 1)
     key = fallback if facts.key_length is None else facts.key_length
     value = fallback if facts.value_length is None else facts.value_length
     if slides:
         key = facts.key_length_swa or key
         value = facts.value_length_swa or value
     # llama_hparams::is_mla: the value is a part of the key.
-    if facts.architecture in FULL and facts.key_length_mla and facts.value_length_mla:
+    if (facts.key_length_mla and facts.value_length_mla) or facts.architecture == "deepseek4":
         value = 0
     return groups * key, groups * value
-
-
-def _at(value: int | list[int] | None, layer: int) -> int:
-    if isinstance(value, list):
-        return value[layer] if layer < len(value) else max(value, default=0)
-    if value is None:
-        raise ValueError("its GGUF header has no head_count, so its memory cannot be told")
-    return value
-
-
-def _is_recurrent(facts: Facts, layer: int) -> bool:
-    interval = HYBRID.get(facts.architecture)
-    if interval is None:
-        return False
-    return bool((layer + 1) % (facts.full_attention_interval or interval))
-
-
-def _state(facts: Facts) -> int:
-    """Bytes of one slot's recurrent state (llama_hparams::n_embd_r and n_embd_s, in f32)."""
-    inner, size = facts.ssm_inner_size or 0, facts.ssm_state_size or 0
-    if not inner:
-        return 0
-    width = inner + 2 * (facts.ssm_group_count or 0) * size
-    each = max((facts.ssm_conv_kernel or 0) - 1, 0) * width + size * inner
-    count = _known(facts, "block_count")
-    known = facts.architecture in HYBRID
-    return 4 * each * sum(not known or _is_recurrent(facts, layer) for layer in range(count))
 
 
 def _compute(use: Use, facts: Facts) -> int:
@@ -335,10 +300,10 @@ def _compute(use: Use, facts: Facts) -> int:
 
 def _checkpoints(use: Use, facts: Facts) -> int:
     """Copies of the windows and of the states, to return to (llama.cpp #15293)."""
-    copied = _state(facts)
+    copied = caches.states(facts)
     each = cells(use, facts)
     if not use.swa_full:
-        window = facts.sliding_window or 0
+        window = caches.window(facts)
         copied += sum(k.cell * min(k.cells, window) for k in kv_cache(use, facts) if k.sliding)
     if not copied or not use.checkpoints:
         return 0

@@ -130,12 +130,23 @@ def unknown(**fields: Any) -> Facts:
 
 
 def test_of_an_unknown_architecture_every_layer_is_counted_as_full() -> None:
-    facts = unknown(sliding_window_pattern=[True] * 36, key_length_mla=64, value_length_mla=64)
+    """As llama.cpp may know it by its name as one without a window."""
+    facts = unknown()
 
     assert cache(facts) == 36 * 8192 * 8 * 64 * 2 * 2
     (note,) = notes(Served("m", use(), FILES, facts))
     assert "brand-new is unknown here" in note
     assert "upper estimate" in note
+
+
+def test_what_a_header_says_of_each_layer_holds_for_an_unknown_architecture_too() -> None:
+    windows = unknown(sliding_window_pattern=[True, True, True, False] * 9)
+    compressed = unknown(key_length_mla=64, value_length_mla=64)
+    shared = unknown(shared_kv_layers=30)
+
+    assert cache(windows) == (9 * 8192 + 27 * 768) * 8 * 64 * 2 * 2
+    assert cache(compressed) == 36 * 8192 * 8 * 64 * 2
+    assert cache(shared) == 6 * 8192 * 8 * 64 * 2 * 2
 
 
 @pytest.mark.parametrize(
