@@ -183,6 +183,9 @@ launchd_label_prefix = "com.moonspirit"
 launchd_autostart = "background"
 
 # -- Preflight ---------------------------------------------------------------------------------
+# What becomes of models that do not fit into memory together: "refuse", which only warns where the
+# sum is an estimate and weights alone fit; "warn"; "off", which does not look.
+preflight_fit = "refuse"
 # GiB of memory that models must leave to macOS and whatever else runs: beside weights, KV cache,
 # compute buffers and prompt cache, which are computed (`make fit`).
 preflight_memory_reserve_gb = 8

@@ -24,6 +24,7 @@ def check() -> None:
             disk_reserve=settings.preflight_disk_reserve_gb * GIB,
             console=settings.launchd_autostart != "off",
             together=want.together,
+            fit=settings.preflight_fit,
         ),
         ports={
             settings.proxy_port: "proxy_port",

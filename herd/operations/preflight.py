@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pyinfra import host
+from pyinfra import host, logger
 
 from herd.core.mac import startup_files
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
-from herd.core.mac.preflight import Needs, Room, problems
+from herd.core.mac.preflight import WARNING, Needs, Room, problems
 from herd.core.models.missing_files import Resolved, repositories
 from herd.core.settings.problems import count, report
 from herd.facts import gathered
@@ -67,6 +67,10 @@ def check(
     if noise := gathered.of(host.state.inventory.get_host(host.name)).noise:
         printing = host.get_fact(Printing)
         found.insert(0, startup_files.problem(noise, printing, mac.home))
+    if known := [problem for problem in found if problem.kind == WARNING]:
+        for line in report(f"{host.name} may be too small: {count(known)}.", known).splitlines():
+            logger.warning(line)
+    found = [problem for problem in found if problem not in known]
     if not found:
         host.noop("this Mac has what the stack needs")
         return

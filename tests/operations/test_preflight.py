@@ -1,10 +1,13 @@
 """A Mac that cannot become what is wanted fails with all of its problems, and is sent nothing."""
 
+from dataclasses import replace
 from typing import Any
 
 from herd.core.mac.preflight import Fetch, Needs
+from herd.core.models.memory_estimate import Served, Use
 from herd.core.text.units import GIB
 from herd.operations import preflight
+from tests.core.models.test_gguf import GPT_OSS_120B
 from tests.core.samples import layout, resolved
 from tests.facts.test_mac import GOOD, without
 from tests.operations.harness import Run, run
@@ -20,11 +23,11 @@ NEEDS = Needs(
 OURS = "/opt/homebrew/bin/llama-swap --config /Users/me/llama-swap/config.yaml"
 
 
-def check(mac: list[str] = GOOD, listeners: str = "", **answers: Any) -> Run:
+def check(mac: list[str] = GOOD, listeners: str = "", needs: Needs = NEEDS, **answers: Any) -> Run:
     return run(
         preflight.check,
         layout=PLACE,
-        needs=NEEDS,
+        needs=needs,
         ports={3000: "proxy_port", 8080: "llama_swap_port"},
         models=[resolved([("tiny.gguf", GIB)])],
         uid=501,
@@ -37,6 +40,18 @@ def test_a_good_mac_is_sent_nothing() -> None:
 
     assert found.untouched
     assert len(found.asked) == 3
+
+
+def test_what_is_only_estimated_not_to_fit_is_said_and_goes_on() -> None:
+    unknown = GPT_OSS_120B.model_copy(update={"architecture": "brand-new"})
+    served = Served("tiny", Use(1 << 26, 1), {"tiny.gguf": GIB}, unknown)
+    found = check(needs=replace(NEEDS, together=[[served]]))
+
+    assert found.untouched
+    told = "\n".join(found.everything)
+    assert "may be too small: 1 problem." in told
+    assert "memory for tiny" in told
+    assert "architecture brand-new is unknown here" in told
 
 
 def refused(found: Run) -> str:

@@ -1,13 +1,14 @@
 """What a stack asks of a Mac, and which of it a Mac lacks."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from herd.core.mac.mac import Folder, Identity
 from herd.core.models import memory_fit
 from herd.core.models.memory_estimate import Served
 from herd.core.models.memory_fit import Limits
 from herd.core.settings.problems import Problem
+from herd.core.settings.schema import Fit
 from herd.core.text.quoting import shell_quote
 from herd.core.text.units import gib
 
@@ -36,7 +37,8 @@ class Needs:
 
     `packages_missing` is unknown before Homebrew is asked, so Homebrew itself is all that is
     looked at. `console`: somebody must be logged in there, as LaunchAgents live in that session.
-    `together` has each set of models that may be loaded at a time, of those whose header is known.
+    `together` has each set of models that may be loaded at a time, of those whose header is known;
+    `fit` is what becomes of those that do not fit.
     """
 
     models: Sequence[Fetch]
@@ -44,10 +46,15 @@ class Needs:
     disk_reserve: int
     console: bool
     together: Sequence[Sequence[Served]] = ()
+    fit: Fit = "refuse"
+
+
+WARNING = "warning"
+"""The kind of a problem that does not stand in the way, but is to be known."""
 
 
 def problems(mac: Identity, needs: Needs, room: Room, foreign: Mapping[str, str]) -> list[Problem]:
-    """Everything that stands in the way.
+    """Everything that stands in the way, and what is to be known (of the kind WARNING).
 
     `foreign`: who holds which of the stack's ports without belonging to it.
     """
@@ -125,6 +132,22 @@ def _tools(mac: Identity) -> list[Problem]:
 
 
 def _room(mac: Identity, needs: Needs, room: Room) -> list[Problem]:
+    found = [] if needs.fit == "off" else list(_memory(mac, needs))
+    if room.missing and room.missing + needs.disk_reserve > room.free:
+        found.append(
+            Problem(
+                "disk",
+                f"{gib(room.missing)} are still to be fetched and {gib(needs.disk_reserve)} stay "
+                f"in reserve, but {gib(room.free)} are free.",
+                "free some space (models_prune = True removes models that are not declared), or "
+                "set stack_root to a larger volume.",
+            )
+        )
+    return found
+
+
+def _memory(mac: Identity, needs: Needs) -> Iterator[Problem]:
+    """What does not fit: a warning where that is asked for, or where it is only estimated."""
     found = []
     if mac.system == "Darwin":
         limits = Limits.of(
@@ -146,16 +169,9 @@ def _room(mac: Identity, needs: Needs, room: Room) -> list[Problem]:
                     f"{gib(weights)} of weights and {gib(needs.memory_reserve)} in reserve do not "
                     f"fit into {gib(mac.memory)}.",
                     "choose a smaller quantisation or another model for this host.",
+                    memory_fit.FIT,
                 )
             )
-    if room.missing and room.missing + needs.disk_reserve > room.free:
-        found.append(
-            Problem(
-                "disk",
-                f"{gib(room.missing)} are still to be fetched and {gib(needs.disk_reserve)} stay "
-                f"in reserve, but {gib(room.free)} are free.",
-                "free some space (models_prune = True removes models that are not declared), or "
-                "set stack_root to a larger volume.",
-            )
-        )
-    return found
+    for problem in found:
+        soft = needs.fit == "warn" or problem.kind == memory_fit.ESTIMATE
+        yield replace(problem, kind=WARNING) if soft else problem

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
-from herd.core.models import memory_estimate
+from herd.core.models import caches, memory_estimate
 from herd.core.models.gguf import Facts
 from herd.core.models.memory_estimate import Served, Term, Use
 from herd.core.settings import model_groups
@@ -95,6 +95,21 @@ class Sum:
         return self.gpu <= self.limits.gpu and self.total <= self.limits.memory
 
     @property
+    def is_sure(self) -> bool:
+        """Whether the sum is llama.cpp's own, of all models, and not an upper estimate."""
+        return all(
+            caches.is_known(served.facts.architecture) and served.facts.complete
+            for served in self.models
+        )
+
+    @property
+    def weights_fit(self) -> bool:
+        """Whether weights alone leave the margin and the reserve."""
+        weights = sum(served.weights for served in self.models)
+        limits = self.limits
+        return weights + MARGIN <= limits.gpu and weights + limits.reserve <= limits.memory
+
+    @property
     def name(self) -> str:
         """The models' names."""
         names = [served.name for served in self.models]
@@ -159,8 +174,15 @@ def together(
     return [tuple(known[name] for name in names) for names in model_groups.sets(settings, known)]
 
 
+FIT, ESTIMATE = "fit", "fit-estimate"
+"""Kinds of problems: a sum that llama.cpp would agree with, or one that may be too much."""
+
+
 def problems(sets: Iterable[Sequence[Served]], limits: Limits) -> list[Problem]:
-    """Every set that does not fit, with its sum and what would help."""
+    """Every set that does not fit, with its sum and what would help.
+
+    Of the kind ESTIMATE where a header says too little to be sure, and weights alone would fit.
+    """
     found = []
     for models in sets:
         candidate = Sum(tuple(models), limits)
@@ -171,13 +193,17 @@ def problems(sets: Iterable[Sequence[Served]], limits: Limits) -> list[Problem]:
         except ValueError as error:
             fix = "use a complete GGUF file of a model that llama.cpp can serve."
             what = str(error)
-            found.append(Problem(where, f"{what[:1].upper()}{what[1:]}.", fix))
+            found.append(Problem(where, f"{what[:1].upper()}{what[1:]}.", fix, _kind(candidate)))
             continue
         table = "\n".join(f"  {line}" for line in candidate.lines())
         ways = "\n".join(f"  - {way}." for way in fixes(candidate))
         what = f"It {candidate.verdict}.\n{table}"
-        found.append(Problem(where, what, f"one of these:\n{ways}"))
+        found.append(Problem(where, what, f"one of these:\n{ways}", _kind(candidate)))
     return found
+
+
+def _kind(candidate: Sum) -> str:
+    return FIT if candidate.is_sure or not candidate.weights_fit else ESTIMATE
 
 
 @dataclass(frozen=True)

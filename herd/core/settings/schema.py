@@ -123,6 +123,10 @@ class Model(ModelParts, LlamaServerOptions, LlamaSwapOptions):
         return self
 
 
+# What a deploy does about models that do not fit into a Mac's memory.
+Fit = Literal["refuse", "warn", "off"]
+
+
 class Group(Strict):
     """Models that share a rule of swapping (llama-swap, `groups`)."""
 
@@ -179,6 +183,7 @@ class Settings(Strict):
     ]
     launchd_autostart: Literal["background", "terminal", "off"]
 
+    preflight_fit: Fit
     preflight_memory_reserve_gb: Annotated[int, Field(ge=0)]
     preflight_disk_reserve_gb: Annotated[int, Field(ge=0)]
 

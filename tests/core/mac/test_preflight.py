@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from herd.core.mac.mac import Folder, Identity
-from herd.core.mac.preflight import Fetch, Needs, Room, problems
+from herd.core.mac.preflight import WARNING, Fetch, Needs, Room, problems
+from herd.core.models.gguf import Facts
 from herd.core.models.memory_estimate import Served, Use
 from herd.core.text.units import GIB, gib
 from tests.core.models.test_gguf import GPT_OSS_120B
@@ -213,3 +214,38 @@ def test_other_models_must_leave_the_reserve_at_least() -> None:
 
     (found,) = wrong(needs=needs, memory=64 * GIB)
     assert found.startswith("memory for big: 60.0 GiB of weights and 8.0 GiB in reserve")
+
+
+# -- What becomes of what does not fit
+
+
+def kinds(needs: Needs, **mac: Any) -> list[str]:
+    there = dataclasses.replace(GOOD, **mac)
+    return [problem.kind for problem in problems(there, needs, Room(0, 0), {})]
+
+
+def needing(facts: Facts, size: int = 60 * GIB, **fields: Any) -> Needs:
+    big = Served("big", Use(131072, 4), {"m.gguf": size}, facts)
+    return dataclasses.replace(NEEDS, models=[], together=[[big]], **fields)
+
+
+def test_what_is_only_estimated_warns_unless_weights_alone_do_not_fit() -> None:
+    unknown = GPT_OSS_120B.model_copy(update={"architecture": "brand-new"})
+    partly = GPT_OSS_120B.model_copy(update={"complete": False})
+    too_little = Facts(architecture="brand-new", block_count=4)
+
+    assert kinds(needing(GPT_OSS_120B), gpu_memory=64 * GIB) == ["fit"]
+    for facts in (unknown, partly, too_little):
+        assert kinds(needing(facts), gpu_memory=64 * GIB) == [WARNING]
+        assert kinds(needing(facts), gpu_memory=60 * GIB) == ["fit"]
+        assert kinds(needing(facts), gpu_memory=64 * GIB, memory=67 * GIB) == ["fit"]
+
+
+def test_a_host_may_have_it_warn_or_not_look() -> None:
+    lacking = dataclasses.replace(needing(GPT_OSS_120B), models=[Fetch("other", {"x": 900 * GIB})])
+
+    small = {"gpu_memory": 64 * GIB}
+
+    assert kinds(lacking, **small) == ["fit", "fit"]
+    assert kinds(dataclasses.replace(lacking, fit="warn"), **small) == [WARNING, WARNING]
+    assert kinds(dataclasses.replace(lacking, fit="off"), **small) == []
