@@ -21,6 +21,7 @@ def serves() -> None:
             layout=want.layout,
             held=held,
             pin=certificate_files.pin(want.certificate.shown if want.certificate else None),
+            models=want.models,
         )
     summary.show(
         name="Summary",

@@ -19,7 +19,8 @@ class Served:
     """HTTP codes, 0 where nothing answers; `with_key` None when no key was given.
 
     `keyless` is llama-swap's to a request without its key. `states` maps the running models to
-    llama-swap's word ("starting", "ready", "stopping"); `refused` is the proxy's line about a key
+    llama-swap's word ("starting", "ready", "stopping"); `answered` has the marks of those that a
+    deploy asked, and that answered as they should; `refused` is the proxy's line about a key
     file that it did not take. To a `stranger` on the proxy's port, or one with `other_certificate`
     than ours, no key was shown.
     """
@@ -30,12 +31,17 @@ class Served:
     with_key: int | None = None
     listed: frozenset[str] = frozenset()
     states: Mapping[str, str] = field(default_factory=dict)
+    answered: frozenset[str] = frozenset()
     refused: str = ""
     stranger: bool = False
     other_certificate: bool = False
 
-    def complaint(self, models: Collection[str], preload: Iterable[str]) -> str | None:
-        """What is not as it should be: health, closed to strangers, open to a key, the models."""
+    def complaint(self, models: Collection[str], preload: Mapping[str, str]) -> str | None:
+        """What is not as it should be: health, closed to strangers, open to a key, the models.
+
+        `preload` has a mark for each model that is to be loaded; without it among those that
+        answered, nobody knows that the model does.
+        """
         if self.llama_swap != 200:
             return f"llama-swap {_answers(self.llama_swap)} on /health"
         if self.keyless != 401:
@@ -55,6 +61,8 @@ class Served:
             return f"llama-swap lists {listed or 'no model'}, not {wanted}"
         if waiting := [name for name in preload if self.states.get(name) != "ready"]:
             return f"not loaded: {', '.join(waiting)}"
+        if silent := [name for name, mark in preload.items() if mark not in self.answered]:
+            return f"loaded, but not known to answer: {', '.join(silent)}"
         return None
 
 
@@ -81,6 +89,7 @@ def parse(lines: Iterable[str]) -> Served:
         with_key=_code(sections["key"]) if "key" in sections else None,
         listed=frozenset(str(model.get("id")) for model in listed),
         states={str(model.get("model")): str(model.get("state")) for model in running},
+        answered=frozenset(sections.get("answered", ())),
         refused=noted if "keys stay in force" in noted else "",
         stranger="stranger" in sections,
         other_certificate="other certificate" in sections,

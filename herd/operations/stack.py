@@ -1,6 +1,8 @@
 """The stack as a whole: nothing else of it runs, and it serves."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pyinfra import host
@@ -10,11 +12,14 @@ from herd.core.files import written_files
 from herd.core.files.written_files import Start
 from herd.core.mac import job_definitions
 from herd.core.mac.archives import Bundle
-from herd.core.mac.endpoints import completion, llama_swap, local_proxy
+from herd.core.mac.endpoints import llama_swap, local_proxy
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
 from herd.core.mac.launchd import Job
 from herd.core.mac.layout import Layout
-from herd.core.settings.schema import Settings
+from herd.core.mac.questions import question
+from herd.core.models.missing_files import Resolved
+from herd.core.models.tasks import task_of
+from herd.core.settings.schema import Model, Settings
 from herd.core.text.quoting import xml_quote
 from herd.core.text.secret import key_options
 from herd.facts.answers import Answers
@@ -218,31 +223,42 @@ def window_opened(layout: Layout, *, uid: int) -> Commands:
     yield script("window-open", f"gui/{uid}/{layout.label(LLAMA_SWAP)}", *ports)
 
 
-def _serving_asks(layout: Layout, held: Any, *, pin: str) -> Iterator[Question]:
+def _serving_asks(
+    layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved]
+) -> Iterator[Question]:
     stdin = key_options(held.unmask().secret)
+    yield _linked(layout)
     yield Question(Answers, layout=layout, pin=pin, _stdin=stdin)
 
 
 @operation(asks=_serving_asks, changes=[Answers, Listeners])
-def serving(layout: Layout, held: Any, *, pin: str) -> Commands:
+def serving(layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved]) -> Commands:
     """
-    Wait, within a limit, until the stack serves its models to those with a key only.
+    Wait, within a limit, until the stack serves its models to those with a key only, and those
+    that are to be loaded have answered, each in its own way.
 
     + layout: where the stack lives, and its settings
     + held: a `Held` of `herd.workstation.api_keys` in a HiddenValue; its key goes to stdin, and
       without one no request with a key is tried
     + pin: of the proxy's certificate, by `herd.workstation.certificate_files.pin`
+    + models: their files, which tell what they do
     """
     settings = layout.settings
+    of = {each.name: each for each in models}
+    loaded = [settings.models[name] for name in settings.preload]
     key: Held = held.unmask()
     stdin = key_options(key.secret)
     if host.state.is_executing:
         for line in _skipped(settings.preload, key):
             host.log(line)
 
+    def marks() -> dict[str, str]:
+        build = _linked(layout).ask(host) if loaded else {}
+        return {model.name: _mark(model, of[model.name], build) for model in loaded}
+
     def complaint() -> str | None:
         served = host.get_fact(Answers, layout=layout, pin=pin, _stdin=stdin)
-        return served.complaint(settings.models, settings.preload)
+        return served.complaint(settings.models, marks())
 
     if not complaint():
         host.noop("the stack serves")
@@ -252,7 +268,7 @@ def serving(layout: Layout, held: Any, *, pin: str) -> Commands:
         *(settings.verify_timeout, settings.llama_swap_health_timeout + 30),
         *(local_proxy(settings), pin, layout.root),
         *(settings.llama_swap_port, layout.swap_key, layout.log(LLAMA_SWAP), layout.log(PROXY)),
-        *_completions(settings, key),
+        *_questions(settings, of, marks(), key),
         _stdin=stdin,
     )
     # The wait cannot read JSON; what came of it can be seen as before.
@@ -270,10 +286,25 @@ def _skipped(models: Sequence[str], key: Held) -> list[str]:
     )
 
 
-def _completions(settings: Settings, key: Held) -> list[str]:
+def _linked(layout: Layout) -> Question:
+    programs = job_definitions.programs(layout)[LLAMA_SWAP]
+    return Question(Linked, homebrew_prefix=layout.settings.homebrew_prefix, programs=programs)
+
+
+def _mark(model: Model, files: Resolved, build: Mapping[str, str]) -> str:
+    """Names a model as it is now: what may change whether it answers gives it another mark."""
+    said = [model.model_dump(mode="json"), files.version, task_of(model, files), dict(build)]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _questions(
+    settings: Settings, files: Mapping[str, Resolved], marks: Mapping[str, str], key: Held
+) -> list[str]:
     """For scripts/look/verify.sh. A model that the key does not open must be loaded, too."""
     words = []
-    for model in settings.preload:
-        url = local_proxy(settings) if key.may_use(model) else llama_swap(settings)
-        words += [model, url, completion(model, "Hi", max_tokens=1, stream=False)]
+    for name, mark in marks.items():
+        url = local_proxy(settings) if key.may_use(name) else llama_swap(settings)
+        task = task_of(settings.models[name], files[name])
+        asked = question(task, name, "Hi", max_tokens=1)
+        words += [name, mark, url, asked.path, asked.body, asked.holds]
     return words

@@ -4,9 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from pyinfra import host, logger
 
-from herd.core.mac.endpoints import completion, public_proxy
+from herd.core.mac.endpoints import public_proxy
 from herd.core.mac.layout import Layout
+from herd.core.mac.questions import question
 from herd.core.models.missing_files import Resolved, Undeclared, repositories, undeclared
+from herd.core.models.tasks import CHAT, COMPLETION, SPEECH, task_of
+from herd.core.settings.schema import Settings
 from herd.core.text.quoting import shell_quote
 from herd.core.text.units import gib
 from herd.facts.gathered import Question
@@ -41,11 +44,6 @@ def show(
         url = public_proxy(settings, address)
         prefix = settings.homebrew_prefix
         versions = host.get_fact(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
-        body = completion(next(iter(settings.models)), "Hello!", stream=True)
-        curl = (
-            f'curl -N {url}/v1/chat/completions -H "Authorization: Bearer $HERD_API_KEY" '
-            f"-H 'Content-Type: application/json' -d {shell_quote(body)}"
-        )
         rows = [
             ("endpoint", f"{url}/v1 for OpenAI's clients, {url} for Anthropic's"),
             *(("model", _model(layout, model)) for model in models),
@@ -53,7 +51,7 @@ def show(
             ("keys", ", ".join(keys)),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
             ("changed", ", ".join(_changed()) or "nothing"),
-            ("try", curl),
+            ("try", _curl(settings, url, models)),
         ]
         logger.info("")
         for name, value in rows:
@@ -61,6 +59,23 @@ def show(
         logger.info("")
     host.noop("nothing to do")
     yield from ()
+
+
+def _curl(settings: Settings, url: str, models: Sequence[Resolved]) -> str:
+    """A request to the first model, in its own way, that can be pasted."""
+    model = next(iter(settings.models.values()))
+    files = next((each for each in models if each.name == model.name), None)
+    task = task_of(model, files)
+    key = '-H "Authorization: Bearer $HERD_API_KEY"'
+    if task == SPEECH:
+        name = shell_quote(f"model={model.name}")
+        return f"curl {url}/v1/audio/transcriptions {key} -F {name} -F file=@speech.wav"
+    asked = question(task, model.name, "Hello!", stream=True)
+    stream = " -N" if task in (CHAT, COMPLETION) else ""
+    return (
+        f"curl{stream} {url}{asked.path} {key} "
+        f"-H 'Content-Type: application/json' -d {shell_quote(asked.body)}"
+    )
 
 
 def _disk(layout: Layout, models: Sequence[Resolved]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,5 @@
-"""`make chat`: a chat completion from the workstation, through the whole chain."""
+"""`make chat`: a chat completion from the workstation, through the whole chain; of a model that
+does something else, that."""
 
 import sys
 from collections.abc import Sequence
@@ -7,9 +8,10 @@ from typing import Any
 from herd import plan
 from herd.connections.remote import RemoteError, hosts
 from herd.core.mac.endpoints import public_proxy
+from herd.core.models.tasks import CHAT
 from herd.core.settings.schema import Settings
 from herd.core.text.harmless import harmless
-from herd.workstation import api_keys, chat_completion
+from herd.workstation import api_keys, chat_completion, lock_models
 from herd.workstation import certificate_files as tls
 from herd.workstation.herd_directory import directory
 
@@ -17,7 +19,7 @@ from herd.workstation.herd_directory import directory
 def chat(
     inventory: str, limits: Sequence[str], prompt: str, *, model: str | None, stream: bool
 ) -> bool:
-    """A chat completion from this workstation at each host's endpoint, printed as it comes."""
+    """An answer to this workstation from each host's endpoint, printed as it comes."""
     state, chosen = hosts(inventory, limits)
     settings = plan.settings_of(state.inventory)
     return all(
@@ -37,14 +39,20 @@ def _talk(
         certificate = tls.shown(settings, directory(inventory))
     except ValueError as error:
         raise RemoteError(str(error)) from None
-    name = model or next(filter(held.may_use, settings.models), None)
+    tasks = lock_models.tasks(inventory, settings)
+    # Whoever wants to chat means a model that can, where there is one.
+    names = sorted(filter(held.may_use, settings.models), key=lambda each: tasks[each] != CHAT)
+    name = model or next(iter(names), None)
     if held.secret is None or name is None:
         why = held.lacking or "this key may use none of its models; choose an alias with --model"
         print(f"[{host.name}] no key to ask with: {why}", file=sys.stderr)
         return False
     url = public_proxy(settings, plan.address(host))
     pieces = chat_completion.complete(
-        url, held.secret, name, prompt, stream=stream, certificate=certificate
+        *(url, held.secret, name, prompt),
+        stream=stream,
+        task=tasks.get(settings.named(name), CHAT),
+        certificate=certificate,
     )
     try:
         chat_completion.say(f"[{host.name}] {name} at {url}: ", pieces)

@@ -48,7 +48,7 @@ def _status(remote: Remote) -> bool:
         print(f"  {model:<12}{harmless(served.states.get(model, 'not loaded'))}")
     linked = ", ".join(f"{name} {version}" for name, version in versions.items())
     print(f"  {'versions':<12}{harmless(linked) or 'none'}")
-    wrong = served.complaint(settings.models, [])
+    wrong = served.complaint(settings.models, {})
     untried = "" if held.secret else f" (not tried with a key: {held.lacking})"
     print(f"  {'serves':<12}{harmless(wrong) if wrong else f'yes{untried}'}")
     return wrong is None

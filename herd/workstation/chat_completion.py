@@ -1,4 +1,5 @@
-"""A chat completion from the workstation, as a client of the endpoint sees it."""
+"""What a model answers to the workstation, as to a client of the endpoint: a chat completion, or
+what else it does."""
 
 import http.client
 import json
@@ -7,7 +8,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from herd.core.mac.endpoints import completion
+from herd.core.mac.questions import question, told
+from herd.core.models.tasks import CHAT, COMPLETION, SPEECH
 from herd.core.text.harmless import harmless
 
 
@@ -22,26 +24,28 @@ def complete(
     prompt: str,
     *,
     stream: bool,
+    task: str = CHAT,
     certificate: bytes | None = None,
 ) -> Iterator[str]:
-    """Pieces of the answer as they come; one piece without `stream`.
+    """Pieces of the answer as they come; one piece without `stream`, and of what is no text.
 
     Over https only whoever shows `certificate` (DER) gets the key. Reasoning that a model gives
     apart from its answer is left out. Raises ChatError.
     """
     connection = connect(url, certificate)
-    body = completion(model, prompt, stream=stream)
+    asked = question(task, model, prompt, stream=stream)
+    streams = stream and task in (CHAT, COMPLETION, SPEECH)
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     try:
-        connection.request("POST", "/v1/chat/completions", body.encode(), headers)
+        connection.request("POST", asked.path, asked.body.encode(), headers)
         response = connection.getresponse()
         if response.status != 200:
             text = response.read(2000).decode(errors="replace").strip() or response.reason
             raise ChatError(f"{url} answers HTTP {response.status}: {text}")
-        if stream:
+        if streams:
             yield from _deltas(response)
         else:
-            yield str(json.loads(response.read())["choices"][0]["message"].get("content") or "")
+            yield told(task, json.loads(response.read()))
     except (OSError, http.client.HTTPException) as error:
         said = str(error) or type(error).__name__
         raise ChatError(f"{url} is not reachable from here, or broke off: {said}") from error
@@ -106,6 +110,6 @@ def _deltas(response: http.client.HTTPResponse) -> Iterator[str]:
         if "error" in event:
             raise ChatError(f"the stream ended with an error: {event['error']}")
         for choice in event.get("choices", []):
-            if piece := choice.get("delta", {}).get("content"):
+            if piece := choice.get("text") or choice.get("delta", {}).get("content"):
                 yield piece
     raise ChatError("the stream broke off before its end")

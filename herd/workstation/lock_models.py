@@ -7,8 +7,9 @@ from pathlib import Path
 
 from herd.core.models import models_lock, one_disk
 from herd.core.models.models_lock import Lock, Locked, Terms
+from herd.core.models.tasks import task_of
 from herd.core.settings.problems import Problem, SettingsError, count, report
-from herd.core.settings.schema import Model
+from herd.core.settings.schema import Model, Settings
 from herd.workstation import hugging_face, resolve_model, typed_commands
 from herd.workstation.herd_directory import directory
 
@@ -55,6 +56,19 @@ def look(held: Lock, model: Model) -> tuple[Locked, bool]:
     if found := held.find(model.name, Terms.of(model)):
         return found, True
     return resolve_model.resolve(model), False
+
+
+def tasks(inventory: str, settings: Settings) -> dict[str, str]:
+    """What each model does, as far as the lock beside the inventory tells."""
+    try:
+        held = read(beside(inventory))
+    except ValueError:
+        held = Lock()
+    found = {}
+    for name, model in settings.models.items():
+        locked = held.find(name, Terms.of(model))
+        found[name] = task_of(model, locked.resolved("") if locked else None)
+    return found
 
 
 def command(inventory: str, model: str | None = None) -> str:

@@ -13,6 +13,7 @@ SWITCHES = {
     *("--mlock", "--mmap", "--no-mmap", "-dio", "--direct-io", "-ndio", "--no-direct-io"),
     *("--jinja", "--no-jinja", "--metrics", "--no-webui", "--no-ui", "--no-slots", "--offline"),
     *("-kvu", "--kv-unified", "--no-context-shift", "--context-shift", "--embedding"),
+    *("--embeddings", "--rerank", "--reranking"),
 }
 
 HELP = """\
@@ -39,6 +40,23 @@ HELP = """\
 --port PORT                             port to listen
 --metrics                               enable prometheus compatible metrics endpoint (default: disabled)
 --jinja, --no-jinja                     whether to use jinja template engine for chat (default: enabled)
+--temp, --temperature N                 temperature (default: 0.80)
+--chat-template JINJA_TEMPLATE          set custom jinja chat template
+--chat-template-file JINJA_TEMPLATE_FILE
+                                        set custom jinja chat template file
+--lora FNAME                            path to LoRA adapter
+--lora-scaled FNAME:SCALE,...           path to LoRA adapter with user defined scaling
+--control-vector FNAME                  add a control vector
+--control-vector-scaled FNAME:SCALE,...
+                                        add a control vector with user defined scaling SCALE
+-mm,   --mmproj FILE                    path to a multimodal projector file
+--spec-draft-model, -md, --model-draft FNAME
+                                        draft model for speculative decoding (default: unused)
+--spec-type none,draft-simple,draft-eagle3,draft-mtp
+                                        comma-separated list of types of speculative decoding to use
+--pooling {none,mean,cls,last,rank}     pooling type for embeddings, use model default if unspecified
+--embedding, --embeddings               restrict to only support embedding use case
+--rerank, --reranking                   enable reranking endpoint on server (default: disabled)
 --draft, --draft-n, --draft-max N       the argument has been removed. use --spec-draft-n-max or
                                         --spec-ngram-mod-n-max
                                         (env: LLAMA_ARG_DRAFT_MAX)
@@ -65,7 +83,8 @@ def main() -> int:
     host, port = options.get("--host", "127.0.0.1"), int(options.get("--port", "8080"))
     from lab.llama_server import stand_in  # half a second of libraries, not for --help
 
-    stand_in.serve(name, host, port)
+    ranks = bool(options.keys() & {"--rerank", "--reranking"})
+    stand_in.serve(name, host, port, embeds=ranks or "--embeddings" in options, ranks=ranks)
     return 0
 
 

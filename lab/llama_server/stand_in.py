@@ -24,12 +24,15 @@ READY = web.AppKey("ready", asyncio.Event)
 MODEL = web.AppKey("model", str)
 
 
-def serve(model: str, host: str, port: int) -> None:
+def serve(model: str, host: str, port: int, *, embeds: bool = False, ranks: bool = False) -> None:
     """Until it is stopped."""
-    web.run_app(create_app(model), host=host, port=port, print=None)
+    app = create_app(model, embeds=embeds, ranks=ranks)
+    web.run_app(app, host=host, port=port, print=None)
 
 
-def create_app(model: str, loading_seconds: float = 0.3) -> web.Application:
+def create_app(
+    model: str, loading_seconds: float = 0.3, *, embeds: bool = False, ranks: bool = False
+) -> web.Application:
     app = web.Application(middlewares=[_refuse_while_loading, _refuse_strangers])
     app[READY] = asyncio.Event()
     app[MODEL] = model
@@ -43,6 +46,8 @@ def create_app(model: str, loading_seconds: float = 0.3) -> web.Application:
         app.router.add_get(prefix + "/models", _models)
         app.router.add_post(prefix + "/completions", _completions)
         app.router.add_post(prefix + "/chat/completions", _chat)
+    app.router.add_post("/v1/embeddings", _embeddings if embeds else _without("embeddings"))
+    app.router.add_post("/v1/rerank", _rerank if ranks else _without("reranking"))
     return app
 
 
@@ -74,6 +79,31 @@ async def _health(request: web.Request) -> web.Response:
 async def _models(request: web.Request) -> web.Response:
     entry = {"id": request.app[MODEL], "object": "model", "owned_by": "llamacpp", "meta": None}
     return web.json_response({"object": "list", "data": [entry]})
+
+
+def _without(what: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def refuse(request: web.Request) -> web.Response:
+        words = f"This server does not support {what}. Start it with `--{what}`"
+        error = {"code": 501, "message": words, "type": "not_supported_error"}
+        return web.json_response({"error": error}, status=501)
+
+    return refuse
+
+
+async def _embeddings(request: web.Request) -> web.Response:
+    entry = {"object": "embedding", "index": 0, "embedding": [1.0, 0.0, 0.0, 0.0]}
+    return web.json_response(
+        {"object": "list", "model": request.app[MODEL], "data": [entry], "usage": _READ}
+    )
+
+
+async def _rerank(request: web.Request) -> web.Response:
+    documents = (await request.json()).get("documents", [])
+    results = [{"index": n, "relevance_score": 1.0 / (n + 1)} for n in range(len(documents))]
+    return web.json_response({"object": "list", "results": results, "usage": _READ})
+
+
+_READ = {"prompt_tokens": 3, "total_tokens": 3}
 
 
 async def _completions(request: web.Request) -> web.StreamResponse:

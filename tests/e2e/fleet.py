@@ -190,14 +190,27 @@ class Fleet:
         )
         return answer.choices[0].message.content or ""
 
+    def ask(self, path: str, body: dict[str, Any], name: str = "mac1") -> dict[str, Any]:
+        """Any other answer."""
+        found = self.client(name).post(path.removeprefix("/v1"), cast_to=object, body=body)
+        return dict(found)  # type: ignore[call-overload,no-any-return]
+
 
 _LOCKS: dict[frozenset[str], str] = {}
+
+
+_TERMS = (
+    *("repo", "revision", "include", "mmproj", "draft", "lora", "control_vector"),
+    "chat_template_file",
+)
 
 
 def _terms(hosts: Iterable[tuple[str, dict[str, Any]]]) -> set[str]:
     """What of a declaration a lock depends on."""
     return {
-        repr((name, *map(model.get, ("repo", "revision", "include"))))
+        repr(
+            (name, *map(model.get, _TERMS), [w for w in model.get("extra_args", ()) if "://" in w])
+        )
         for _, given in hosts
         for name, model in given["models"].items()
         if model

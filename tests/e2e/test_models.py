@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gguf import GGUFWriter
 
-from lab import processes, reciter
+from lab import processes, tiny_parts
 from lab.reciter import write_model
 from tests.e2e.fleet import KEY, REPO, SENTENCE, TOKEN, Fleet, Run, plain, until
 
@@ -29,20 +28,6 @@ MANY = {
 }
 
 
-def write_single(path: Path) -> None:
-    """The same model as one file, which has no split metadata."""
-    path.parent.mkdir(parents=True)
-    experts, hidden = reciter._padding(0)
-    writer = GGUFWriter(path, "llama")
-    reciter._write_metadata(writer, "single", experts, hidden)
-    for tensor, values in reciter._tensors(experts, hidden):
-        writer.add_tensor(tensor, values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, Run, dict[str, int]]]:
     """mac1 with four models, mac2 with the files of a hand-run install; a deploy, and its bytes."""
@@ -50,7 +35,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, Run
     hub = fleet.lab.hub_root
     for quantisation in ("Q4_K_M", "Q8_0", "F16"):
         write_model(hub / TWO / f"two-{quantisation}", f"two-{quantisation}")
-    write_single(hub / SINGLE / "single-Q4_0.gguf")
+    tiny_parts.write_whole(hub / SINGLE / "single-Q4_0.gguf")
     (hub / SINGLE / "README.md").write_text("# A model\n")
     write_model(hub / BIG, "big", pad_bytes=6 * MIB)
     write_model(hub / GATED, "gated", pad_bytes=2 * MIB)

@@ -1,6 +1,7 @@
 """What the stack answers: scripts/look/answers.sh, bodies from documentation (llama-swap v250)."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
@@ -19,11 +20,13 @@ def answer(
     running: str = json.dumps(RUNNING),
     models: str = json.dumps(MODELS),
     keys: str = TAKEN,
+    answered: Sequence[str] = ("a-mark",),
 ) -> list[str]:
     return [
         *("--- health", health, "200"),
         *("--- open", "", "401"),
         *("--- running", *running.splitlines(), "", "200"),
+        *("--- answered", *answered),
         *("--- anonymous", json.dumps(UNAUTHORISED), "401"),
         *("--- models", *models.splitlines(), "", "200"),
         *("--- keys", *([keys] if keys else [])),
@@ -31,7 +34,10 @@ def answer(
     ]
 
 
-GOOD = Served(200, 401, 401, 200, frozenset({"a", "b"}), {"a": "ready", "b": "starting"})
+GOOD = Served(
+    *(200, 401, 401, 200, frozenset({"a", "b"}), {"a": "ready", "b": "starting"}),
+    answered=frozenset({"a-mark"}),
+)
 
 
 def test_a_stack_that_serves() -> None:
@@ -57,7 +63,7 @@ def test_who_is_shown_no_key_is_told() -> None:
 
     assert (stranger.stranger, stranger.with_key) == (True, None)
     assert other.other_certificate
-    assert str(stranger.complaint(["a", "b"], [])).startswith("somebody else listens")
+    assert str(stranger.complaint(["a", "b"], {})).startswith("somebody else listens")
 
 
 def test_without_a_key_nobody_knows_what_a_key_would_get() -> None:
@@ -120,12 +126,13 @@ def test_the_key_is_no_argument_of_the_question() -> None:
         ({"listed": frozenset()}, "llama-swap lists no model, not a, b"),
         ({"states": {}}, "not loaded: a"),
         ({"states": {"a": "stopping"}}, "not loaded: a"),
+        ({"answered": frozenset()}, "loaded, but not known to answer: a"),
     ],
 )
 def test_each_fault_is_named(change: dict[str, object], words: str) -> None:
     served = Served(**{**GOOD.__dict__, **change})  # type: ignore[arg-type]
 
-    assert str(served.complaint(["a", "b"], ["a"])).startswith(words)
+    assert str(served.complaint(["a", "b"], {"a": "a-mark"})).startswith(words)
 
 
 def test_keys_that_the_proxy_refused_are_told_until_it_takes_some() -> None:
@@ -135,13 +142,18 @@ def test_keys_that_the_proxy_refused_are_told_until_it_takes_some() -> None:
 
 
 def test_without_a_key_there_is_no_complaint_about_what_it_would_get() -> None:
-    assert parse(answer()[:-3]).complaint(["a", "b"], []) is None
+    assert parse(answer()[:-3]).complaint(["a", "b"], {}) is None
 
 
 def test_a_stack_that_serves_gives_no_complaint() -> None:
-    assert GOOD.complaint(["b", "a"], ["a"]) is None
-    assert GOOD.complaint(["a", "b"], []) is None
+    assert GOOD.complaint(["b", "a"], {"a": "a-mark"}) is None
+    assert GOOD.complaint(["a", "b"], {}) is None
 
 
 def test_a_model_that_is_still_loading_is_not_loaded() -> None:
-    assert GOOD.complaint(["a", "b"], ["a", "b"]) == "not loaded: b"
+    assert GOOD.complaint(["a", "b"], {"a": "a-mark", "b": "b-mark"}) == "not loaded: b"
+
+
+def test_a_model_that_is_loaded_and_answered_nothing_is_no_good_one() -> None:
+    """Also in the next run: it is asked again."""
+    assert GOOD.complaint(["a", "b"], {"a": "other-mark"}) == "loaded, but not known to answer: a"

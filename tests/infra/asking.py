@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from herd.core.mac.questions import Question
 from herd.workstation.chat_completion import connect
 from tests.infra.mac import Mac
 
@@ -57,6 +58,11 @@ def warm(mac: Mac, key: str, model: str) -> tuple[int, str]:
     body = _completion(model, 1, stream=False)
     patience = mac.settings.llama_swap_health_timeout + BETWEEN
     return _answer(mac, "POST", "/v1/chat/completions", key, body, patience)
+
+
+def answer(mac: Mac, key: str, asked: Question) -> tuple[int, str]:
+    """HTTP code and text of what a loaded model answers."""
+    return _answer(mac, "POST", asked.path, key, json.loads(asked.body), BETWEEN)
 
 
 def stream(mac: Mac, key: str, model: str) -> Stream:

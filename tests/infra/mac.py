@@ -21,6 +21,7 @@ from herd.core.mac.launchd import Job
 from herd.core.mac.layout import Layout
 from herd.core.mac.mac import Identity
 from herd.core.models.missing_files import Resolved
+from herd.core.models.tasks import task_of
 from herd.core.settings.schema import Settings
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listeners
@@ -64,6 +65,12 @@ class Mac:
     @property
     def models(self) -> list[Resolved]:
         return self.plan.models[self.name]
+
+    @property
+    def does(self) -> dict[str, str]:
+        """What each model does."""
+        files = {each.name: each for each in self.models}
+        return {name: task_of(m, files[name]) for name, m in self.settings.models.items()}
 
     @property
     def keys(self) -> Shipped:

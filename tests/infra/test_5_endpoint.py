@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from herd.core.mac.questions import question
+from herd.core.models.tasks import CHAT
 from herd.core.settings.problems import Problem
 from herd.facts.answers import Answers, Served
 from herd.workstation import certificate_files
@@ -96,9 +98,9 @@ def test_the_key_sees_exactly_its_models(running: Mac, key: str) -> None:
 
 def test_a_completion_streams(running: Mac, key: str, found: Callable[[str], None]) -> None:
     """By a model that is loaded already, if there is one: to load another may unload it."""
-    may_use = [model for model in running.settings.models if running.held.may_use(model)]
+    may_use = [model for model in _usable(running) if running.does[model] == CHAT]
     if not may_use:
-        pytest.skip(f"the key of {_owner(running)} may use no declared model by its own name")
+        pytest.skip(f"the key of {_owner(running)} may use no declared model for chats by its name")
     ready = [model for model in may_use if _answers(running).states.get(model) == "ready"]
     model = [*ready, *may_use][0]
     where = f"{running.name}: {model} at {running.url}"
@@ -114,6 +116,35 @@ def test_a_completion_streams(running: Mac, key: str, found: Callable[[str], Non
     found(
         f"{model}: first token after {stream.first * 1000:.0f} ms, then {stream.rate:.0f} tokens/s"
     )
+
+
+def test_what_makes_no_chat_answers_in_its_own_way(
+    running: Mac, key: str, found: Callable[[str], None]
+) -> None:
+    """Of those that are loaded: embeddings, an order of documents, a completion, what is heard."""
+    ready = {name for name, state in _answers(running).states.items() if state == "ready"}
+    others = [m for m in _usable(running) if running.does[m] != CHAT and m in ready]
+    if not others:
+        pytest.skip("no model is loaded that does something else")
+    problems = []
+    for model in others:
+        asked = question(running.does[model], model, "Hi", max_tokens=1)
+        where = f"{running.name}: {model} at {running.url}{asked.path}"
+        try:
+            code, text = asking.answer(running, key, asked)
+        except SILENCE as error:
+            problems.append(_silent(running, where, error))
+            continue
+        if code != 200 or not asked.right.search(text):
+            fix = f"`{command('logs', LIMIT=running.name)}` says why; its `task` may be another."
+            what = f"As a model for {running.does[model]} it answers HTTP {code}: {text[:500]}."
+            problems.append(Problem(where, what, fix))
+    refuse(problems)
+    found(", ".join(f"{model}: {running.does[model]}" for model in others))
+
+
+def _usable(mac: Mac) -> list[str]:
+    return [model for model in mac.settings.models if mac.held.may_use(model)]
 
 
 def _best_stream(mac: Mac, key: str, model: str) -> Stream:

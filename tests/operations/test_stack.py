@@ -1,6 +1,7 @@
 """The stack as a whole: its strays are stopped, its own jobs are not, and it serves."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -10,12 +11,13 @@ from herd.core.mac.job_definitions import LLAMA_SWAP, PROXY
 from herd.operations import stack
 from herd.workstation.api_keys import Held
 from proxy.keys.key import Key
-from tests.core.samples import BUNDLE, layout
+from tests.core.samples import BUNDLE, layout, served
 from tests.facts.test_answers import KEPT, answer
 from tests.operations.harness import Run, hidden, leaks, run
 from tests.operations.test_launchd import NOT_LOADED, loaded
 
 PLACE = layout()
+PROXY_URL = "http://127.0.0.1:3000"
 KEY = "sk-me-0123456789"
 SWAP = "/opt/homebrew/bin/llama-swap --config /Users/me/llama-swap/config.yaml"
 SERVER = "/opt/homebrew/bin/llama-server --model /Users/me/llama-swap/models/m.gguf"
@@ -98,7 +100,8 @@ def serving(answers: Any, place: Any = PLACE, held: Held = HELD, **options: Any)
         layout=place,
         held=hidden(held),
         pin="",
-        answers={"answers": answers},
+        models=served(place.settings, gguf=options.pop("gguf", {})),
+        answers={"answers": answers, "readlink": ""},
         **options,
     )
 
@@ -126,8 +129,43 @@ def test_models_to_preload_are_asked_for_one_token() -> None:
     found = serving(GOOD, place, fails=["verify"])
 
     (command,) = found.sent
-    assert command.split("proxy.log ")[1].startswith("gpt-oss-120b http://127.0.0.1:3000 '{")
-    assert '"max_tokens": 1' in command
+    name, mark, url, path, body = command.split("proxy.log ")[1].split(maxsplit=4)
+    assert (name, url, path) == ("gpt-oss-120b", PROXY_URL, "/v1/chat/completions")
+    assert re.fullmatch("[0-9a-f]{16}", mark)
+    assert '"max_tokens": 1' in body
+
+
+@pytest.mark.parametrize(
+    ("header", "path"),
+    [
+        ({"architecture": "bert"}, "/v1/embeddings"),
+        ({"architecture": "bert", "pooling_type": 4}, "/v1/rerank"),
+        ({"architecture": "llama", "chat_template": False}, "/v1/completions"),
+    ],
+)
+def test_each_is_asked_for_what_it_does(header: dict[str, Any], path: str) -> None:
+    place = layout(models={"gpt-oss-120b": {"preload": True}})
+    (command,) = serving(GOOD, place, fails=["verify"], gguf=header).sent
+
+    assert f" {PROXY_URL} {path} " in command
+
+
+def test_a_model_that_is_loaded_is_asked_until_it_has_answered() -> None:
+    """What failed in one run does in the next; what is changed has to answer again."""
+    place = layout(models={"gpt-oss-120b": {"preload": True}})
+    ready = json.dumps({"running": [{"model": "gpt-oss-120b", "state": "ready"}]})
+    models = json.dumps({"data": [{"id": "gpt-oss-120b"}]})
+
+    def answers(*marks: str) -> list[str]:
+        return answer(running=ready, models=models, answered=marks)
+
+    first = serving(answers(), place, fails=["verify"])
+    mark = first.sent[0].split("proxy.log ")[1].split()[1]
+
+    assert serving(answers("0123456789abcdef"), place, fails=["verify"]).sent == first.sent
+    assert serving(answers(mark), place).untouched
+    other = layout(models={"gpt-oss-120b": {"preload": True, "ctx_size": 4096}})
+    assert serving(answers(mark), other, fails=["verify"]).sent != first.sent
 
 
 @pytest.mark.parametrize(
@@ -149,7 +187,7 @@ def test_what_is_not_tried_with_a_key_is_told_and_the_model_is_loaded_all_the_sa
 
     assert any(words in line for line in found.everything)
     (command,) = found.sent
-    assert command.split("proxy.log ")[1].startswith("gpt-oss-120b http://127.0.0.1:8080 '{")
+    assert command.split("proxy.log ")[1].split()[2] == "http://127.0.0.1:8080"
 
 
 def test_keys_that_the_proxy_does_not_take_fail_the_deploy() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from herd.core.mac.endpoints import completion
+from herd.core.mac.questions import question
 from herd.core.text.secret import key_options
 from herd.facts.answers import Served, parse
 from herd.workstation import certificate_files
@@ -23,6 +23,12 @@ KEY = 'sk-me-"quoted"\\n$HOME\'&'
 SWAP_KEY = "5a" * 32
 # Whose process listens on the proxy's port, as ps shows it, is said with ROOT for the stack's own.
 OURS = "/x/env/bin/python -m proxy serve --config ROOT/config.json"
+
+
+ANSWERS = {
+    "/v1/chat/completions": b'{"choices":[{"message":{"content":""}}]}',
+    "/v1/embeddings": b'{"data":[{"embedding":[0.5]}]}',
+}
 
 
 @pytest.fixture
@@ -40,6 +46,7 @@ class Stack:
     anonymous: int = 401
     with_key: int = 200
     completes: int = 200
+    says: bytes = b""
     later: int = 0
     running: Any = field(default_factory=lambda: [{"model": "a", "state": "ready"}])
     locked: bool = True
@@ -54,8 +61,8 @@ class Stack:
             return 401, b'{"error": "no"}'
         if path == "/v1/models":
             return 200, json.dumps({"data": [{"id": "a"}]}).encode()
-        if path == "/v1/chat/completions":
-            return 200, b"{}"
+        if path in ANSWERS:
+            return 200, ANSWERS[path]
         if path == "/running":
             return 200, json.dumps({"running": self.running}, indent=2).encode()
         self.later -= 1
@@ -64,8 +71,11 @@ class Stack:
     def _proxy(self, path: str, request: Any) -> tuple[int, bytes]:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return self.anonymous, b'{"error": {}}'
-        if path == "/v1/chat/completions":
-            return self.completes, b'{"error": "no memory"}'
+        if path in ANSWERS:
+            good = self.completes == 200
+            return self.completes, self.says or (
+                ANSWERS[path] if good else b'{"error": "no memory"}'
+            )
         return self.with_key, json.dumps({"data": [{"id": "a"}]}).encode()
 
 
@@ -245,10 +255,14 @@ def verify(
     key: str | None = KEY,
     url: str = "",
     pin: str = "",
+    task: str = "chat",
 ) -> Done:
     root = machine.home / "my stack"
-    bodies = {m: completion(m, "Hi", max_tokens=1, stream=False) for m in models}
-    words = [word for m, body in bodies.items() for word in (m, url or stack.proxy.url, body)]
+    words = []
+    for number, model in enumerate(models):
+        asked = question(task, model, "Hi", max_tokens=1)
+        words += [model, f"mark{number}", url or stack.proxy.url]
+        words += [asked.path, asked.body, asked.holds]
     return machine.run(
         *("verify", limit, 30, stack.proxy.url, pin, root),
         *(stack.swap.port, root / "llama-swap.key", *logs, *words),
@@ -364,7 +378,7 @@ def test_models_to_preload_complete_with_the_key(
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == "loading it's my model"
-    assert re.search(r"^b completes, after \d s$", done.stdout, re.MULTILINE)
+    assert re.search(r"^b answers, after \d s$", done.stdout, re.MULTILINE)
     bodies = [json.loads(body) for body in stack.proxy.bodies if body]
     assert [body["model"] for body in bodies] == ["it's my model", "b"]
     assert {body["max_tokens"] for body in bodies} == {1}
@@ -379,7 +393,7 @@ def test_without_a_key_all_else_is_proved(
     done = verify(machine, stack, logs, "a", key=None, url=f"http://127.0.0.1:{stack.swap.port}")
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "a completes" in done.stdout
+    assert "a answers" in done.stdout
     assert [path for path, _ in stack.proxy.asked] == ["/v1/models"]
     asked = [headers for path, headers in stack.swap.asked if path == "/v1/chat/completions"]
     assert len(asked) == 1
@@ -403,9 +417,36 @@ def test_a_model_that_does_not_complete_fails_with_the_answer_and_the_log(
     done = verify(machine, stack, logs, "a", "b")
 
     assert done.returncode == 1
-    assert 'a does not complete (HTTP 500): {"error": "no memory"}' in done.stderr
+    words = 'a does not answer on /v1/chat/completions (HTTP 500): {"error": "no memory"}'
+    assert words in done.stderr
     assert "my swap 99" in done.stderr
     assert "loading b" not in done.stdout
+
+
+def test_what_answered_is_noted_and_looked_at_again(
+    machine: Machine, stack: Stack, logs: tuple[Path, Path], root: Path
+) -> None:
+    verify(machine, stack, logs, "a", "b")
+    assert answers(machine, stack, root).answered == {"mark0", "mark1"}
+
+    stack.says = b'{"choices":[]}'
+    done = verify(machine, stack, logs, "a", "b")
+
+    assert done.returncode == 1
+    assert 'a answers nothing on /v1/chat/completions: {"choices":[]}' in done.stderr
+    assert "my swap 99" in done.stderr
+    assert answers(machine, stack, root).answered == set()
+
+
+def test_a_model_is_asked_in_its_own_way(
+    machine: Machine, stack: Stack, logs: tuple[Path, Path]
+) -> None:
+    done = verify(machine, stack, logs, "a", task="embedding")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [path for path, _ in stack.proxy.asked][-1] == "/v1/embeddings"
+    stack.says = b'{"data":[{"embedding":[null]}]}'
+    assert "a answers nothing on" in verify(machine, stack, logs, "a", task="embedding").stderr
 
 
 def test_a_reload_is_waited_for_only_where_somebody_reloads(

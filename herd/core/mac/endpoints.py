@@ -1,6 +1,4 @@
-"""How a stack is reached, on its Mac and from elsewhere, and what a client sends."""
-
-import json
+"""How a stack is reached, on its Mac and from elsewhere."""
 
 from herd.core.settings.schema import Settings
 
@@ -33,14 +31,3 @@ def _url(settings: Settings, host: str) -> str:
 def llama_swap(settings: Settings) -> str:
     """llama-swap's URL on its Mac, where it asks for a key of its own."""
     return f"http://127.0.0.1:{settings.llama_swap_port}"
-
-
-def completion(model: str, prompt: str, *, max_tokens: int | None = None, stream: bool) -> str:
-    """The body of a chat completion request."""
-    body = {
-        "model": model,
-        "messages": [{"role": "user", "content": prompt}],
-        "stream": stream,
-        **({} if max_tokens is None else {"max_tokens": max_tokens}),
-    }
-    return json.dumps(body)

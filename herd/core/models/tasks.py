@@ -23,17 +23,17 @@ _FLAGS = {
 }
 
 
-def task_of(model: Model, files: Resolved) -> str:
+def task_of(model: Model, files: Resolved | None) -> str:
     """As it is declared; else by the arguments and by what the headers say.
 
-    A model without a template for chats is one for completions. Of one that was locked before
-    anybody looked for a template, a chat is expected.
+    A model without a template for chats is one for completions. Of one of which nobody knows
+    (it is not locked, or was before anybody looked), a chat is expected.
     """
     if model.task != "auto":
         return model.task
     if asked := _by_arguments(model.extra_args):
         return asked
-    header = files.gguf
+    header = files.gguf if files else {}
     pooling, architecture = header.get("pooling_type"), header.get("architecture")
     if model.pooling in ("mean", "cls", "last", "rank"):
         return RERANKING if model.pooling == "rank" else EMBEDDING
@@ -41,7 +41,8 @@ def task_of(model: Model, files: Resolved) -> str:
         return RERANKING
     if pooling or architecture in _ENCODERS:
         return EMBEDDING
-    if any(part.role == "mmproj" and _only_hears(part.gguf) for part in files.parts):
+    parts = files.parts if files else ()
+    if any(part.role == "mmproj" and _only_hears(part.gguf) for part in parts):
         return SPEECH
     has_template = header.get("chat_template") is not False or model.chat_template_file
     has_template = has_template or model.chat_template

@@ -194,6 +194,11 @@ class Settings(Strict):
         """Names of the models to load when llama-swap starts."""
         return [name for name, model in self.models.items() if model.preload]
 
+    def named(self, name: str) -> str:
+        """The model of this name, or that has it among its aliases; else the name itself."""
+        found = (each.name for each in self.models.values() if name in each.aliases)
+        return name if name in self.models else next(found, name)
+
     @property
     def llama_server_ports(self) -> range:
         """Ports that llama-swap gives to its models, in the order of their names."""

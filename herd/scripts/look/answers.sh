@@ -27,6 +27,8 @@ echo "--- models"
 with_swap_key "$swap/v1/models"
 echo "--- running"
 with_swap_key "$swap/running"
+echo "--- answered"
+ls "$root/answered" 2>/dev/null
 echo "--- anonymous"
 proxy "$proxy/v1/models"
 [ $? -ne 90 ] || echo "--- other certificate"

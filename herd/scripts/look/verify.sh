@@ -1,9 +1,10 @@
 # Waits until the stack serves, within a limit, or says why it does not.
 # usage: verify.sh SECONDS LOAD_SECONDS PROXY_URL PIN ROOT SWAP_PORT SWAP_KEY SWAP_LOG PROXY_LOG \
-#          [MODEL URL BODY]...
+#          [MODEL MARK URL PATH BODY HOLDS]...
 # PIN is curl's for the proxy's certificate, or "" where it has none.
-# Each BODY is a one-token completion of a model that is to be loaded, for the proxy or, where the
-# key does not open it, for llama-swap itself.
+# Each BODY is for PATH, what is asked of a model that is to be loaded: of the proxy or, where the
+# key does not open it, of llama-swap itself. An answer has HOLDS in it, a pattern of grep; then a
+# file MARK in ROOT/answered says that this model, as it is now, has answered.
 # stdin: a curl option with a key's header, or nothing: then no request with a key is tried
 limit=$1 load=$2 proxy=$3 pin=$4 root=$5 swap=http://127.0.0.1:$6 swap_key=$7 swap_log=$8 proxy_log=$9
 shift 9
@@ -62,23 +63,29 @@ done
 ask() {
   if [ "$1" = "$proxy" ]; then printf '%s\n' "$header"; else swap_header; fi |
     proxy --config - --max-time "$load" -H 'Content-Type: application/json' \
-      --data-raw "$2" "$1/v1/chat/completions"
+      --data-raw "$3" "$1$2"
+}
+fail() {
+  echo "$1: $(head -c 500 "$answer")" >&2
+  echo "The last lines of $swap_log:" >&2
+  tail -n 20 "$swap_log" >&2
+  exit 1
 }
 
-while [ $# -ge 3 ]; do
+# What answered before may not be there any more.
+rm -rf "$root/answered"
+
+while [ $# -ge 6 ]; do
   echo "loading $1"
   began=$(date +%s)
-  code=$(ask "$2" "$3")
-  if [ "$code" = 429 ] && [ "$2" = "$proxy" ]; then
+  code=$(ask "$3" "$4" "$5")
+  if [ "$code" = 429 ] && [ "$3" = "$proxy" ]; then
     echo "the key is over its limit: asking llama-swap itself"
-    code=$(ask "$swap" "$3")
+    code=$(ask "$swap" "$4" "$5")
   fi
-  if [ "$code" != 200 ]; then
-    echo "$1 does not complete (HTTP $code): $(head -c 500 "$answer")" >&2
-    echo "The last lines of $swap_log:" >&2
-    tail -n 20 "$swap_log" >&2
-    exit 1
-  fi
-  echo "$1 completes, after $(($(date +%s) - began)) s"
-  shift 3
+  [ "$code" = 200 ] || fail "$1 does not answer on $4 (HTTP $code)"
+  grep -q -e "$6" "$answer" || fail "$1 answers nothing on $4"
+  echo "$1 answers, after $(($(date +%s) - began)) s"
+  mkdir -p "$root/answered" && : >"$root/answered/$2" || exit 1
+  shift 6
 done

@@ -1,11 +1,8 @@
-"""How a stack is reached, and what a client sends."""
-
-import json
+"""How a stack is reached."""
 
 import pytest
 
 from herd.core.mac.endpoints import (
-    completion,
     llama_swap,
     local_proxy,
     proxy_for_peers,
@@ -49,17 +46,3 @@ def test_with_a_certificate_it_is_https() -> None:
     assert local_proxy(own) == "https://127.0.0.1:3000"
     assert public_proxy(own, "fd00::7") == "https://[fd00::7]:3000"
     assert llama_swap(own) == "http://127.0.0.1:8080"
-
-
-def test_a_completion_is_json_whatever_is_asked() -> None:
-    body = json.loads(completion("my model", 'say "hi" \U0001f999', stream=True))
-
-    assert body == {
-        "model": "my model",
-        "messages": [{"role": "user", "content": 'say "hi" \U0001f999'}],
-        "stream": True,
-    }
-
-
-def test_a_completion_can_be_limited() -> None:
-    assert json.loads(completion("m", "x", max_tokens=1, stream=False))["max_tokens"] == 1
