@@ -5,13 +5,15 @@ tests/core/models/test_memory_estimate_real.py compares it with what the real se
 layers have which cache is in caches.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from herd.core.models import caches
 from herd.core.models.gguf import Facts
+from herd.core.settings import part_sources
+from herd.core.settings.extra_args import canonical
 from herd.core.settings.schema import Model
 from herd.core.text.units import GIB, MIB
 
@@ -56,17 +58,20 @@ class Use:
             # Metal has it for the head sizes of well-known models.
             flash_attention=model.flash_attention != "off",
         )
-        words = [part for argument in model.extra_args for part in argument.split("=", 1)]
-        for number, word in enumerate(words):
+        words = [canonical(word) for word in model.extra_args]
+        for word, value in zip(words, [*words[1:], ""], strict=False):
             if word in _SWITCHES:
                 field, on = _SWITCHES[word]
                 switched: dict[str, Any] = {field: on}
                 use = replace(use, **switched)
             elif word in _COUNTS:
-                use = _with_count(use, _COUNTS[word], words[number + 1 : number + 2])
-            elif word in _UNCOUNTED:
+                use = _with_count(use, _COUNTS[word], value)
+            elif word in _UNCOUNTED and not value.startswith(part_sources.SCHEME):
                 note = f"{word} is not counted: {_UNCOUNTED[word]}"
                 use = replace(use, notes=(*use.notes, note))
+        if "draft-mtp" in (model.spec_type or "") or "draft-mtp" in words:
+            note = "draft-mtp has a cache of its own, which is not counted"
+            use = replace(use, notes=(*use.notes, note))
         return use
 
 
@@ -87,20 +92,32 @@ _COUNTS = {
 }
 _UNCOUNTED = {
     **dict.fromkeys(
-        ("-md", "--model-draft", "-hfd", "--hf-repo-draft"), "a second model takes as much again"
+        ("--spec-draft-model", "-md", "--model-draft", "-mv", "--model-vocoder"),
+        "a second model takes as much again",
     ),
-    **dict.fromkeys(("-mm", "--mmproj", "-mmu", "--mmproj-url"), "a projector has buffers, too"),
+    **dict.fromkeys(("-mm", "--mmproj"), "a projector has weights and buffers, too"),
+    "--no-mmproj-offload": "the projector is taken to be on the GPU",
+    **dict.fromkeys(
+        ("--lora", "--lora-scaled", "--control-vector", "--control-vector-scaled"),
+        "an adapter has weights, too",
+    ),
     **dict.fromkeys(
         ("-ngl", "--gpu-layers", "--n-gpu-layers", "-cmoe", "--cpu-moe", "-ncmoe", "--n-cpu-moe"),
         "all weights are taken to be on the GPU",
     ),
+    **dict.fromkeys(
+        ("-ncffn", "--n-cpu-ffn", "-ot", "--override-tensor", "-dev", "--device"),
+        "all weights are taken to be on the GPU",
+    ),
+    "--rpc": "all weights are taken to be here",
+    **dict.fromkeys(("-fit", "--fit"), "what it shrinks is taken as it is declared"),
 }
 
 
-def _with_count(use: Use, field: str, values: Sequence[str]) -> Use:
+def _with_count(use: Use, field: str, said: str) -> Use:
     try:
-        value = int(values[0])
-    except (IndexError, ValueError):  # llama-server will say so
+        value = int(said)
+    except ValueError:  # llama-server will say so
         return use
     if field == "cache_ram":
         if value < 0:
