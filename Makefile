@@ -118,10 +118,10 @@ usage:     ## requests and tokens per day, key and model: ARGS='--since 7d'
 
 # -- Development
 test: .venv/.dev  ## every test but the long matrices
-	@$(WORDS) $(BIN)/python -m pytest -m "not soak" --numprocesses 2 --dist loadscope {}
+	@$(WORDS) $(BIN)/python -m pytest -m "not soak" --numprocesses auto --dist loadscope --no-loadscope-reorder {}
 
 soak: .venv/.dev  ## the long matrices
-	@$(WORDS) $(BIN)/python -m pytest -m soak --numprocesses 2 --dist loadscope {}
+	@$(WORDS) $(BIN)/python -m pytest -m soak --numprocesses auto --dist loadscope --no-loadscope-reorder {}
 
 check: .venv/.dev  ## lint and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -12,6 +12,9 @@ import pytest
 from tests.clients import table
 from tests.environment import clean, dropped, heed_signals
 
+# Begun first, so that no processor waits for them in the end.
+LONG = ("tests/e2e/", "tests/docs/", "tests/fetcher/", "tests/checks/", "tests/workstation/")
+
 DROPPED: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
@@ -24,6 +27,16 @@ def pytest_configure(config: pytest.Config) -> None:
     fresh = clean(os.environ)
     os.environ.clear()
     os.environ.update(fresh)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More than processors: an end-to-end test waits half of its time, as for a job to restart."""
+    return min(8, 2 * (os.cpu_count() or 1))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

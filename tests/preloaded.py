@@ -1,12 +1,13 @@
 """Runs Python programs as `subprocess.run` does, but forked from a process with all libraries.
 
-Half of what a short run of pyinfra or of a verb takes is importing what never changes here, such as
-pyinfra, paramiko and pydantic. A forked child has still to import all of our own code, from the
-directory where it is started. Its arguments, environment, streams and end are its own.
+Two thirds of what a short run of pyinfra or of a verb takes is importing: pyinfra, paramiko and
+pydantic, and in a checkout's directory its `herd`, none of which changes while tests run. A forked
+child's arguments, environment, streams and end are its own, and code that is not ours.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -18,16 +19,18 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# What runs import of others, with gevent's patches first, as in pyinfra and in each verb. Not
-# huggingface_hub: it asks the environment as soon as it is imported.
+# What runs import, with gevent's patches first, as in pyinfra and in each verb. Not what asks the
+# environment as soon as it is imported.
 LIBRARIES = (
     *("pyinfra_cli", "pyinfra_cli.cli", "pyinfra_cli.main", "pyinfra.facts.files"),
     *("jinja2", "paramiko", "yaml", "xml.parsers.expat", "plistlib", "tarfile", "tomllib"),
     *("pydantic.fields", "pydantic.functional_validators", "pydantic.main", "pydantic.root_model"),
     *("pydantic.type_adapter", "pydantic._internal._generate_schema", "cryptography.x509"),
 )
+OURS = ("herd.__main__", "herd.connections.hooks", "herd.deploys.desired", "herd.deploys.services")
+ASKING = "huggingface_hub"
 
-_host: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+_hosts: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
 
 def run(
@@ -56,7 +59,7 @@ def run(
         json.dump({"words": words, "cwd": str(cwd), "env": dict(env)}, task)
         task.flush()
         fds = [file.fileno() for file in (task, out, err, theirs)]
-        socket.send_fds(_hosting(), [b"."], fds)
+        socket.send_fds(_hosting(str(cwd) if (cwd / "herd").is_dir() else ""), [b"."], fds)
         theirs.close()
         if not (started := ours.recv(8)):
             raise RuntimeError("who runs our programs has died")
@@ -73,23 +76,22 @@ def run(
         return subprocess.CompletedProcess(words, code, out.read(), err.read())
 
 
-def _hosting() -> socket.socket:
+def _hosting(checkout: str) -> socket.socket:
     """The process that forks; it ends with us, as our end of its socket does."""
-    global _host
-    if _host is None or _host[0].poll() is not None:
+    if checkout not in _hosts or _hosts[checkout][0].poll() is not None:
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
                 [sys.executable, "-c", f"import runpy; runpy.run_path({__file__!r})['host']()"],
                 cwd="/",
                 pass_fds=[theirs.fileno()],
-                env=os.environ | {"PRELOADED": str(theirs.fileno())},
+                env=os.environ | {"PRELOADED": str(theirs.fileno()), "CHECKOUT": checkout},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # as no terminal, so that a child's is none
                 start_new_session=True,
             )
-        _host = process, ours
-    return _host[1]
+        _hosts[checkout] = process, ours
+    return _hosts[checkout][1]
 
 
 def host() -> None:
@@ -97,8 +99,7 @@ def host() -> None:
     # Before gevent has its own.
     fork, wait, heed = os.fork, os.waitpid, signal.signal
     with socket.socket(fileno=int(os.environ["PRELOADED"])) as asked:
-        for name in LIBRARIES:
-            importlib.import_module(name)
+        _import(os.environ["CHECKOUT"])
         heed(signal.SIGCHLD, signal.SIG_IGN)
         while True:
             message, fds, _, _ = socket.recv_fds(asked, 1, 4)
@@ -114,7 +115,8 @@ def host() -> None:
     if pid := fork():
         os.write(answer, pid.to_bytes(8, "big"))
         code = os.waitstatus_to_exitcode(wait(pid, 0)[1])
-        os.write(answer, code.to_bytes(8, "big", signed=True))
+        with contextlib.suppress(BrokenPipeError):  # who asked has not waited
+            os.write(answer, code.to_bytes(8, "big", signed=True))
         os._exit(0)
     os.close(answer)
     os.dup2(out, 1)
@@ -125,6 +127,15 @@ def host() -> None:
     os.close(out)
     os.close(err)
     _become(**given)
+
+
+def _import(checkout: str) -> None:
+    sys.path.insert(0, checkout)
+    for name in (*LIBRARIES, *(OURS if checkout else ())):
+        importlib.import_module(name)
+    sys.path.remove(checkout)
+    sys.modules.pop("herd.__main__", None)  # which each child is itself
+    assert ASKING not in sys.modules
 
 
 def _become(words: list[str], cwd: str, env: dict[str, str]) -> None:

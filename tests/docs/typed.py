@@ -16,11 +16,11 @@ PROGRAMS = ("python", "pyinfra", "ruff", "mypy", "uv")
 # In place of a program: writes down how it was called. What parts the words of ARGS is no end.
 # A script of sh that Python reads as a text and its own lines: the path may have blanks.
 RECORDER = """#!/bin/sh
-''''exec "{python}" "$0" "$@" # '''
+''''exec "{python}" -S "$0" "$@" # '''
 import json, os, sys
 if sys.argv[1:3] == ["-m", "herd.make_arguments"]:
     os.environ["PYTHONPATH"] = {root!r}
-    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+    os.execv({python!r}, [{python!r}, "-S", *sys.argv[1:]])
 print(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]), file=open("calls", "a"))
 """
 # Says which calls do not parse, in the program's own words. Not in the tests' process: pyinfra_cli
@@ -98,14 +98,14 @@ def _calls(
 ) -> Iterator[tuple[str, str, list[list[str]] | str]]:
     """What each command would call, by our Makefile among recorders; or why it fails."""
     workshop(directory)
+    tried: dict[str, list[list[str]] | str] = {}
     # What is only mentioned, as `make key`, lacks what it cannot do without.
     known = os.environ | {"NAME": "me", "DIR": "../fleet", "REPO": "owner/name"}
     known["PATH"] = f"{directory / 'path'}:{known['PATH']}"
     for place, line in commands:
-        (directory / "calls").unlink(missing_ok=True)
-        run = ["sh", "-c", line]
-        done = subprocess.run(run, cwd=directory, env=known, capture_output=True, text=True)
-        if done.returncode:
-            yield place, line, done.stderr.strip()
-        else:
-            yield place, line, recorded(directory)
+        if line not in tried:
+            (directory / "calls").unlink(missing_ok=True)
+            run = ["sh", "-c", line]
+            done = subprocess.run(run, cwd=directory, env=known, capture_output=True, text=True)
+            tried[line] = done.stderr.strip() if done.returncode else recorded(directory)
+        yield place, line, tried[line]

@@ -357,7 +357,7 @@ def test_a_person_who_presses_ctrl_c_need_not_wait(slow: Fleet) -> None:
     deploying.process.send_signal(signal.SIGINT)
 
     assert deploying.wait(10) == 130
-    assert "the next run goes on" in deploying.out
+    assert "the next run waits for that, and goes on from there" in deploying.out
     is_repaired(slow, **BIG_MODEL)
     was_sent_once(slow)
 
