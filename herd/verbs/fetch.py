@@ -15,6 +15,7 @@ from herd.core.mac.endpoints import proxy_for_peers
 from herd.core.models.fetch_request import LIFE, Wanted, grant, job
 from herd.core.models.missing_files import ASKED, Resolved, repositories
 from herd.core.models.sharing import Sharing
+from herd.core.settings.model_parts import ALONE
 from herd.core.settings.schema import Model
 from herd.facts.proxy import Releases
 from herd.operations.models import fetch_command
@@ -34,7 +35,8 @@ def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision
         "include": list(include),
     }
     try:
-        model = Model.model_validate({**defaults.model_dump(), **wanted})
+        usual = {**defaults.model_dump(), **ALONE, "extra_args": []}
+        model = Model.model_validate({**usual, **wanted})
         resolved = resolve_model.resolve(model).resolved(hugging_face.endpoint())
     except ValueError as error:
         raise RemoteError(str(error)) from None

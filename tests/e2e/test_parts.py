@@ -10,6 +10,7 @@ from gguf import PoolingType
 
 from lab import llama_server, tiny_parts
 from tests.e2e.fleet import SENTENCE, Fleet, plain
+from tests.e2e.test_infra import verify
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwAD"
@@ -107,6 +108,13 @@ def test_it_chats_in_its_own_way_from_the_workstation(fleet: Fleet) -> None:
     assert "numbers: " in told["embeds"]
     assert "A cow gives milk." in told["ranks"]
     assert SENTENCE in told["sees"]
+
+
+def test_it_is_verified_in_its_own_way(fleet: Fleet) -> None:
+    done = verify(fleet, "-k", "own_way or streams", inventory=fleet.inventory(mac1=DATA))
+
+    assert done.failed() == set()
+    assert "embeds: embedding, ranks: reranking" in str(done.found)
 
 
 def test_a_model_that_answers_nothing_fails_each_run_with_llama_servers_words(

@@ -1,7 +1,7 @@
 """What goes along with a model's weights, and what all of it does together."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -31,6 +31,12 @@ ScaledPart = Annotated[
 ]
 # What is asked of a model, and how (herd/core/models/tasks.py).
 Task = Literal["auto", "chat", "completion", "embedding", "reranking", "speech"]
+
+# A model by itself, whatever another one has; with its projector, if it has one.
+ALONE: dict[str, Any] = {
+    **{"mmproj": "auto", "draft": None, "lora": [], "control_vector": []},
+    **{"chat_template_file": None, "task": "auto"},
+}
 
 # Of which there is one: a setting says it, or the argument of a person who has the file there.
 _ONCE = {

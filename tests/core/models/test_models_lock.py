@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from herd.core.models.models_lock import File, Lock, Locked, Terms, change, dump, parse
+from herd.core.models.models_lock import File, Lock, Locked, LockedPart, Terms, change, dump, parse
 from tests.core.samples import one_model
 
 COMMIT, OTHER = "c0ffee" * 6 + "c0ff", "f" * 40
@@ -207,3 +207,83 @@ def test_what_is_wrong_is_said_in_words(text: str, complaint: str) -> None:
 )
 def test_a_change_is_said_in_words(before: Locked | None, after: Locked, words: str) -> None:
     assert change(before, after) == words
+
+
+# -- Locks of before parts
+
+
+def of_version_1(*paths: str) -> str:
+    entry = {**ENTRY, "files": [{"path": p, "size": 5, "sha256": "0" * 64} for p in paths]}
+    return json.dumps({"version": 1, "models": [{**entry, "first": paths[0]}]})
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [["m.gguf"], ["m.gguf", "README.md"], ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"]],
+)
+def test_a_lock_of_before_parts_is_read_where_all_is_weights(paths: list[str]) -> None:
+    (model,) = parse(of_version_1(*paths)).models
+
+    assert model.terms == Terms.of(one_model().models["tiny"])
+    assert [file.path for file in model.files] == paths
+    assert model.parts == []
+
+
+@pytest.mark.parametrize("extra", ["mmproj-F16.gguf", "imatrix.GGUF", "q8/m.gguf"])
+def test_one_that_took_all_for_weights_is_to_be_made_anew(extra: str) -> None:
+    with pytest.raises(ValueError, match=f"'tiny' has {extra} beside its model"):
+        parse(of_version_1("m.gguf", extra))
+
+
+# -- What goes along
+
+
+def along(role: str, source: str, first: str, **fields: Any) -> LockedPart:
+    files = [File(path=first, size=7, sha256="7" * 64)]
+    values = {"repo": "me/tiny-GGUF", "revision": "main", "commit": COMMIT, "gguf": {}} | fields
+    return LockedPart(role=role, source=source, first=first, files=files, **values)
+
+
+def test_what_goes_along_is_a_term_and_the_default_is_none() -> None:
+    asked = {
+        "mmproj": "*F32*",
+        "draft": "hf://you/d-GGUF@v2/d.gguf",
+        "lora": ["b.gguf:2", "a.gguf"],
+        "extra_args": ["--grammar-file", "hf://me/g/x.gbnf"],
+    }
+    model = one_model(**asked).models["tiny"]
+    entry = locked(asked=model.parts)
+
+    assert parse(dump(Lock(models=[entry]))).find("tiny", Terms.of(model)) == entry
+    assert Terms.of(one_model().models["tiny"]).parts == ()
+    for setting in asked:
+        changed = one_model(**{**asked, setting: one_model().models["tiny"].model_dump()[setting]})
+        assert list(Terms.of(changed.models["tiny"]).instead_of(entry.terms)) == [setting]
+    none = one_model(mmproj=None).models["tiny"]
+    assert Terms.of(none).instead_of(locked().terms) == {"mmproj": "mmproj none, not 'auto'"}
+
+
+def test_files_of_one_repository_are_fetched_together_and_others_beside_them() -> None:
+    parts = [
+        along("mmproj", "auto", "p.gguf", kind="a projector", gguf={"quantisation": "BF16"}),
+        along("lora", "hf://you/l/l.gguf", "l.gguf", repo="you/l", commit=OTHER, kind="a LoRA"),
+    ]
+    found = locked(parts=parts).resolved("https://hub.example")
+
+    assert [file.path for file in found.files] == ["m.gguf", "p.gguf"]
+    assert [(each.repo, each.commit, each.directory) for each in found.elsewhere] == [
+        ("you/l", OTHER, "l")
+    ]
+    assert found.weights == {"m.gguf": 5}
+    assert found.in_memory == {"tiny-GGUF/m.gguf": 5, "tiny-GGUF/p.gguf": 7, "l/l.gguf": 7}
+    assert found.size == 19
+    assert found.version != locked(parts=parts[:1]).resolved("https://hub.example").version
+
+
+def test_a_change_of_what_goes_along_is_told() -> None:
+    before = locked(parts=[along("mmproj", "auto", "a.gguf", gguf={"quantisation": "F16"})])
+    after = locked(parts=[along("mmproj", "auto", "b.gguf", note="the smallest of 2")])
+
+    assert change(before, after) == "changed: mmproj b.gguf (0.0 MiB, the smallest of 2)"
+    assert change(after, locked()) == "changed: without mmproj b.gguf"
+    assert change(None, before).endswith("; mmproj a.gguf (F16, 0.0 MiB)")
