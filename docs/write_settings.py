@@ -20,6 +20,7 @@ from herd.core.settings.extra_args import OWNED_FLAGS
 from herd.core.settings.llama_swap_options import Filters
 from herd.core.settings.precedence import MERGED
 from herd.core.settings.schema import Group, Model, Settings
+from herd.core.settings.swap_matrix import Matrix
 
 ROOT = Path(__file__).parents[1]
 ALL = ROOT / "group_data/all.py"
@@ -140,6 +141,10 @@ def page() -> str:
         (f"`{name}`", _default(field), _values_of(Filters, name))
         for name, field in Filters.model_fields.items()
     ]
+    matrix = [
+        (f"`{name}`", _default(field), _values_of(Matrix, name))
+        for name, field in Matrix.model_fields.items()
+    ]
     rules = [
         (f"`{name}`", _default(field), _values_of(Group, name))
         for name, field in Group.model_fields.items()
@@ -149,6 +154,7 @@ def page() -> str:
         sections=sections,
         model=_table(fields, *heads),
         group=_table(rules, "Field", "Default", "Values"),
+        matrix=_table(matrix, "Field", "Default", "Values"),
         filters=_table(filters, "Field", "Default", "Values"),
         flags=", ".join(f"`{flag}`" for flag in OWNED_FLAGS),
         merged=f"{', '.join(most)} and {last}",

@@ -149,6 +149,10 @@ llama_swap_health_timeout = 900
 # Which models may be loaded together: {"name": {"members": [...], "swap": True,
 # "exclusive": True, "persistent": False}}. A model in no group runs alone.
 llama_swap_groups = {}
+# The same as combinations, in place of groups: {"sets": {"evening": "big & (tiny | coder)"}}, with
+# "vars" for short names of models, and "evict_costs" of what is to stay loaded rather; None is by
+# groups.
+llama_swap_matrix = None
 
 # -- Auth proxy --------------------------------------------------------------------------------
 # The address and port that clients use: "::" is all addresses of IPv4 and IPv6, "0.0.0.0" all of

@@ -44,6 +44,14 @@ class Group(_Strict):
     persistent: bool
 
 
+class Matrix(_Strict):
+    """Models that may be loaded together, as expressions."""
+
+    vars: dict[Annotated[str, Field(pattern=r"^[a-zA-Z0-9.-]{1,32}$")], Name] = {}
+    evict_costs: dict[Name, Annotated[int, Field(ge=1)]] = {}
+    sets: Annotated[dict[Name, Name], Field(min_length=1)]
+
+
 class OnStartup(_Strict):
     """What is loaded at the start."""
 
@@ -68,4 +76,5 @@ class Config(_Strict):
     apiKeys: Annotated[list[Literal["${env.LLAMA_API_KEY}"]], Field(min_length=1, max_length=1)]
     models: Annotated[dict[Name, Entry], Field(min_length=1)]
     groups: dict[Name, Group] = {}
+    matrix: Matrix | None = None
     hooks: Hooks | None = None

@@ -20,6 +20,7 @@ _SETTINGS = {
     "healthCheckTimeout": "llama_swap_health_timeout",
     "startPort": "llama_server_start_port",
     "groups": "llama_swap_groups",
+    "matrix": "llama_swap_matrix",
 }
 
 

@@ -135,6 +135,8 @@ def _groups(data: Mapping[str, Any], models: Mapping[str, Any]) -> Iterator[Faul
     if data.get("groups") and (router.get("use") or settings):
         what = "groups and routing.router do not go together."
         yield Fault(("groups",), what, "keep one of them.")
+    if data.get("groups") and data.get("matrix"):
+        yield Fault(("matrix",), "groups and matrix do not go together.", "keep one of them.")
     base: Path = ("groups",) if data.get("groups") else ("routing", "router", "settings", "groups")
     homes: dict[Any, str] = {}
     for name, group in _mapping(data.get("groups") or settings.get("groups")).items():

@@ -5,6 +5,7 @@ import pytest
 from docs import write_settings as generator
 from herd.core.settings.llama_swap_options import Filters
 from herd.core.settings.schema import Group, Model, Settings
+from herd.core.settings.swap_matrix import Matrix
 from tests.core.samples import defaults
 
 PAGE = generator.PAGE.read_text()
@@ -21,7 +22,7 @@ def test_the_page_is_as_make_docs_writes_it() -> None:
 
 def test_every_setting_has_a_row_and_nothing_else_has() -> None:
     known = {*Settings.model_fields, "model_defaults", *Model.model_fields, *Group.model_fields}
-    known |= Filters.model_fields.keys()
+    known |= Filters.model_fields.keys() | Matrix.model_fields.keys()
 
     assert set(ROWS) == known - {"name"}
 

@@ -21,7 +21,7 @@ _TEMPLATES = Path(__file__).parents[3] / "templates"
 
 # What each template is given, whichever of its branches it takes.
 VARIABLES = {
-    "config.yaml.j2": {"settings", "models", "preload", "groups"},
+    "config.yaml.j2": {"settings", "models", "preload", "groups", "matrix"},
     "plist.j2": {"definition"},
     "start.command.j2": {"domain", "labels", "layout", "python_path", "llama_swap", "proxy"},
 }
@@ -68,8 +68,14 @@ def config(
         for model in settings.models.values()
     ]
     groups = {name: group.model_dump() for name, group in settings.llama_swap_groups.items()}
+    matrix = settings.llama_swap_matrix
     return render(
-        "config.yaml.j2", settings=settings, models=models, preload=list(preload), groups=groups
+        "config.yaml.j2",
+        settings=settings,
+        models=models,
+        preload=list(preload),
+        groups=groups,
+        matrix=matrix and {key: value for key, value in matrix.model_dump().items() if value},
     )
 
 

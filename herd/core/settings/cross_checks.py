@@ -13,6 +13,7 @@ from herd.core.settings.model_groups import preload_conflicts
 from herd.core.settings.precedence import MERGED, Layer, Merged, merge
 from herd.core.settings.problems import Problem
 from herd.core.settings.schema import Group, Model, Settings, is_ours, model_fields, wanted_keys
+from herd.core.settings.swap_matrix import Matrix
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,10 @@ def _usable(values: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> S
         for name, entry in entries.items():
             with suppress(ValidationError):
                 rest[key][name] = kind.model_validate(entry)
+    matrix = rest.get("llama_swap_matrix")
+    rest["llama_swap_matrix"] = None
+    with suppress(ValidationError):
+        rest["llama_swap_matrix"] = matrix and Matrix.model_validate(matrix)
     return Settings.model_construct(None, **{**dict.fromkeys(Settings.model_fields, 0), **rest})
 
 
@@ -182,7 +187,11 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
             what = "The setting is gone."
             fix = "put it back into group_data/all.py; git has its default."
         case "extra_forbidden":
-            known = set(Group.model_fields) if at[0] == "llama_swap_groups" else model_fields()
+            fields = {
+                "llama_swap_groups": Group.model_fields,
+                "llama_swap_matrix": Matrix.model_fields,
+            }
+            known = set(fields.get(at[0], model_fields()))
             near = difflib.get_close_matches(at[-1], known, 1)
             what = f"There is no such setting: {at[-1]}."
             fix = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
@@ -257,11 +266,24 @@ def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem
                     f"{member!r} is in more than one group.",
                     "leave it in one; llama-swap refuses the others.",
                 )
-    for one, other in preload_conflicts(settings):
+    matrix = settings.llama_swap_matrix
+    if matrix and settings.llama_swap_groups:
+        add(
+            "llama_swap_matrix",
+            "There are llama_swap_groups, too.",
+            "keep one of them; llama-swap refuses both.",
+        )
+    wrong = list(matrix.faults([str(name) for name in declared or ()])) if matrix else []
+    for what in wrong:
+        fix = f"name models among {', '.join(sorted(map(str, declared or ())))}, or sets."
+        add("llama_swap_matrix", what, fix)
+    for one, other in [] if wrong else preload_conflicts(settings):
         add(
             f"models.{other}.preload",
             f"Loading {other!r} unloads {one!r}, and both are to be preloaded.",
-            "preload one, or put both into a group of llama_swap_groups with swap=False.",
+            "preload one, or put both into a set of llama_swap_matrix."
+            if matrix
+            else "preload one, or put both into a group of llama_swap_groups with swap=False.",
         )
     for port, paths in _ports(settings).items():
         if port and len(paths) > 1:

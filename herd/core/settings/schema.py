@@ -16,6 +16,7 @@ from herd.core.settings.field_types import Path, Strict, Text
 from herd.core.settings.llama_server_options import LlamaServerOptions
 from herd.core.settings.llama_swap_options import LlamaSwapOptions
 from herd.core.settings.model_parts import ModelParts
+from herd.core.settings.swap_matrix import Matrix
 
 
 def _address(value: str) -> str:
@@ -158,6 +159,7 @@ class Settings(Strict):
     llama_swap_watch_config: bool
     llama_swap_health_timeout: Annotated[int, Field(ge=15)]
     llama_swap_groups: dict[Text, Group]
+    llama_swap_matrix: Matrix | None
 
     proxy_host: Annotated[
         Text, Field(pattern=r"^[^%]+$", description="an IP address"), AfterValidator(_address)

@@ -13,7 +13,7 @@ from herd.core.mac.llama_server_flags import CURRENT, Flags, arguments
 from herd.core.mac.refused_arguments import refused, setting_of
 from herd.core.settings.llama_server_options import FLAGS
 from lab.llama_server import NAMED, installed, write_wrapper
-from tests.core.samples import declare, one_model, problems
+from tests.core.samples import declare, one_model, problems, resolved
 
 SERVER: dict[str, Any] = {
     "temperature": 1,
@@ -66,8 +66,7 @@ LINES = [
 def config(**fields: Any) -> dict[str, Any]:
     """The model's entry in config.yaml."""
     layout = Layout(one_model(**fields), "/Users/me")
-    files, versions = {"tiny": "m.gguf"}, {"tiny": "0"}
-    text = templates.config(layout, files, CURRENT, versions=versions, preload=[])
+    text = templates.config(layout, [resolved()], CURRENT, preload=[])
     entry: dict[str, Any] = yaml.safe_load(text)["models"]["tiny"]
     return entry
 
