@@ -1,6 +1,8 @@
 """`make lock` of repositories as people publish them: headers by the `gguf` package, the lab's Hub,
 the real client."""
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -31,15 +33,14 @@ def weights(file_type: int = 1, width: int = 64, **keys: Any) -> Fill:
     return fill
 
 
-def projector(file_type: int = 1, width: int = 0, audio: bool = False, size: int = 0) -> Fill:
+def projector(file_type: int | None = 1, width: int = 0, audio: bool = False) -> Fill:
     def fill(writer: GGUFWriter) -> None:
         writer.add_type("mmproj")
-        writer.add_file_type(file_type)
+        if file_type is not None:
+            writer.add_file_type(file_type)
         writer.add_bool(f"clip.has_{'audio' if audio else 'vision'}_encoder", True)
         if width:
             writer.add_uint32("clip.vision.projection_dim", width)
-        if size:
-            writer.add_array("padding", [0] * size)
 
     return fill
 
@@ -54,6 +55,18 @@ def adapter(writer: GGUFWriter) -> None:
     writer.add_string("adapter.type", "lora")
 
 
+def adapter_of_qwen(writer: GGUFWriter) -> None:
+    adapter(writer)
+
+
+def split(count: int) -> Fill:
+    def fill(writer: GGUFWriter) -> None:
+        weights()(writer)
+        writer.add_uint16("split.count", count)
+
+    return fill
+
+
 def vector(writer: GGUFWriter) -> None:
     writer.add_uint32("controlvector.layer_count", 2)
 
@@ -61,6 +74,14 @@ def vector(writer: GGUFWriter) -> None:
 def head(writer: GGUFWriter) -> None:
     writer.add_block_count(1)
     writer.add_uint32("gemma4-assistant.nextn_predict_layers", 1)
+
+
+ARCHITECTURES = {
+    "projector": "clip",
+    "vector": "controlvector",
+    "head": "gemma4-assistant",
+    "adapter_of_qwen": "qwen3",
+}
 
 
 def put(fleet: Fleet, files: dict[str, Fill | bytes], repo: str = "me/pub-GGUF") -> None:
@@ -72,8 +93,7 @@ def put(fleet: Fleet, files: dict[str, Fill | bytes], repo: str = "me/pub-GGUF")
             continue
         name = getattr(content, "__name__", "")
         outer = content.__qualname__.split(".")[0]
-        architecture = {"projector": "clip", "vector": "controlvector", "head": "gemma4-assistant"}
-        written(place, content, architecture.get(outer, architecture.get(name, "llama")))
+        written(place, content, ARCHITECTURES.get(outer, ARCHITECTURES.get(name, "llama")))
 
 
 def lock(fleet: Fleet, **terms: Any) -> Locked:
@@ -124,6 +144,15 @@ PUBLISHED: dict[str, tuple[dict[str, Fill | bytes], str, str | None]] = {
     "projectors for models of two sizes": (
         {"m.gguf": weights(width=64), "a.gguf": projector(1, 128), "b.gguf": projector(0, 64)},
         *("m.gguf", "b.gguf"),
+    ),
+    "precisions that only names tell": (
+        {
+            "m.gguf": weights(),
+            "mmproj.f32.gguf": projector(None),
+            "mmproj.f16.gguf": projector(None),
+            "mmproj.q8_0.gguf": projector(7),
+        },
+        *("m.gguf", "mmproj.f16.gguf"),
     ),
     "an imatrix": ({"m.gguf": weights(), "imatrix_unsloth.gguf": imatrix}, "m.gguf", None),
     "a head for drafts": ({"m.gguf": weights(), "MTP/x.gguf": head}, "m.gguf", None),
@@ -242,6 +271,26 @@ NONE: dict[str, tuple[dict[str, Fill | bytes], dict[str, Any], list[str]]] = {
         {},
         ["projectors that do different things", '"mmproj": "ears.gguf"'],
     ),
+    "renamed splits": (
+        {"m.gguf": split(3)},
+        {},
+        ["m.gguf is 3 files by its header, and 1 by its name: llama.cpp would not find"],
+    ),
+    "cut without keys": (
+        {"m-00001-of-00002.gguf": weights(), "m-00002-of-00002.gguf": b"rest"},
+        {},
+        ["m-00001-of-00002.gguf is 1 file by its header, and 2 by its name"],
+    ),
+    "splits in capitals": (
+        {"m-00001-of-00002.GGUF": split(2), "m-00002-of-00002.GGUF": split(2)},
+        {},
+        ["has splits whose names end in .GGUF, which llama.cpp does not find"],
+    ),
+    "an adapter for another model": (
+        {"m.gguf": weights(), "l.gguf": adapter_of_qwen},
+        {"lora": ["l.gguf"]},
+        ["lora='l.gguf' is for qwen3, and m.gguf is llama"],
+    ),
     "a repository that is not there": (
         {"m.gguf": weights()},
         {"lora": ["hf://me/absent/l.gguf"]},
@@ -313,3 +362,32 @@ def test_two_models_of_a_mac_that_are_one_on_its_disk_are_refused(
         fleet.lock(mac1=declared)
     one, other = declared.items()
     assert len(fleet.lock(mac1=dict([one]), mac2=dict([other]))) == 2
+
+
+SEVERAL: dict[str, tuple[dict[str, Fill | bytes], dict[str, Any]]] = {
+    "files": ({"m-Q8_0.gguf": weights(7), "m-Q4_K_M.gguf": weights(15)}, {}),
+    "folders": (
+        {
+            f"{kind}/m-{kind}-0000{n}-of-00002.gguf": split(2)
+            for kind in ("Q8_0", "Q4_K_M")
+            for n in (1, 2)
+        },
+        {},
+    ),
+    "small letters": ({"a.q4_k_m.gguf": weights(15)}, {"include": ["*Q4_K_M*"]}),
+    "odd names": ({"m [1]*.gguf": weights(), "m [2]?.gguf": weights()}, {}),
+    "not in the top folder": ({"q/m-Q4_K_M.gguf": weights(15)}, {"include": ["m-Q4_K_M.gguf"]}),
+    "another name for it": ({"m.Q4_K_M.gguf": weights(15)}, {"include": ["*-Q4_K_M.gguf"]}),
+}
+
+
+@pytest.mark.parametrize(("files", "terms"), SEVERAL.values(), ids=SEVERAL)
+def test_the_line_that_is_told_can_be_written(
+    fleet: Fleet, files: dict[str, Fill | bytes], terms: dict[str, Any]
+) -> None:
+    put(fleet, files)
+    line = re.search(r'"include": (\[".*?"\])', refused(fleet, **terms))
+
+    assert line
+    found = lock(fleet, include=json.loads(line[1]))
+    assert found.first in files

@@ -136,7 +136,7 @@ def projector_of(model: Found, found: Sequence[Found]) -> tuple[Found, str] | No
     refuse_splits(best)
     if len(fitting) == 1:
         return best, ""
-    loses = best.quantisation not in _WHOLE
+    loses = _precision(best) not in _WHOLE
     why = "the one that loses least" if loses else "the smallest that loses nothing"
     return best, f"{why} of {len(fitting)}"
 
@@ -158,10 +158,16 @@ def _abilities(projector: Found) -> tuple[bool, bool]:
 
 
 def _loss(projector: Found) -> tuple[int, int, str]:
-    kind = projector.quantisation
+    kind = _precision(projector)
     if kind in _WHOLE:
         return _WHOLE.index(kind), projector.size, projector.first
     return len(_WHOLE), -projector.size, projector.first
+
+
+def _precision(projector: Found) -> str:
+    """By its header; by its name where that does not say."""
+    named = re.search(r"(?<![a-z0-9])(bf16|f16|f32)(?![a-z0-9])", projector.first.lower())
+    return projector.quantisation or (named[0].upper() if named else "")
 
 
 def part_of(role: str, pattern: str, model: Found, found: Sequence[Found]) -> tuple[Found, str]:
@@ -181,7 +187,17 @@ def part_of(role: str, pattern: str, model: Found, found: Sequence[Found]) -> tu
             f"which one, as {_line(role, splits.pattern(right[0].first))}"
         )
     refuse_splits(right[0])
+    if role == "lora" and (wrong := _of_another(model, right[0])):
+        raise ValueError(wrong)
     return right[0], ""
+
+
+def _of_another(model: Found, adapter: Found) -> str | None:
+    """llama.cpp takes an adapter for its own architecture only (src/llama-adapter.cpp)."""
+    if isinstance(model.header, str) or isinstance(adapter.header, str):
+        return None
+    has, wants = model.header.architecture, adapter.header.architecture
+    return f"is for {wants}, and {model.first} is {has}" if has != wants else None
 
 
 def nothing(
