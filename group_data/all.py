@@ -159,6 +159,9 @@ llama_swap_matrix = None
 # IPv4, anything else that one.
 proxy_host = "::"
 proxy_port = 3000
+# How clients, this workstation and the other Macs reach it, if not as ssh reaches the Mac: a name
+# or an address. None is the HostName of ~/.ssh/config, else the name in the inventory.
+proxy_address = None
 # Homebrew's Python for it.
 proxy_python = "python@3.13"
 # Origins whose pages and apps may use it: "https://chat.example.com", "app://obsidian.md",

@@ -1,7 +1,7 @@
 """What is wanted of all hosts of a run: settings, keys, certificates and locked model files,
 checked together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,10 +20,18 @@ from herd.core.settings import cross_checks
 from herd.core.settings.precedence import Layer, Merged, merge
 from herd.core.settings.problems import Problem, SettingsError, count, report
 from herd.core.settings.schema import Settings
-from herd.workstation import api_keys, certificate_files, hugging_face, lock_models, toolkit
+from herd.workstation import (
+    api_keys,
+    certificate_files,
+    hugging_face,
+    lock_models,
+    ssh_configuration,
+    toolkit,
+)
 from herd.workstation.api_keys import Shipped
 from herd.workstation.certificate_files import Pair
 from herd.workstation.herd_directory import directory
+from herd.workstation.ssh_configuration import SshHost
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,7 @@ def declared(host: Host) -> cross_checks.Declared:
         Layer(f"host {host.name} of the inventory", own),
         Layer("--data", inventory.get_override_data()),
     ]
-    port = int(host.data.get("ssh_port") or 22)
-    return cross_checks.Declared(host.name, layers, (address(host), port))
+    return cross_checks.Declared(host.name, layers, reached(host).place)
 
 
 def _of_all(inventory: Inventory) -> list[Layer]:
@@ -68,10 +75,21 @@ def _of_all(inventory: Inventory) -> list[Layer]:
 
 
 def address(host: Host) -> str:
-    """How clients reach a host, as far as the inventory tells."""
+    """How clients reach a host: by its `proxy_address`, else as ssh reaches it."""
+    told = merge(declared(host).layers).values.get("proxy_address")
+    return str(told or reached(host).address)
+
+
+def reached(host: Host) -> SshHost:
+    """How ssh reaches a host, as far as the inventory and the ssh configuration tell."""
     if host.name.startswith("@local"):
-        return "127.0.0.1"
-    return str(host.data.get("ssh_hostname") or host.name.removeprefix("@ssh/"))
+        return SshHost("127.0.0.1", 22)
+    data = host.data
+    return ssh_configuration.look(
+        str(data.get("ssh_hostname") or host.name.removeprefix("@ssh/")),
+        port=data.get("ssh_port"),
+        file=data.get("ssh_config_file"),
+    )
 
 
 def settings_of(hosts: Iterable[Host]) -> dict[str, Settings]:
@@ -111,8 +129,10 @@ def key_lists(hosts: Iterable[Host]) -> dict[str, list[Any]]:
 
 def _check(hosts: Iterable[Host]) -> tuple[dict[str, Settings], list[Problem]]:
     """The valid settings by host, and every problem that can be seen without asking anybody."""
+    hosts = list(hosts)
     everything = [declared(host) for host in hosts]
     settings, problems = cross_checks.check(everything)
+    problems += _unreachable(hosts, settings)
     rules: list[tuple[str, Callable[[Any], Iterable[tuple[str, str]]]]] = [
         ("api_keys", api_keys.faults),
         ("proxy_allow_origins", api_keys.faults_in_origins),
@@ -127,6 +147,20 @@ def _check(hosts: Iterable[Host]) -> tuple[dict[str, Settings], list[Problem]]:
                 kind = "api-keys" if name == "api_keys" else "settings"
                 problems.append(Problem(where, what, fix, kind))
     return settings, problems
+
+
+def _unreachable(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> Iterator[Problem]:
+    """Those whose proxy nobody would find by what ssh knows of them."""
+    for host in hosts:
+        wanted, how = settings.get(host.name), reached(host)
+        known = wanted is None or wanted.proxy_address or not wanted.listens_everywhere
+        if how.jump and not known:
+            yield Problem(
+                f"{host.name}: proxy_address",
+                f"ssh reaches it by {how.jump}, so {how.address} need not be how clients do.",
+                'say how they reach its proxy: as proxy_address = "studio.example.com", or '
+                f'"{how.address}" if that is right.',
+            )
 
 
 def without_secrets(hosts: Iterable[Host], inventory: str) -> tuple[Plan, list[Problem]]:

@@ -14,6 +14,7 @@ from lab.mac import Machine
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import TextIO
 
 OFFICIAL_TAPS = ("homebrew/core", "homebrew/cask")
 TRUST_KEYS = {  # the store's key: the name in `brew trust --json=v1`
@@ -73,6 +74,8 @@ FORMULAE = {
         Formula("uv", "0.13.9", ("uv", "uvx")),
         Formula("python@3.13", "3.13.9", ("python3.13",), ("openssl@3",)),
         Formula("python@3.14", "3.14.1", ("python3.14",), ("openssl@3",)),
+        # Another one with a program of that name (tabbyml/tabby).
+        Formula("tabby", "0.32.0", ("tabby", "llama-server"), tap="tabbyml/tabby"),
         Formula("aria2", "1.37.0", ("aria2c",)),
         Formula("node", "25.2.1", ("node", "npm")),
     )
@@ -90,6 +93,7 @@ class Homebrew:
         self.mac = mac
         self.prefix = mac.prefix
         self.cellar = self.prefix / "Cellar"
+        self.locks: list[TextIO] = []
         self.pins = self.prefix / "var/homebrew/pinned"
         self.taps_folder = self.prefix / "Library/Taps"
 
@@ -120,6 +124,13 @@ class Homebrew:
         link = self.prefix / "opt" / name
         return os.path.basename(os.readlink(link)) if link.is_symlink() else None
 
+    def is_linked(self, formula: Formula) -> bool:
+        """Whether its programs are the ones in bin."""
+        links = [self.prefix / "bin" / name for name in formula.binaries]
+        return self.linked(formula.name) is not None and all(
+            link.is_symlink() and f"/Cellar/{formula.name}/" in os.readlink(link) for link in links
+        )
+
     def pour(self, formula: Formula, *, on_request: bool) -> Path:
         """Put a keg in the Cellar and link it in place of what was linked before."""
         import json
@@ -130,14 +141,55 @@ class Homebrew:
         (keg / "INSTALL_RECEIPT.json").write_text(json.dumps(receipt))
         for name in formula.binaries:
             _write_binary(self.mac, keg / "bin" / name)
+        self.unlink(formula.name)
+        self.link(formula, overwrite=False)
+        return keg
+
+    def link(self, formula: Formula, *, overwrite: bool) -> None:
+        """Raises BrewError where something else has a program's name."""
+        links = {name: self.prefix / "bin" / name for name in formula.binaries}
+        taken = [name for name, link in links.items() if os.path.lexists(link)]
         opt = self.prefix / "opt" / formula.name
         opt.unlink(missing_ok=True)
         opt.symlink_to(f"../Cellar/{formula.name}/{formula.version}")
-        for name in formula.binaries:
-            link = self.prefix / "bin" / name
+        if taken and not overwrite:
+            raise BrewError(
+                "The `brew link` step did not complete successfully\n"
+                "The formula built, but is not symlinked into "
+                f"{self.prefix}\nCould not symlink bin/{taken[0]}\n"
+                f"Target {links[taken[0]]}\nalready exists. You may want to remove it:\n"
+                f"  rm '{links[taken[0]]}'\n"
+            )
+        for name, link in links.items():
             link.unlink(missing_ok=True)
             link.symlink_to(f"../Cellar/{formula.name}/{formula.version}/bin/{name}")
-        return keg
+
+    def unlink(self, name: str) -> int:
+        """How many links are gone; that of opt stays."""
+        links = [
+            link
+            for link in (self.prefix / "bin").iterdir()
+            if link.is_symlink() and f"/Cellar/{name}/" in os.readlink(link)
+        ]
+        for link in links:
+            link.unlink()
+        return len(links)
+
+    def lock(self, name: str) -> None:
+        """Until this process ends. Raises BrewError where another one installs the same (Homebrew's
+        formula_lock.rb, and OperationInProgressError of its exceptions.rb)."""
+        import fcntl
+
+        path = self.prefix / "var/homebrew/locks" / f"{name}.formula.lock"
+        path.parent.mkdir(exist_ok=True)
+        self.locks.append(path.open("w"))
+        try:
+            fcntl.flock(self.locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BrewError(
+                f"A `brew {' '.join(sys.argv[4:])}` process has already locked {path}.\n"
+                "Please wait for it to finish or terminate it to continue."
+            ) from None
 
     def remove_old(self, formula: Formula) -> None:
         """Upgrades leave one keg, as HOMEBREW_NO_INSTALL_CLEANUP is not set on most Macs."""
@@ -150,11 +202,7 @@ class Homebrew:
     def uninstall(self, name: str) -> None:
         import shutil
 
-        for keg in (self.cellar / name).iterdir():
-            for binary in (keg / "bin").glob("*"):
-                link = self.prefix / "bin" / binary.name
-                if link.is_symlink() and f"/Cellar/{name}/" in os.readlink(link):
-                    link.unlink()
+        self.unlink(name)
         shutil.rmtree(self.cellar / name)
         (self.prefix / "opt" / name).unlink(missing_ok=True)
         (self.pins / name).unlink(missing_ok=True)

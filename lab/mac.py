@@ -40,6 +40,8 @@ DEFAULTS: dict[str, Any] = {
     "formulae": {},  # name: current version, over lab.homebrew's own table
     "brew_fail": {},  # formula or sub-command: text of the error
     "brew_hang": [],  # formulae or sub-commands that never come back
+    "volumes": {},  # further ones by mount point below the Mac's root: "Volumes/Fast": "exfat"
+    "prefix_owner": None,  # another account, if Homebrew's prefix is not the user's
     "llama_server": "current",  # the variant lab.llama_server writes
     "firewall": 0,  # socketfilterfw's State
     "filevault": False,

@@ -99,7 +99,9 @@ def write_stand_in(mac: Machine, path: Path, module: str, name: str) -> None:
     sh in between, because the line after #! may be too long for an interpreter deep in a folder.
     """
     function = name.replace("-", "_")
-    words = [sys.executable, "-I", "-S", str(RUNNER), mac.folder, module, function]
+    # So that `ps` shows Homebrew's as on a Mac: ruby … /opt/homebrew/Library/Homebrew/brew.rb ….
+    shown = [f"-X{mac.prefix}/Library/Homebrew/brew.rb"] if name == "brew" else []
+    words = [sys.executable, "-I", "-S", *shown, str(RUNNER), mac.folder, module, function]
     script = f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
     bash = workstation("bash")
     if bash and function in ANSWERED.get(module, "").split():

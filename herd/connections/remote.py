@@ -248,7 +248,8 @@ def ssh_command(host: Host, *options: str) -> list[str]:
         words += ["-o", f"StrictHostKeyChecking={checking}"]
     if known := data.get("ssh_known_hosts_file"):
         words += ["-o", f"UserKnownHostsFile={known}"]
-    return [*words, plan.address(host)]
+    # By its own name there, which may be an alias of ~/.ssh/config.
+    return [*words, str(data.get("ssh_hostname") or host.name.removeprefix("@ssh/"))]
 
 
 def only(chosen: Sequence[Any]) -> Any:

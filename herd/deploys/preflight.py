@@ -25,6 +25,9 @@ def check() -> None:
             console=settings.launchd_autostart != "off",
             together=want.together,
             fit=settings.preflight_fit,
+            formulae=[name.rpartition("/")[2] for name in want.formulae],
+            homebrew_prefix=settings.homebrew_prefix,
+            upgrade=settings.homebrew_upgrade,
         ),
         ports={
             settings.proxy_port: "proxy_port",

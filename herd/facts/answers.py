@@ -10,6 +10,7 @@ from pyinfra.api import StringCommand
 from herd.core.mac.endpoints import local_proxy
 from herd.core.mac.job_definitions import PROXY
 from herd.core.mac.layout import Layout
+from herd.core.text.quoting import elided
 from herd.facts.fact import Fact
 from herd.facts.script import script
 
@@ -21,8 +22,9 @@ class Served:
     `keyless` is llama-swap's to a request without its key. `states` maps the running models to
     llama-swap's word ("starting", "ready", "stopping"); `answered` has the marks of those that a
     deploy asked, and that answered as they should; `refused` is the proxy's line about a key
-    file that it did not take. To a `stranger` on the proxy's port, or one with `other_certificate`
-    than ours, no key was shown.
+    file that it did not take; `failed` says of models how their last request ended, where
+    llama-swap could not serve it. To a `stranger` on the proxy's port, or one with
+    `other_certificate` than ours, no key was shown.
     """
 
     llama_swap: int = 0
@@ -33,6 +35,7 @@ class Served:
     states: Mapping[str, str] = field(default_factory=dict)
     answered: frozenset[str] = frozenset()
     refused: str = ""
+    failed: Mapping[str, str] = field(default_factory=dict)
     stranger: bool = False
     other_certificate: bool = False
 
@@ -91,9 +94,20 @@ def parse(lines: Iterable[str]) -> Served:
         states={str(model.get("model")): str(model.get("state")) for model in running},
         answered=frozenset(sections.get("answered", ())),
         refused=noted if "keys stay in force" in noted else "",
+        failed=_failed(sections.get("last", [])),
         stranger="stranger" in sections,
         other_certificate="other certificate" in sections,
     )
+
+
+def _failed(section: Iterable[str]) -> dict[str, str]:
+    """Of lines "MODEL STATUS TIME"."""
+    words = (line.split() for line in section)
+    return {
+        found[0]: f"HTTP {found[1]} at {elided(found[2], 30)}"
+        for found in words
+        if len(found) == 3 and found[1].isdigit()
+    }
 
 
 def _code(section: list[str] | None) -> int:

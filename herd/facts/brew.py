@@ -71,15 +71,16 @@ class Brew(Fact[Packages | None]):
 
 
 class Outdated(Fact[list[str]]):
-    """Those of the formulae that Homebrew, after a look at what is new, would upgrade."""
+    """Those of the formulae that Homebrew, after a look at what is new, would upgrade; it waits
+    `patience` seconds for its lock."""
 
     @staticmethod
     def default() -> list[str]:
         return []
 
-    def command(self, homebrew_prefix: str, names: list[str]) -> StringCommand:
+    def command(self, homebrew_prefix: str, patience: int, names: list[str]) -> StringCommand:
         self.names = names
-        return script("outdated", homebrew_prefix, *names)
+        return script("outdated", homebrew_prefix, patience, *names)
 
     def process(self, output: Iterable[str]) -> list[str]:
         try:

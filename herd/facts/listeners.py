@@ -12,10 +12,16 @@ from herd.facts.script import script
 
 @dataclass(frozen=True)
 class Process:
-    """A process: the pid of its parent, and its command line."""
+    """A process: the pid of its parent, and its command line; the directory where it was started,
+    if that names no absolute path."""
 
     parent: int
     command: str
+    directory: str = ""
+
+    def belongs_to(self, root: str) -> bool:
+        """Whether it runs something in that directory."""
+        return f"{root}/" in self.command or f"{self.directory}/".startswith(f"{root}/")
 
 
 @dataclass(frozen=True)
@@ -26,9 +32,7 @@ class Listener:
 
     def belongs_to(self, root: str) -> bool:
         """Whether it runs something of the stack in that directory."""
-        return bool(self.processes) and all(
-            f"{root}/" in process.command for process in self.processes.values()
-        )
+        return bool(self.processes) and all(p.belongs_to(root) for p in self.processes.values())
 
     def __str__(self) -> str:
         shown = [f"{elided(one.command)} (pid {pid})" for pid, one in self.processes.items()]
@@ -41,13 +45,13 @@ def parse(lines: Iterable[str]) -> dict[int, Listener]:
     last: dict[int, Process] = {}
     for line in lines:
         try:
-            kind, *values = line.split("\t", 3)
+            kind, *values = line.split("\t", 4)
             if kind == "port":
                 last = ports.setdefault(int(values[0]), {})
             elif kind != "pid":
                 raise ValueError(kind)
             elif values[1]:  # else it ended in the meantime
-                last[int(values[0])] = Process(int(values[1]), values[2])
+                last[int(values[0])] = Process(int(values[1]), values[3], values[2])
         except (ValueError, IndexError) as error:
             raise FactProcessError(f"not a listener: {line!r}") from error
     return {port: Listener(processes) for port, processes in ports.items()}

@@ -13,7 +13,7 @@ class KnownFlags(Fact[Flags | None]):
 
     def command(self, program: str) -> StringCommand:
         quoted = QuoteString(program)
-        return StringCommand("! [ -x", quoted, "] ||", quoted, "--help", "2>/dev/null")
+        return StringCommand("! [ -x", quoted, "] ||", quoted, "--help")
 
     def process(self, output: Iterable[str]) -> Flags | None:
         text = "\n".join(output)

@@ -1,11 +1,14 @@
-"""Which versions of Homebrew's programs are linked, without the second that asking brew takes."""
+"""Homebrew's links, without the second that asking brew takes: which versions, and whose."""
 
 import re
 from collections.abc import Iterable, Mapping
 
-from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api import FactProcessError, QuoteString, StringCommand
 
+from herd.core.mac.packages import Link, Programs
 from herd.facts.fact import Fact
+from herd.facts.mac import folder
+from herd.facts.script import script
 
 
 class Linked(Fact[Mapping[str, str]]):
@@ -20,3 +23,34 @@ class Linked(Fact[Mapping[str, str]]):
     def process(self, output: Iterable[str]) -> Mapping[str, str]:
         found = (re.search(r"Cellar/([^/]+)/([^/]+)/", line) for line in output)
         return {match[1]: match[2] for match in found if match}
+
+
+def parse(lines: Iterable[str]) -> Programs:
+    """The answer of scripts/look/programs.sh. Raises FactProcessError when it is none."""
+    links, folders, groups = {}, [], frozenset[int]()
+    for line in lines:
+        kind, _, rest = line.partition("\t")
+        if kind in ("link", "dangling", "file"):
+            name, _, target = rest.partition("\t")
+            links[name] = Link(target, whole=kind != "dangling")
+        elif kind == "folder":
+            folders.append(folder(rest))
+        elif kind == "groups":
+            groups = frozenset(map(int, rest.split()))
+        else:
+            raise FactProcessError(f"not what programs.sh says: {line!r}")
+    return Programs(links, groups, tuple(folders))
+
+
+class Owned(Fact[Programs]):
+    """What Homebrew's bin has by the names of programs, and who may install there."""
+
+    @staticmethod
+    def default() -> Programs:
+        return Programs({})
+
+    def command(self, homebrew_prefix: str, programs: list[str]) -> StringCommand:
+        return script("programs", homebrew_prefix, *programs)
+
+    def process(self, output: Iterable[str]) -> Programs:
+        return parse(output)

@@ -13,6 +13,9 @@ from herd.facts.files import State
 from herd.facts.gathered import Question
 from herd.operations.commands import Commands, operation, shown
 
+PATIENCE = 300
+"""Seconds to wait while another Homebrew has its lock, as one that an interrupted run left."""
+
 
 def _homebrew_asks(*, prefix: str, installer: str) -> Iterator[Question]:
     yield Question(State, paths=[f"{prefix}/bin/brew"])
@@ -54,9 +57,9 @@ def formulae(names: Sequence[str], *, prefix: str) -> Commands:
     for name in untrusted:
         # Since Homebrew 6, formulae of a tap that nobody trusts are refused. In a dry run before
         # Homebrew is there, its version is unknown; a fresh one is 6 or later.
-        yield shown("brew", prefix, "trust", "--formula", name)
+        yield shown("brew", prefix, PATIENCE, "trust", "--formula", name)
     if missing:
-        yield shown("brew", prefix, "install", *missing)
+        yield shown("brew", prefix, PATIENCE, "install", *missing)
 
 
 @operation()
@@ -67,8 +70,8 @@ def current(names: Sequence[str], *, prefix: str) -> Commands:
     + names: as for `formulae`
     + prefix: Homebrew's
     """
-    outdated = host.get_fact(Outdated, homebrew_prefix=prefix, names=list(names))
+    outdated = host.get_fact(Outdated, homebrew_prefix=prefix, patience=PATIENCE, names=list(names))
     if not outdated:
         host.noop("all formulae are current")
         return
-    yield shown("brew", prefix, "upgrade", *outdated)
+    yield shown("brew", prefix, PATIENCE, "upgrade", *outdated)

@@ -7,15 +7,18 @@ from pyinfra import host, logger
 from herd.core.mac import startup_files
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
-from herd.core.mac.preflight import WARNING, Needs, Room, problems
+from herd.core.mac.packages import program_of
+from herd.core.mac.preflight import WARNING, Homebrew, Needs, Room, problems
 from herd.core.models.missing_files import Resolved, repositories
 from herd.core.settings.problems import count, report
 from herd.facts import gathered
+from herd.facts.brew import Brew
 from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.mac import Mac
 from herd.facts.models import Models
+from herd.facts.programs import Owned
 from herd.facts.startup_files import Printing
 from herd.operations.commands import Commands, operation, refuse
 
@@ -34,6 +37,9 @@ def _check_asks(
     yield Question(Listeners, ports=settings.ports)
     for name in JOBS:
         yield Question(Loaded, uid=uid, label=layout.label(name))
+    prefix, programs = settings.homebrew_prefix, list(map(program_of, needs.formulae))
+    yield Question(Brew, homebrew_prefix=prefix)
+    yield Question(Owned, homebrew_prefix=prefix, programs=programs)
 
 
 @operation(asks=_check_asks)
@@ -63,7 +69,7 @@ def check(
     room = Room(sum(missing.values()), mac.disk_free if there.free is None else there.free)
     foreign = _foreign(host.get_fact(Listeners, ports=settings.ports), layout, uid)
     holders = {f"{port} ({ports[port]})": str(listener) for port, listener in foreign.items()}
-    found = problems(mac, needs, room, holders)
+    found = problems(mac, needs, room, holders, _homebrew(settings.homebrew_prefix, needs))
     if noise := gathered.of(host.state.inventory.get_host(host.name)).noise:
         printing = host.get_fact(Printing)
         found.insert(0, startup_files.problem(noise, printing, mac.home))
@@ -76,6 +82,14 @@ def check(
         return
     refuse(report(f"{host.name} cannot be set up: {count(found)}.", found))
     yield from ()
+
+
+def _homebrew(prefix: str, needs: Needs) -> Homebrew | None:
+    """What it has; None where there is none."""
+    packages = host.get_fact(Brew, homebrew_prefix=prefix)
+    programs = list(map(program_of, needs.formulae))
+    owned = host.get_fact(Owned, homebrew_prefix=prefix, programs=programs)
+    return Homebrew(packages.formulae, owned) if packages else None
 
 
 def _foreign(listeners: Mapping[int, Listener], layout: Layout, uid: int) -> Mapping[int, Listener]:

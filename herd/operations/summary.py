@@ -6,6 +6,7 @@ from pyinfra import host, logger
 
 from herd.core.mac.endpoints import public_proxy
 from herd.core.mac.layout import Layout
+from herd.core.mac.mac import Identity, sleeps
 from herd.core.mac.questions import question
 from herd.core.models.missing_files import Resolved, Undeclared, repositories, undeclared
 from herd.core.models.tasks import CHAT, COMPLETION, SPEECH, task_of
@@ -13,6 +14,7 @@ from herd.core.settings.schema import Settings
 from herd.core.text.quoting import shell_quote
 from herd.core.text.units import gib
 from herd.facts.gathered import Question
+from herd.facts.mac import Mac
 from herd.facts.models import Models
 from herd.facts.programs import Linked
 from herd.operations.commands import Commands, operation
@@ -25,6 +27,8 @@ def _show_asks(
 ) -> Iterator[Question]:
     yield Question(Linked, homebrew_prefix=layout.settings.homebrew_prefix, programs=PROGRAMS)
     yield Question(Models, directory=layout.models)
+    settings = layout.settings
+    yield Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
 
 
 @operation(asks=_show_asks)
@@ -50,6 +54,7 @@ def show(
             *_disk(layout, models),
             ("keys", ", ".join(keys)),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+            *(("sleeps", told) for told in [sleeps(_mac(layout).sleep)] if told),
             ("changed", ", ".join(_changed()) or "nothing"),
             ("try", _curl(settings, url, models)),
         ]
@@ -76,6 +81,14 @@ def _curl(settings: Settings, url: str, models: Sequence[Resolved]) -> str:
         f"curl{stream} {url}{asked.path} {key} "
         f"-H 'Content-Type: application/json' -d {shell_quote(asked.body)}"
     )
+
+
+def _mac(layout: Layout) -> Identity:
+    settings = layout.settings
+    mac: Identity = host.get_fact(
+        Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix
+    )
+    return mac
 
 
 def _disk(layout: Layout, models: Sequence[Resolved]) -> Iterator[tuple[str, str]]:

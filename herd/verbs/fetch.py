@@ -10,6 +10,7 @@ from pyinfra.api import QuoteString, StringCommand
 
 from herd import plan
 from herd.connections.remote import Remote, RemoteError, each
+from herd.core.mac import volumes
 from herd.core.mac.archives import bundle, fetcher
 from herd.core.mac.endpoints import proxy_for_peers
 from herd.core.models.fetch_request import LIFE, Wanted, grant, job
@@ -82,6 +83,8 @@ def _open(remote: Remote, key: str) -> bool:
 
 def _fetch_one(remote: Remote, models: Sequence[Resolved], **options: Any) -> bool:
     layout, packed = remote.layout, bundle()
+    if wrong := list(volumes.problems(remote.mac.places, remote.mac.home)):
+        return remote.say(False, [f"{each.where}: {each.what} Fix: {each.fix}" for each in wrong])
     releases = remote.ask(Releases, directory=layout.proxy)
     if layout.proxy_environment(packed) not in releases.whole:
         how = command("deploy")

@@ -1,21 +1,30 @@
 """`make status`: services, loaded models, versions, and whether all is served."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from herd import plan
 from herd.connections.remote import Remote, ask, each
+from herd.core.mac import volumes
 from herd.core.mac.endpoints import public_proxy
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.launchd import Job
+from herd.core.mac.mac import sleeps
+from herd.core.mac.packages import Programs
+from herd.core.models.missing_files import Resolved
+from herd.core.settings.problems import SettingsError
 from herd.core.settings.schema import Settings
 from herd.core.text.harmless import harmless
 from herd.core.text.secret import key_options
-from herd.facts.answers import Answers
+from herd.facts.answers import Answers, Served
 from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded
-from herd.facts.programs import Linked
+from herd.facts.listeners import Listener, Listeners
+from herd.facts.models import Models
+from herd.facts.programs import Linked, Owned
 from herd.workstation import api_keys, certificate_files
 from herd.workstation.api_keys import Held
 from herd.workstation.herd_directory import directory
+from herd.workstation.typed_commands import command
 
 PROGRAMS = ["llama-server", "llama-swap"]
 
@@ -31,6 +40,9 @@ def _status_asks(remote: Remote) -> Iterator[Question]:
     prefix, stdin = remote.settings.homebrew_prefix, key_options(held.secret)
     yield Question(Answers, layout=remote.layout, pin=pin, _stdin=stdin)
     yield Question(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
+    yield Question(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
+    yield Question(Listeners, ports=_ports(remote.settings))
+    yield Question(Models, directory=remote.layout.models)
     yield from jobs_ask(remote)
 
 
@@ -41,17 +53,102 @@ def _status(remote: Remote) -> bool:
     prefix = settings.homebrew_prefix
     versions = remote.ask(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
     url = public_proxy(settings, remote.address)
+    jobs = {name: job_of(remote, name) for name in JOBS}
+    listeners = remote.ask(Listeners, ports=_ports(settings))
+    there = remote.ask(Models, directory=remote.layout.models)
+    unfit = {model.name for model in _locked(remote) if model.pending(there)}
     print(f"{remote.host.name}  {url}/v1  (Anthropic's clients: {url})")
-    for name in JOBS:
-        print(f"  {name:<12}{harmless(_job(job_of(remote, name)))}")
+    for name, port in zip(JOBS, _ports(settings), strict=True):
+        told = _service(remote, jobs[name], listeners.get(port))
+        print(f"  {name:<12}{harmless(told)}")
     for model in settings.models:
-        print(f"  {model:<12}{harmless(served.states.get(model, 'not loaded'))}")
+        lacking = "its files are missing, or changed" if model in unfit else "not loaded"
+        print(f"  {model:<12}{harmless(served.states.get(model, lacking))}")
     linked = ", ".join(f"{name} {version}" for name, version in versions.items())
     print(f"  {'versions':<12}{harmless(linked) or 'none'}")
-    wrong = served.complaint(settings.models, {})
+    if asleep := sleeps(remote.mac.sleep):
+        print(f"  {'sleeps':<12}{asleep}")
+    owned = remote.ask(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
+    places = volumes.problems(remote.mac.places, remote.mac.home)
+    wrong = (
+        next((f"{each.where}: {each.what}" for each in places), None)
+        or _asleep(remote, served)
+        or _llama_server(remote, owned)
+        or served.complaint(settings.models, {})
+        or _models(unfit - set(served.states))
+        or _failed(served, settings.models)
+    )
     untried = "" if held.secret else f" (not tried with a key: {held.lacking})"
     print(f"  {'serves':<12}{harmless(wrong) if wrong else f'yes{untried}'}")
     return wrong is None
+
+
+def _failed(served: Served, models: Iterable[str]) -> str | None:
+    """Which could not be served when they were asked last, and have not come up since."""
+    last = [
+        f"{m} ({served.failed[m]})" for m in models if m in served.failed.keys() - served.states
+    ]
+    return (
+        f"the last request got no answer: {', '.join(last)}; llama-swap.log says why"
+        if last
+        else None
+    )
+
+
+def _ports(settings: Settings) -> list[int]:
+    """Of each of JOBS."""
+    return [settings.llama_swap_port, settings.proxy_port]
+
+
+def _locked(remote: Remote) -> list[Resolved]:
+    """Its models, as far as models.lock has them."""
+    try:
+        settings = {remote.host.name: remote.settings}
+        return plan.locked_models([remote.host], settings, remote.inventory)[remote.host.name]
+    except SettingsError:
+        return []
+
+
+def _service(remote: Remote, job: Job | None, listener: Listener | None) -> str:
+    """How a service runs, or why it does not."""
+    if not (job and job.pid) and listener and listener.belongs_to(remote.layout.root):
+        in_terminal = remote.settings.launchd_autostart == "terminal"
+        where = "in a Terminal window" if in_terminal else "by hand, outside launchd"
+        return f"runs {where}, pid {min(listener.processes)}"
+    if job is None and not remote.mac.console:
+        return "waits until somebody logs in at the Mac's screen"
+    return _job(job)
+
+
+def _asleep(remote: Remote, served: Served) -> str | None:
+    """Why nothing runs that would by itself."""
+    if served.llama_swap or served.anonymous:
+        return None
+    if not remote.mac.console:
+        return f"{remote.mac.user} is not logged in at the Mac's screen, where LaunchAgents live"
+    if remote.settings.launchd_autostart == "terminal":
+        return f"no Terminal window runs it; `{command('start', LIMIT=remote.host.name)}` opens one"
+    return None
+
+
+def _llama_server(remote: Remote, owned: Programs) -> str | None:
+    """Why no model could be started."""
+    link = owned.links.get(PROGRAMS[0])
+    if link is None or not link.whole:
+        how = "deploy again, or `brew link --overwrite llama.cpp` there"
+        return f"llama-server is not linked, so no model can start; {how}"
+    if link.formula not in (None, "llama.cpp"):
+        return f"llama-server is that of {link.formula}; `brew link --overwrite llama.cpp` there"
+    if fault := remote.mac.server_fault:
+        return f"llama-server cannot run: {fault}"
+    return None
+
+
+def _models(lacking: Collection[str]) -> str | None:
+    """Which of them cannot be started."""
+    if not lacking:
+        return None
+    return f"{', '.join(sorted(lacking))} cannot start: files are missing, or changed; deploy again"
 
 
 def _held(settings: Settings, inventory: str) -> tuple[Held, str]:

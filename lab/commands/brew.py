@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # These may run as root; nothing else may.
 FOR_ROOT = ("--prefix", "services", "list", "tap")
+BOTTLES = {14: "arm64_sonoma", 15: "arm64_sequoia", 26: "arm64_tahoe", 27: "arm64_golden_gate"}
 AUTO_UPDATING = ("install", "outdated", "upgrade")
 
 
@@ -76,6 +77,7 @@ def _auto_update(homebrew: Homebrew, verb: str, rest: list[str]) -> None:
 def _install(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
     code = 0
     for name in names:
+        homebrew.lock(name.rpartition("/")[2])
         code = _install_one(homebrew, name) or code
     return code
 
@@ -94,7 +96,7 @@ def _install_one(homebrew: Homebrew, name: str) -> int:
     brew_taps.load(homebrew, formula)
     versions = homebrew.installed().get(formula.name, [])
     if formula.version in versions:
-        unlinked = homebrew.linked(formula.name) is None
+        unlinked = not homebrew.is_linked(formula)
         which = f"{formula.name} {formula.version}"
         if unlinked:
             sys.stderr.write(
@@ -121,6 +123,13 @@ def _install_one(homebrew: Homebrew, name: str) -> int:
 def _pour(homebrew: Homebrew, formula: Formula, *, on_request: bool = True) -> int:
     """Fetch and pour a bottle with what it depends on."""
     facts = homebrew.mac.facts
+    if facts["prefix_owner"]:
+        # Homebrew's cmd/install, as check_for_unwritable… has it; the wording varies.
+        raise BrewError(
+            "The following directories are not writable by your user:\n"
+            f"{homebrew.prefix}/Cellar\n\nYou should change the ownership of these directories to"
+            f" your user.\n  sudo chown -R tester {homebrew.prefix}/Cellar"
+        )
     if formula.name in facts["brew_hang"]:
         print(f"==> Fetching {formula.full_name}", flush=True)
         time.sleep(10**6)
@@ -134,7 +143,8 @@ def _pour(homebrew: Homebrew, formula: Formula, *, on_request: bool = True) -> i
             if code := _pour(homebrew, dependency, on_request=False):
                 return code
     print(f"==> Fetching {formula.full_name}")
-    print(f"==> Pouring {formula.name}--{formula.version}.arm64_tahoe.bottle.tar.gz")
+    bottle = BOTTLES.get(homebrew.mac.macos_major, "arm64_tahoe")
+    print(f"==> Pouring {formula.name}--{formula.version}.{bottle}.bottle.tar.gz")
     keg = homebrew.pour(formula, on_request=on_request)
     homebrew.remove_old(formula)
     print(f"🍺  {keg}: 12 files, 3MB")
@@ -178,6 +188,32 @@ def _uninstall(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
             raise BrewError(f"No such keg: {homebrew.cellar / short}")
         print(f"Uninstalling {homebrew.cellar / short}... (12 files, 3MB)")
         homebrew.uninstall(short)
+    return 0
+
+
+def _link(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
+    """The newest keg."""
+    for name in names:
+        formula = homebrew.find(name)
+        if formula is None or formula.name not in homebrew.installed():
+            raise BrewError(f"No such keg: {homebrew.cellar / name}")
+        if homebrew.is_linked(formula):
+            sys.stderr.write(
+                f"Warning: Already linked: {homebrew.cellar / formula.name / formula.version}\n"
+            )
+            continue
+        homebrew.link(formula, overwrite="--overwrite" in flags)
+        print(
+            f"Linking {homebrew.cellar / formula.name / formula.version}..."
+            f" {len(formula.binaries)} symlinks created."
+        )
+    return 0
+
+
+def _unlink(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
+    for name in names:
+        count = homebrew.unlink(name)
+        print(f"Unlinking {homebrew.cellar / name}... {count} symlinks removed.")
     return 0
 
 
@@ -233,6 +269,8 @@ VERBS: dict[str, Callable[[Homebrew, list[str], list[str]], int]] = {
     "upgrade": _upgrade,
     "uninstall": _uninstall,
     "remove": _uninstall,
+    "link": _link,
+    "unlink": _unlink,
     "pin": _pin,
     "unpin": _unpin,
     "update": _update,

@@ -10,8 +10,18 @@ from lab.mac import Machine
 DATA = "/System/Volumes/Data"
 
 
+def mount(mac: Machine, args: list[str]) -> int:
+    """mount(8) without arguments (captures of macOS 15 and 26; few of its rows)."""
+    print("/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)")
+    print(f"/dev/disk3s5 on {DATA} (apfs, local, journaled, nobrowse, protect, root data)")
+    for number, (place, kind) in enumerate(mac.facts["volumes"].items(), 5):
+        device = "//tester@nas._smb._tcp.local/all" if kind == "smbfs" else f"/dev/disk{number}s1"
+        print(f"{device} on {mac.root}/{place} ({kind}, local, nodev, nosuid, noowners)")
+    return 0
+
+
 def df(mac: Machine, args: list[str]) -> int:
-    """Every path of a Mac is on its data volume."""
+    """A Mac's paths are on its data volume, but for those of further volumes."""
     try:
         flags, paths = getopt(args, "abgHhIiklmnPT:tY")
     except Illegal as error:
@@ -27,7 +37,10 @@ def df(mac: Machine, args: list[str]) -> int:
     facts = mac.facts
     total, free = int(facts["disk_total_kb"]), int(facts["disk_free_kb"])
     # The sealed system volume shares the container, so its free space is the same.
-    rows = [("/dev/disk3s5", total - free - 12000000, DATA)]
+    mounts = [f"{mac.root}/{place}" for place in facts["volumes"]]
+    on = [each for each in mounts if any(f"{path}/".startswith(f"{each}/") for path in paths)]
+    device, where = ("/dev/disk5s1", on[0]) if on else ("/dev/disk3s5", DATA)
+    rows = [(device, total - free - 12000000, where)]
     if not paths:
         rows.insert(0, ("/dev/disk3s1s1", 12000000, "/"))
     unit, size = _unit(letters)

@@ -31,7 +31,7 @@ def stat(mac: Machine, args: list[str]) -> int:
     options = dict(flags)
     template = options.get("f", '%d %i %Sp %l %Su %Sg %r %z "%Sa" "%Sm" "%Sc" "%SB" %k %b %Of %N')
     when = options.get("t", "%b %e %T %Y")
-    code = 0
+    other, code = mac.facts["prefix_owner"], 0
     for file in files:
         try:
             info = os.stat(file) if "L" in options else os.lstat(file)
@@ -43,7 +43,10 @@ def stat(mac: Machine, args: list[str]) -> int:
             if "q" not in options:
                 sys.stderr.write(f"stat: {file}: stat: {error.strerror}\n")
             continue
-        sys.stdout.write(_format(template, file, info, when))
+        form = template
+        if other and f"{file}/".startswith(f"{mac.prefix}/"):
+            form = form.replace("%Su", other).replace("%u", "502")
+        sys.stdout.write(_format(form, file, info, when))
         sys.stdout.write("" if "n" in options else "\n")
     return code
 

@@ -40,10 +40,13 @@ class Options:
         self.internet: str | None = None
         self.states: str | None = None
         self.pid: set[int] | None = None
+        self.descriptors: str | None = None
 
 
 def lsof(mac: Machine, args: list[str]) -> int:
     options = _parse(args)
+    if options.descriptors == "cwd":
+        return _real(mac, args) if sys.platform == "darwin" else _directories(options)
     if options.internet is None:
         return fail("lsof: this simulation shows sockets only: use -i")
     if sys.platform == "darwin":
@@ -72,17 +75,35 @@ def _parse(args: list[str]) -> Options:
                 options.addresses = True
             elif letter == "P":
                 options.ports = True
-            elif letter in "isp":
-                if not word and letter != "s" and rest and not rest[0].startswith("-"):
+            elif letter in "isdFp":
+                if not word and letter not in "sF" and rest and not rest[0].startswith("-"):
                     word = rest.pop(0)
                 if letter == "i":
                     options.internet = word
                 elif letter == "s":
                     options.states = word.upper()
+                elif letter == "d":
+                    options.descriptors = word
+                elif letter == "F":
+                    pass  # which fields; all that are asked for here
                 else:
                     options.pid = {int(pid) for pid in word.split(",")}
                 word = ""
     return options
+
+
+def _directories(options: Options) -> int:
+    """`-d cwd -Fn`: a line for the process, its descriptor and its name (lsof(8), OUTPUT FOR OTHER
+    PROGRAMS)."""
+    found = False
+    for pid in sorted(options.pid or ()):
+        try:
+            path = os.readlink(f"/proc/{pid}/cwd")
+        except OSError:
+            continue
+        found = True
+        print(f"p{pid}\nfcwd\nn{path}")
+    return 0 if found else 1
 
 
 def _real(mac: Machine, args: list[str]) -> int:

@@ -9,9 +9,9 @@ from lab.mac import Machine
 
 PAGE = 16384
 # One real build per major version; others get a plausible letter.
-BUILDS = {"14.6": "23G80", "15.7.5": "24G617", "26.1": "25B78"}
-# Darwin 23 is macOS 14, 24 is 15, 25 is 26 (uname captures).
-DARWIN = {14: 23, 15: 24, 26: 25, 27: 26}
+BUILDS = {"14.6": "23G80", "15.7.5": "24G617", "26.1": "25B78", "27.0": "26A428"}
+# Darwin 23 is macOS 14, 24 is 15, 25 is 26, and 27 is 27 (uname captures).
+DARWIN = {14: 23, 15: 24, 26: 25, 27: 27}
 
 
 def darwin(mac: Machine) -> str:

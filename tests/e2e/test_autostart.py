@@ -92,6 +92,9 @@ def test_terminal_opens_one_window_that_serves(terminal: Fleet) -> None:
     assert jobs["state"] == "not running"
     assert jobs["runs"] == "1"
     assert mac.opened == [f"{mac.home}/llama-swap/start.command"]
+    status = terminal.herd("status", inventory=terminal.inventory(**data("terminal")))
+    assert status.code == 0, status.out
+    assert "  proxy       runs in a Terminal window, pid " in status.out
 
 
 @pytest.mark.parametrize("way", ["reboot", "new login"])

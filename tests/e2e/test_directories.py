@@ -32,3 +32,26 @@ def test_a_directory_that_others_may_write_is_a_problem_of_that_mac(
     assert "it belongs to tester (mode 777)." in text
     assert "run `chmod go-w " in text
     assert "mac2 cannot be set up" not in text
+
+
+def test_a_volume_that_cannot_hold_models_is_a_problem_before_anything_is_put_there(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "lab", "mac1")
+    try:
+        mac = fleet["mac1"]
+        mac.set(volumes={"Volumes/Stick": "exfat"})
+        disk = mac.root / "Volumes/Stick"
+        (disk / "models").mkdir(parents=True)
+        (mac.home / "llama-swap").mkdir()
+        (mac.home / "llama-swap/models").symlink_to(disk / "models")
+        run = fleet.deploy()
+        status = fleet.herd("status")
+    finally:
+        fleet.stop()
+
+    words = f"{disk} has the file system exfat, which keeps no owners"
+    assert run.code == status.code == 1
+    assert words in run.err
+    assert words in status.out
+    assert list((disk / "models").iterdir()) == []

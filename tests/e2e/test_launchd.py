@@ -414,11 +414,17 @@ def test_nobody_at_the_console_is_a_problem_with_its_fix(deployed: Fleet, mac: M
     mac.set(console=False)
     try:
         run = deployed.deploy()
+        dry = deployed.pyinfra("--dry", str(deployed.lab.inventory), "deploy.py")
+        status = deployed.herd("status")
     finally:
         mac.set(console=True)
 
-    assert run.code == 1
+    assert run.code == dry.code == status.code == 1
     assert "not logged in at the console" in plain(run.err)
+    assert "not logged in at the console" in plain(dry.err)
+    assert "Press enter" not in dry.out + dry.err
+    assert "llama-swap  waits until somebody logs in at the Mac's screen" in status.out
+    assert "serves      tester is not logged in at the Mac's screen" in status.out
     assert 'launchd_autostart = "off"' in plain(run.err)
     until(lambda: all(is_served(mac.ports[port(job)]) for job in LABELS))
     assert deployed.says() == SENTENCE

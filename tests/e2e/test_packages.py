@@ -257,3 +257,42 @@ def test_each_build_of_llama_server_on_a_fresh_mac(
     fleet.settles(mac1={"models": {"recite": model}})
 
     assert fleet.says() == SENTENCE
+
+
+def test_what_homebrew_has_in_the_way_is_found_before_anything_is_changed(fleet: Fleet) -> None:
+    """A keg that is not linked, a stranger's program, one that cannot run, another's prefix."""
+    mac = fleet["mac1"]
+    brew(fleet, "unlink llama.cpp")
+    unlinked = deploy(fleet, "--fail-percent", "0")
+    status = fleet.herd("status", "--limit", "mac1")
+    brew(fleet, "install tabbyml/tabby/tabby")
+    tabby = deploy(fleet)
+    brew(fleet, "uninstall tabby")
+    brew(fleet, "link --overwrite llama.cpp")
+    program = (mac.prefix / "bin/llama-server").resolve()
+    real = program.rename(program.with_suffix(".real"))
+    why = "dyld[412]: Library not loaded: /opt/homebrew/opt/ggml/lib/libggml.0.dylib"
+    program.write_text(f"#!/bin/sh\necho '{why}' >&2\nkill -ABRT $$\n")
+    program.chmod(0o755)
+    broken = deploy(fleet)
+    told = fleet.herd("status", "--limit", "mac1")
+    real.replace(program)
+    brew(fleet, "uninstall hf")
+    mac.set(prefix_owner="ben")
+    others = deploy(fleet)
+    mac.set(prefix_owner=None)
+
+    for run, words in (
+        (unlinked, "llama.cpp 0.9.3 is installed and not linked."),
+        (tabby, "bin/llama-server is that of tabby, which takes other flags"),
+        (broken, f"The installed one cannot run: {why} (signal 6)."),
+        (others, "belongs to ben, so this user cannot install what is missing: hf."),
+    ):
+        assert run.code == 1
+        assert words in plain(run.err).replace("0.9.0", "0.9.3").replace("0.9.2", "0.9.3"), run.err
+        assert run.changed("mac1") == set()
+        assert "Traceback" not in run.err
+    assert status.code == told.code == 1
+    assert "serves      llama-server is not linked" in status.out
+    assert f"serves      llama-server cannot run: {why}" in told.out
+    assert deploy(fleet).code == 0

@@ -633,6 +633,31 @@ def test_the_others_are_done(fleet: Fleet, two: Path) -> None:
         assert "Traceback" not in run.err
 
 
+def test_an_alias_of_the_ssh_configuration_is_the_address_that_ssh_takes(fleet: Fleet) -> None:
+    """For status, chat and whoever else asks the endpoint; behind a jump host it is to be said."""
+    scope: dict[str, Any] = {}
+    exec(fleet.lab.inventory.read_text(), scope)
+    ((_, data),) = scope["macs"]
+    config = fleet.lab.directory / "ssh_config of a person"
+    del data["ssh_hostname"]
+    del data["ssh_port"]
+    path = fleet.lab.directory / "alias.py"
+    path.write_text(f"macs = [{('studio', data | {'ssh_config_file': str(config)})!r}]\n")
+    port = fleet["mac1"].ssh_port
+    config.write_text(f"Host studio\n  HostName 127.0.0.1\n  Port {port}\n")
+
+    status, chat = fleet.herd("status", inventory=path), fleet.herd("chat", inventory=path)
+
+    assert status.code == chat.code == 0, status.err + chat.err
+    assert "studio  http://127.0.0.1:" in status.out
+    assert SENTENCE in chat.out
+    config.write_text(f"{config.read_text()}  ProxyJump bastion.example.com\n")
+    run = fleet.herd("chat", inventory=path)
+    assert run.code == 1
+    assert "studio: proxy_address" in run.err
+    assert "ssh reaches it by ProxyJump bastion.example.com" in run.err
+
+
 def test_chat_goes_on_to_the_next_host(fleet: Fleet, two: Path) -> None:
     run = fleet.herd("chat", inventory=two)
 

@@ -157,3 +157,10 @@ def test_a_model_that_is_still_loading_is_not_loaded() -> None:
 def test_a_model_that_is_loaded_and_answered_nothing_is_no_good_one() -> None:
     """Also in the next run: it is asked again."""
     assert GOOD.complaint(["a", "b"], {"a": "other-mark"}) == "loaded, but not known to answer: a"
+
+
+def test_how_a_models_last_request_ended_is_told() -> None:
+    lines = ["--- last", "recite 502 2026-11-23T00:07:20.803Z", "odd", "x y z"]
+
+    assert parse(lines).failed == {"recite": "HTTP 502 at 2026-11-23T00:07:20.803Z"}
+    assert parse([]).failed == {}

@@ -103,7 +103,7 @@ def test_garbage_for_trust_fails_this_host_only(text: str) -> None:
 
 def outdated(names: list[str], *entries: str) -> list[str]:
     fact = Outdated()
-    fact.command("/opt/homebrew", names)
+    fact.command("/opt/homebrew", 300, names)
     formulae = [{"name": name, "installed_versions": ["1"]} for name in entries]
     return fact.process(json.dumps({"formulae": formulae, "casks": []}, indent=2).splitlines())
 
@@ -125,6 +125,6 @@ def test_without_homebrew_nothing_is_outdated() -> None:
 @pytest.mark.parametrize("text", ["Already up-to-date.", "[]", "{}", '{"formulae": [5]}', '"x"'])
 def test_garbage_for_outdated_fails_this_host_only(text: str) -> None:
     fact = Outdated()
-    fact.command("/opt/homebrew", ["hf"])
+    fact.command("/opt/homebrew", 300, ["hf"])
     with pytest.raises(FactProcessError, match="brew outdated"):
         fact.process([text])

@@ -18,14 +18,14 @@ def test_listeners_are_by_port() -> None:
     assert parse(
         [
             "port\t3000",
-            f"pid\t11\t1\t{SWAP}",
-            "pid\t12\t11\tnode a\tb",
+            f"pid\t11\t1\t\t{SWAP}",
+            "pid\t12\t11\t/Users/me/x\tnode a\tb",
             "port\t8080",
             "port\t10001",
-            "pid\t13\t\t",
+            "pid\t13\t\t\t",
         ]
     ) == {
-        3000: Listener({11: Process(1, SWAP), 12: Process(11, "node a\tb")}),
+        3000: Listener({11: Process(1, SWAP), 12: Process(11, "node a\tb", "/Users/me/x")}),
         8080: Listener(),
         10001: Listener(),
     }
@@ -37,7 +37,8 @@ def test_free_ports_are_not_mentioned() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["3000", "port\tx", "port", "pid\tx\tnode", "pid\t5", "pid\t5\tnode", "", "lsof: error"]
+    "line",
+    ["3000", "port\tx", "port", "pid\tx\tnode", "pid\t5", "pid\t5\t1\tnode", "", "lsof: error"],
 )
 def test_garbage_fails_this_host_only(line: str) -> None:
     with pytest.raises(FactProcessError, match="not a listener"):
@@ -66,3 +67,16 @@ def test_a_listener_is_named_shortly() -> None:
     assert shown.startswith("node server.js (pid 11), /deep/")
     assert shown.endswith("deep/llama-swap --config config.yaml (pid 12)")
     assert len(shown) < 220
+
+
+def test_a_process_that_was_started_in_the_stacks_directory_belongs_to_it() -> None:
+    """By hand, with relative paths: its command line names no place."""
+
+    def started_in(directory: str) -> Listener:
+        return Listener({11: Process(1, "llama-swap --config config.yaml", directory)})
+
+    assert started_in(ROOT).belongs_to(ROOT)
+    assert started_in(f"{ROOT}/proxy").belongs_to(ROOT)
+    assert not started_in(f"{ROOT}-two").belongs_to(ROOT)
+    assert not started_in("/Users/me").belongs_to(ROOT)
+    assert not started_in("").belongs_to(ROOT)

@@ -6,7 +6,8 @@ The values in it are from documentation (sw_vers, sysctl, df of macOS 26 on Appl
 import pytest
 from pyinfra.api import FactProcessError
 
-from herd.core.mac.mac import Identity
+from herd.core.mac.mac import Identity, sleeps
+from herd.core.mac.volumes import Place
 from herd.facts.mac import Mac, parse
 
 GOOD = [
@@ -149,3 +150,80 @@ def test_the_question_quotes_its_paths() -> None:
     command = Mac().command(root="~/it's", homebrew_prefix="/opt/my brew").get_raw_value()
 
     assert command.endswith("""mac '~/it'"'"'s' '/opt/my brew'""")
+
+
+DYLD = "dyld[412]: Library not loaded: /opt/homebrew/opt/ggml/lib/libggml.0.dylib"
+OLD = "dyld[412]: Symbol not found: _posix_spawn_file_actions_addchdir"
+NONE = "ggml: no backends are loaded. hint: use ggml_backend_load() or ggml_backend_load_all()"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "fault"),
+    [
+        ("134", [DYLD, "  Referenced from: <1F> /opt/x", "  Reason: tried"], f"{DYLD} (signal 6)"),
+        ("134", [OLD, "Abort trap: 6"], f"{OLD} (signal 6)"),
+        ("137", [], "signal 9"),
+        ("137", ["sh: line 1: 77 Killed: 9  llama-server"], None),
+        ("126", ["sh: llama-server: Bad CPU type in executable"], None),
+        ("127", ["sh: bad interpreter: No such file or directory"], None),
+        ("1", [NONE], NONE),
+        ("0", ["Available devices:"], "no device to compute on: it finds no backend of ggml"),
+        ("0", ["Available devices:", "  (none)", ""], None),
+    ],
+)
+def test_why_a_llama_server_cannot_run(code: str, said: list[str], fault: str | None) -> None:
+    lines = [*without("device"), f"devices\t{code}", *(f"device\t{line}" for line in said)]
+    found = parse(lines).server_fault
+
+    assert found is not None
+    if fault:
+        assert found == fault
+    elif code != "0":
+        assert found.startswith(said[0])
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        GOOD,
+        without("device"),
+        [*GOOD, "devices\t0"],
+        [*without("device"), "devices\t0", "device\tAvailable devices:", "device\t  BLAS: x"],
+        [*without("device"), "devices\t1", "device\terror: invalid argument: --list-devices"],
+    ],
+)
+def test_what_runs_has_no_fault(lines: list[str]) -> None:
+    assert parse(lines).server_fault is None
+
+
+def test_where_a_stack_leads_and_on_what_volume() -> None:
+    lines = [
+        "place\t",
+        "place\tstack_root",
+        "path\t/Users/me/llama-swap",
+        "on\t/dev/disk3s5   971350180 612345678 359004502    64%    /System/Volumes/Data",
+        "place\t/models",
+        "path\t/Volumes/My Disk/models",
+        "on\t//me@server/My Share 999 998 1024 100% /Volumes/My Disk",
+        "mount\t/dev/disk3s5 on /System/Volumes/Data (apfs, local, journaled, nobrowse, protect)",
+        "mount\t//me@server/My%20Share on /Volumes/My Disk (smbfs, nodev, nosuid, mounted by me)",
+        "mount\tmap auto_home on /System/Volumes/Data/home (autofs, automounted, nobrowse)",
+    ]
+    assert parse([*GOOD, *lines]).places == (
+        Place("stack_root", "/Users/me/llama-swap", "/System/Volumes/Data", "apfs"),
+        Place("models", "/Volumes/My Disk/models", "/Volumes/My Disk", "smbfs"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "minutes", "told"),
+    [
+        ("sleep\t1", 1, "after a minute without a user; `sudo pmset -a sleep 0`"),
+        ("sleep\t10", 10, "after 10 minutes without a user; "),
+        ("sleep\t0", 0, ""),
+        ("sleep\t", 0, ""),
+    ],
+)
+def test_when_it_sleeps(line: str, minutes: int, told: str) -> None:
+    assert parse([*GOOD, line]).sleep == minutes
+    assert (sleeps(minutes) or "").startswith(told)

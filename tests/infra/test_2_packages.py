@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from herd.core.mac import job_definitions
+from herd.core.mac import packages as core_packages
+from herd.core.mac.packages import program_of
 from herd.core.settings.problems import Problem
 from herd.deploys.desired import FORMULAE
 from herd.facts.brew import Brew
-from herd.facts.programs import Linked
+from herd.facts.programs import Linked, Owned
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
@@ -15,9 +17,15 @@ def asks(mac: Mac) -> None:
     prefix = mac.settings.homebrew_prefix
     mac.ask(Brew, homebrew_prefix=prefix)
     mac.ask(Linked, homebrew_prefix=prefix, programs=["llama-server", "llama-swap"])
+    mac.ask(Owned, homebrew_prefix=prefix, programs=[program_of(name) for name in _short(mac)])
     for programs in job_definitions.programs(mac.layout).values():
         for program in programs:
             _ = mac.host.file(mac.layout.brew(program)).is_executable
+
+
+def _short(mac: Mac) -> list[str]:
+    """The formulae by the names that Homebrew has for them when they are installed."""
+    return [name.rpartition("/")[2] for name in (*FORMULAE, mac.settings.proxy_python)]
 
 
 def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None]) -> None:
@@ -35,6 +43,12 @@ def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None
         elif "/" in formula and not packages.trusts(formula):
             fix = f"deploy again, or `brew trust --formula {formula}` there."
             problems.append(Problem(where, "Its formula is not trusted.", fix))
+    shorts = [name for name in _short(mac) if name in packages.formulae]
+    programs_wanted = [program_of(name) for name in _short(mac)]
+    owned = mac.ask(Owned, homebrew_prefix=prefix, programs=programs_wanted)
+    uid = mac.identity.uid
+    for each in core_packages.problems(shorts, packages.formulae, owned, prefix=prefix, uid=uid):
+        problems.append(Problem(f"{mac.name}: {each.where}", each.what, each.fix))
     for programs in job_definitions.programs(mac.layout).values():
         for program in programs:
             path = mac.layout.brew(program)

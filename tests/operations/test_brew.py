@@ -28,7 +28,7 @@ def test_a_versioned_formula_is_found_by_its_whole_name() -> None:
     """pyinfra's own brew.packages installs python@3.13 again on each run."""
     assert formulae(state([*INSTALLED[:4], "python@3.13 3.13.9"])).untouched
     assert formulae(state([*INSTALLED[:4], "python@3.12 3.12.9"])).sent == [
-        "brew /opt/homebrew install python@3.13"
+        "brew /opt/homebrew 300 install python@3.13"
     ]
 
 
@@ -36,7 +36,7 @@ def test_only_what_is_missing_is_installed_at_once_and_by_full_name() -> None:
     found = formulae(state(["llama.cpp 0.5.0", "hf 2.4"]))
 
     assert found.sent == [
-        "brew /opt/homebrew install mostlygeek/llama-swap/llama-swap uv python@3.13"
+        "brew /opt/homebrew 300 install mostlygeek/llama-swap/llama-swap uv python@3.13"
     ]
     assert found.changed
     assert found.planned
@@ -56,15 +56,15 @@ def test_a_tap_is_trusted_before_its_formula_is_installed() -> None:
     found = formulae(state([], trust=NO_TRUST))
 
     assert found.sent == [
-        "brew /opt/homebrew trust --formula mostlygeek/llama-swap/llama-swap",
-        "brew /opt/homebrew install " + " ".join(NAMES),
+        "brew /opt/homebrew 300 trust --formula mostlygeek/llama-swap/llama-swap",
+        "brew /opt/homebrew 300 install " + " ".join(NAMES),
     ]
 
 
 def test_an_installed_formula_that_nobody_trusts_is_trusted_so_that_it_can_be_upgraded() -> None:
     found = formulae(state(INSTALLED, trust=NO_TRUST))
 
-    assert found.sent == ["brew /opt/homebrew trust --formula mostlygeek/llama-swap/llama-swap"]
+    assert found.sent == ["brew /opt/homebrew 300 trust --formula mostlygeek/llama-swap/llama-swap"]
 
 
 def test_a_trusted_tap_is_enough() -> None:
@@ -74,7 +74,7 @@ def test_a_trusted_tap_is_enough() -> None:
 def test_a_homebrew_before_6_is_not_asked_to_trust() -> None:
     found = formulae(state([], trust="", version="5.1.2"))
 
-    assert found.sent == ["brew /opt/homebrew install " + " ".join(NAMES)]
+    assert found.sent == ["brew /opt/homebrew 300 install " + " ".join(NAMES)]
 
 
 def test_on_a_bare_mac_everything_is_to_be_trusted_and_installed() -> None:
@@ -90,7 +90,7 @@ def test_a_failing_install_fails_the_host() -> None:
         names=NAMES,
         prefix="/opt/homebrew",
         answers={"packages": state([])},
-        fails=["brew /opt/homebrew install"],
+        fails=["brew /opt/homebrew 300 install"],
     )
 
     assert found.failed
@@ -129,8 +129,8 @@ def current(outdated: str) -> Run:
 def test_what_is_outdated_is_upgraded_and_nothing_else() -> None:
     found = current('{"formulae": [{"name": "hf"}, {"name": "llama-swap"}, {"name": "ggml"}]}')
 
-    assert found.asked == ["outdated /opt/homebrew " + " ".join(NAMES)]
-    assert found.sent == ["brew /opt/homebrew upgrade mostlygeek/llama-swap/llama-swap hf"]
+    assert found.asked == ["outdated /opt/homebrew 300 " + " ".join(NAMES)]
+    assert found.sent == ["brew /opt/homebrew 300 upgrade mostlygeek/llama-swap/llama-swap hf"]
 
 
 def test_nothing_is_upgraded_when_everything_is_current() -> None:

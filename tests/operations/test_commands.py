@@ -47,7 +47,7 @@ def test_a_host_that_is_lost_while_a_fact_is_asked_is_sent_nothing_more() -> Non
     bad, good = sent_to({"/first": {"success": False}, **GOOD}, GOOD)
 
     assert bad == ["state /first"]
-    assert "brew /opt/homebrew install hf" in good
+    assert "brew /opt/homebrew 300 install hf" in good
     assert good[-1].endswith("mv -f /third.new /third")
 
 
@@ -58,7 +58,7 @@ def test_a_host_whose_answer_is_garbage_is_not_treated_as_a_bare_one() -> None:
     )
 
     assert bad[-1] == "packages /opt/homebrew"
-    assert "brew /opt/homebrew install hf" in good
+    assert "brew /opt/homebrew 300 install hf" in good
 
 
 def test_all_or_nothing_ends_the_run_with_the_first_lost_host() -> None:

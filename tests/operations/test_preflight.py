@@ -39,7 +39,7 @@ def test_a_good_mac_is_sent_nothing() -> None:
     found = check()
 
     assert found.untouched
-    assert len(found.asked) == 3
+    assert len(found.asked) == 5
 
 
 def test_what_is_only_estimated_not_to_fit_is_said_and_goes_on() -> None:
@@ -72,12 +72,12 @@ def test_a_bad_mac_fails_with_all_that_is_wrong_before_it_is_sent_anything() -> 
 
 def test_our_own_services_may_hold_the_ports() -> None:
     assert check(
-        listeners=f"port\t3000\npid\t7\t1\t{OURS}\nport\t8080\npid\t8\t1\t{OURS}"
+        listeners=f"port\t3000\npid\t7\t1\t\t{OURS}\nport\t8080\npid\t8\t1\t\t{OURS}"
     ).untouched
 
 
 def test_a_stranger_on_a_port_is_named() -> None:
-    told = refused(check(listeners="port\t8080\npid\t7\t1\tnode server.js"))
+    told = refused(check(listeners="port\t8080\npid\t7\t1\t\tnode server.js"))
 
     assert "port 8080 (llama_swap_port)" in told
     assert "node server.js (pid 7)" in told
@@ -87,8 +87,14 @@ def test_another_users_process_on_a_port_is_a_problem() -> None:
     assert "another user" in refused(check(listeners="port\t3000"))
 
 
+def test_what_was_started_by_hand_in_the_stacks_directory_may_hold_its_port() -> None:
+    by_hand = "port\t8080\npid\t7\t1\t/Users/me/llama-swap\tllama-swap --config config.yaml"
+
+    assert check(listeners=by_hand).untouched
+
+
 def test_our_own_job_may_run_in_another_directory_when_the_stack_moves() -> None:
-    listeners = "port\t8080\npid\t77\t1\t/opt/homebrew/bin/llama-swap --config /old/config.yaml"
+    listeners = "port\t8080\npid\t77\t1\t\t/opt/homebrew/bin/llama-swap --config /old/config.yaml"
     mine = check(listeners=listeners, **{"launchctl print": loaded(DEFINITION, pid=77)})
     other = check(listeners=listeners, **{"launchctl print": NOT_LOADED})
 

@@ -45,7 +45,7 @@ def strays(*listeners: str, swap: int | None = None, proxy: int | None = None) -
 
 
 def listens(port: int, pid: int, command: str, parent: int = 1) -> str:
-    return f"port\t{port}\npid\t{pid}\t{parent}\t{command}"
+    return f"port\t{port}\npid\t{pid}\t{parent}\t\t{command}"
 
 
 def test_what_launchd_runs_is_no_stray_nor_are_its_children() -> None:

@@ -63,6 +63,39 @@ def calls(state: Path) -> list[str]:
     return (state / "calls").read_text().splitlines() if (state / "calls").exists() else []
 
 
+# -- Somebody logs out in the middle
+
+
+GONE = [
+    ("Bootstrap failed: 125: Domain does not support specified action", 125),
+    ("Could not find domain for user gui: 501", 112),
+]
+
+
+@pytest.mark.parametrize(("said", "code"), GONE)
+def test_a_session_that_is_gone_is_told_in_words_at_once(
+    machine: Machine, state: Path, plist: Path, said: str, code: int
+) -> None:
+    gone = f"case $1 in bootstrap) echo '{said}' >&2; exit {code} ;; esac"
+    machine.program("launchctl", f"{gone}\n{(machine.bin / 'launchctl').read_text()}")
+    done = machine.run("job-load", "gui/501", "com.example.job", plist)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Nobody is logged in at this Mac's screen any more")
+    assert said in done.stderr
+    assert not (state / "loaded").exists()
+
+
+def test_a_session_that_is_gone_at_the_start_is_told_too(machine: Machine, state: Path) -> None:
+    said = 'Could not kickstart service "x": 125: Domain does not support specified action'
+    machine.program("launchctl", f"echo '{said}' >&2; exit 125")
+    done = machine.run("job-start", TARGET, "/dev/null")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("Nobody is logged in at this Mac's screen any more")
+    assert done.stderr.endswith(f"{said}\n")
+
+
 # -- Unload
 
 

@@ -1,5 +1,6 @@
 """What asks Homebrew and the Mac itself, with small programs in their place."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from herd.facts import brew, mac
+from herd.core.mac.packages import Link
+from herd.facts import brew, mac, programs
 from tests.scripts.conftest import Machine, Server, quoted
 
 
@@ -36,7 +38,7 @@ def homebrew(prefix: Path, text: str) -> None:
 
 def test_brew_gets_its_arguments_a_path_and_no_input(machine: Machine, prefix: Path) -> None:
     homebrew(prefix, 'printf "%s|" "$@"; cat; echo "$PATH"; env | grep ^HOMEBREW | sort')
-    done = machine.run("brew", prefix, "install", "python@3.13", "it's", stdin="an answer\n")
+    done = machine.run("brew", prefix, 0, "install", "python@3.13", "it's", stdin="an answer\n")
 
     first, *variables = done.stdout.splitlines()
     path = f"{prefix}/bin:{prefix}/sbin:{machine.environment['PATH']}"
@@ -55,9 +57,62 @@ def test_brew_gets_its_arguments_a_path_and_no_input(machine: Machine, prefix: P
 
 def test_a_failure_of_brew_is_told(machine: Machine, prefix: Path) -> None:
     homebrew(prefix, "echo 'Error: no' >&2; exit 3")
-    done = machine.run("brew", prefix, "install", "x")
+    done = machine.run("brew", prefix, 0, "install", "x")
 
-    assert (done.returncode, done.stderr) == (3, "Error: no\n")
+    assert (done.returncode, done.stdout) == (3, "Error: no\n")
+
+
+LOCKED = """echo "Error: A \\`brew $*\\` process has already locked $0." >&2
+echo 'Please wait for it to finish or terminate it to continue.' >&2
+exit 1"""
+HOLDERS = [
+    "/opt/homebrew/Library/Homebrew/vendor/portable-ruby/current/bin/ruby -W1 --disable=gems"
+    " /opt/homebrew/Library/Homebrew/brew.rb upgrade llama.cpp",
+    "/bin/bash -p /opt/homebrew/bin/brew upgrade llama.cpp",
+]
+
+
+@pytest.mark.parametrize("holder", HOLDERS)
+def test_while_another_homebrew_has_the_lock_it_is_waited_for(
+    machine: Machine, prefix: Path, holder: str
+) -> None:
+    homebrew(
+        prefix, f'echo x >>"$HOME/tries"; [ "$(wc -l <"$HOME/tries")" -gt 3 ] && exit\n{LOCKED}'
+    )
+    machine.program("ps", f"echo '  1 root /sbin/launchd'; echo '77 ben {holder}'")
+    done = machine.run("brew", prefix, 60, "install", "uv")
+
+    assert done.returncode == 0, done.stdout
+    word = "waiting for Homebrew's lock, which is held by `brew upgrade llama.cpp` (pid 77, of ben)"
+    assert done.stdout.splitlines().count(word) == 1
+
+
+@pytest.mark.parametrize(
+    ("listing", "who"),
+    [
+        ("77 ben /opt/homebrew/bin/brew update", "`brew update` (pid 77, of ben)"),
+        ("", "another Homebrew"),
+    ],
+)
+def test_in_the_end_it_is_told_who_has_the_lock(
+    machine: Machine, prefix: Path, listing: str, who: str
+) -> None:
+    homebrew(prefix, LOCKED)
+    machine.program("ps", f"echo '{listing}'")
+    done = machine.run("brew", prefix, 0, "install", "uv")
+
+    assert done.returncode == 1
+    assert f"After 0 s Homebrew's lock is still held by {who}." in done.stderr
+
+
+def test_it_does_not_take_itself_for_the_holder(machine: Machine, prefix: Path) -> None:
+    homebrew(prefix, LOCKED)
+    text = " ".join(machine.command("brew", prefix, 0, "install", "uv")).replace("\n", " ")
+    listing = machine.home / "listing"
+    listing.write_text(f"77 me {text}\n")
+    machine.program("ps", f"cat {listing}")
+
+    assert "held by another Homebrew." in machine.run("brew", prefix, 0, "install", "uv").stderr
 
 
 # -- packages.sh
@@ -103,10 +158,51 @@ def test_what_is_outdated_is_told_although_brew_exits_1_then(
         prefix,
         'case $1 in update) echo Updating ;; *) echo "$@" >&2; echo "{}"; exit 1 ;; esac',
     )
-    done = machine.run("outdated", prefix, "hf", "a/b/c")
+    done = machine.run("outdated", prefix, 0, "hf", "a/b/c")
 
     assert (done.returncode, done.stdout) == (0, "{}\n")
     assert done.stderr == "outdated --json=v2 --formula hf a/b/c\n"
+
+
+def test_without_an_answer_nothing_is_current(machine: Machine, prefix: Path) -> None:
+    why = "fatal: unable to access 'https://github.com/mostlygeek/homebrew-llama-swap/': no route"
+    homebrew(prefix, f"""case $1 in update) echo "{why}" >&2; exit 1 ;; *) echo "{{}}" ;; esac""")
+    done = machine.run("outdated", prefix, 0, "hf")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"Homebrew could not ask what is new. It says:\n{why}\n"
+
+
+def test_another_update_is_waited_for(machine: Machine, prefix: Path) -> None:
+    text = f'echo x >>"$HOME/tries"; [ "$(wc -l <"$HOME/tries")" -gt 2 ] || {{ {LOCKED}; }}; exit 0'
+    homebrew(prefix, f'case $1 in update) {text} ;; *) echo "{{}}" ;; esac')
+
+    assert machine.run("outdated", prefix, 60, "hf").stdout == "{}\n"
+    (machine.home / "tries").unlink()
+    assert "already locked" in machine.run("outdated", prefix, 0, "hf").stderr
+
+
+# -- programs.sh
+
+
+def test_what_homebrews_bin_has(machine: Machine, prefix: Path) -> None:
+    keg = prefix / "Cellar/llama.cpp/0.9.0/bin"
+    keg.mkdir(parents=True)
+    (keg / "llama-server").touch()
+    target = "../Cellar/llama.cpp/0.9.0/bin/llama-server"
+    (prefix / "bin/llama-server").symlink_to(target)
+    (prefix / "bin/uv").symlink_to("../Cellar/uv/0.1/bin/uv")
+    (prefix / "bin/hf").touch()
+    names = ["llama-server", "uv", "hf", "python3.13"]
+    done = machine.run("programs", prefix, *names)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = programs.parse(done.stdout.splitlines())
+    gone = Link("../Cellar/uv/0.1/bin/uv", whole=False)
+    assert found.links == {"llama-server": Link(target), "uv": gone, "hf": Link("")}
+    assert {folder.path for folder in found.folders} == {f"{prefix}/Cellar", f"{prefix}/bin"}
+    assert found.groups
+    assert found.closed_to(os.getuid()) is None
 
 
 # -- install-homebrew.sh
@@ -175,6 +271,47 @@ def test_a_mac_tells_everything_at_once(macos: Machine, prefix: Path) -> None:
     assert found.writable
     assert found.disk_free > 0
     assert (found.wired_limit, found.gpu_memory) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "minutes"),
+    [
+        (" Sleep On Power Button 1\\n sleep                1 (sleep prevented by powerd)", 1),
+        (" sleep                0\\n displaysleep         10", 0),
+        (" SleepDisabled\t\t1\\nCurrently in use:\\n sleep                5", 0),
+    ],
+)
+def test_when_it_sleeps(macos: Machine, prefix: Path, rows: str, minutes: int) -> None:
+    """Rows of Apple's pmset.m."""
+    macos.program("pmset", f"printf 'System-wide power settings:\\n{rows}\\n'")
+
+    assert identity(macos, "~/x", prefix).sleep == minutes
+
+
+def test_where_links_lead_is_told_though_nothing_is_there(macos: Machine, prefix: Path) -> None:
+    """As to a volume that is not mounted."""
+    volumes = macos.home / "Volumes"
+    volumes.mkdir()
+    stack = macos.home / "stack"
+    stack.mkdir()
+    (macos.home / "disk").symlink_to("Volumes/Fast")
+    (stack / "models").symlink_to("../disk/all models")
+    found = identity(macos, "~/stack", prefix)
+    assert [(place.name, place.path) for place in found.places] == [
+        ("stack_root", str(stack)),
+        ("models", f"{volumes}/Fast/all models"),
+    ]
+
+    found = identity(macos, f"{macos.home}/disk/deep/stack", prefix)
+    assert [place.path for place in found.places] == [f"{volumes}/Fast/deep/stack"]
+
+
+def test_a_llama_server_that_cannot_run_says_why(macos: Machine, prefix: Path) -> None:
+    why = "dyld[412]: Library not loaded: /opt/homebrew/opt/ggml/lib/libggml.0.dylib"
+    macos.program(f"{prefix}/bin/llama-server", f"echo '{why}' >&2; kill -ABRT $$")
+    found = identity(macos, "~/x", prefix)
+
+    assert found.server_fault == f"{why} (signal 6)"
 
 
 def test_an_installed_llama_server_tells_what_the_gpu_may_wire(

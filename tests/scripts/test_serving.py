@@ -134,6 +134,22 @@ def test_a_stack_that_serves_is_told(
     assert SWAP_KEY not in curl_calls.read_text()
 
 
+def test_how_the_last_request_of_a_model_ended_is_told_if_badly(
+    machine: Machine, stack: Stack, root: Path
+) -> None:
+    lines = [
+        "2026-11-23T00:07:20.803Z INFO access id=1 key=#1 status=502 time=1.3 model=a in=3",
+        "2026-11-23T00:07:21.803Z INFO access id=2 key=#1 status=200 time=1.3 model=a in=3",
+        "2026-11-23T00:07:22.803Z INFO access id=3 key=#1 status=200 time=1.3 model=b in=3",
+        "2026-11-23T00:07:23.803Z INFO access id=4 key=#1 status=500 time=1.3 model=b in=3",
+        "2026-11-23T00:07:24.803Z INFO access id=5 key=#1 status=429 time=1.3 model=c in=3",
+        "said by somebody INFO access id=6 status=502 model=a",
+    ]
+    (root / "my.log").write_text("".join(f"{line}\n" for line in lines))
+
+    assert answers(machine, stack, root).failed == {"b": "HTTP 500 at 2026-11-23T00:07:23.803Z"}
+
+
 def test_without_a_key_only_what_is_open_is_asked(
     machine: Machine, stack: Stack, root: Path
 ) -> None:

@@ -5,14 +5,12 @@ from herd.core.settings.schema import Settings
 
 def local_proxy(settings: Settings) -> str:
     """The proxy's URL on its Mac."""
-    listens_everywhere = settings.proxy_host in {"0.0.0.0", "::"}  # "::" is IPv4, too
-    return _url(settings, "127.0.0.1" if listens_everywhere else settings.proxy_host)
+    return _url(settings, "127.0.0.1" if settings.listens_everywhere else settings.proxy_host)
 
 
 def public_proxy(settings: Settings, address: str) -> str:
     """The proxy's URL for clients that know the Mac by this address."""
-    listens_everywhere = settings.proxy_host in {"0.0.0.0", "::"}
-    return _url(settings, address if listens_everywhere else settings.proxy_host)
+    return _url(settings, address if settings.listens_everywhere else settings.proxy_host)
 
 
 def proxy_for_peers(settings: Settings, address: str) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from herd.core.mac import packages, volumes
 from herd.core.mac.mac import Folder, Identity
+from herd.core.mac.packages import Programs
 from herd.core.models import memory_fit
 from herd.core.models.memory_estimate import Served
 from herd.core.models.memory_fit import Limits
@@ -38,7 +40,8 @@ class Needs:
     `packages_missing` is unknown before Homebrew is asked, so Homebrew itself is all that is
     looked at. `console`: somebody must be logged in there, as LaunchAgents live in that session.
     `together` has each set of models that may be loaded at a time, of those whose header is known;
-    `fit` is what becomes of those that do not fit.
+    `fit` is what becomes of those that do not fit. `formulae` are the short names of Homebrew's;
+    with `upgrade` what is there is replaced anyway.
     """
 
     models: Sequence[Fetch]
@@ -47,16 +50,34 @@ class Needs:
     console: bool
     together: Sequence[Sequence[Served]] = ()
     fit: Fit = "refuse"
+    formulae: Sequence[str] = ()
+    homebrew_prefix: str = ""
+    upgrade: bool = False
 
 
 WARNING = "warning"
 """The kind of a problem that does not stand in the way, but is to be known."""
 
 
-def problems(mac: Identity, needs: Needs, room: Room, foreign: Mapping[str, str]) -> list[Problem]:
+@dataclass(frozen=True)
+class Homebrew:
+    """What Homebrew has: versions by short name, and what its bin has of them."""
+
+    installed: Mapping[str, str]
+    programs: Programs
+
+
+def problems(
+    mac: Identity,
+    needs: Needs,
+    room: Room,
+    foreign: Mapping[str, str],
+    homebrew: Homebrew | None = None,
+) -> list[Problem]:
     """Everything that stands in the way, and what is to be known (of the kind WARNING).
 
-    `foreign`: who holds which of the stack's ports without belonging to it.
+    `foreign`: who holds which of the stack's ports without belonging to it. `homebrew` is None
+    where there is none yet.
     """
     found: list[Problem] = []
 
@@ -79,7 +100,9 @@ def problems(mac: Identity, needs: Needs, room: Room, foreign: Mapping[str, str]
         add(
             "user", "SSH logs in as root, which Homebrew refuses.", "set ssh_user to an admin user."
         )
-    if not mac.writable:
+    away = list(volumes.problems(mac.places, mac.home))
+    found += away
+    if not mac.writable and not away:
         add("stack_root", f"{mac.user} may not write there.", "choose a directory of the SSH user.")
     for folder in mac.folders:
         if not folder.is_safe(mac.uid):
@@ -90,6 +113,21 @@ def problems(mac: Identity, needs: Needs, room: Room, foreign: Mapping[str, str]
                 f"{_chmod(folder, mac)} on the Mac, or choose another stack_root.",
             )
     found += _tools(mac)
+    if homebrew:
+        found += packages.problems(
+            needs.formulae,
+            homebrew.installed,
+            homebrew.programs,
+            prefix=needs.homebrew_prefix,
+            uid=mac.uid,
+            upgrade=needs.upgrade,
+        )
+    if mac.server_fault and not needs.upgrade:
+        add(
+            "llama-server",
+            f"The installed one cannot run: {mac.server_fault}.",
+            "run `brew reinstall ggml llama.cpp` on the Mac, or upgrade both.",
+        )
     if needs.console and not mac.console:
         add(
             "console",

@@ -41,6 +41,11 @@ def _unprotected(value: str) -> str:
     for name in ("Documents", "Desktop", "Downloads"):
         if re.match(rf"^(~|/Users/[^/]+)/{name}(/|$)", value):
             raise ValueError(f"lies in {name}, where macOS keeps launchd jobs out")
+    for name in ("Mobile Documents", "CloudStorage"):
+        if re.match(rf"^(~|/Users/[^/]+)/Library/{name}(/|$)", value):
+            raise ValueError(f"lies in {name}, whose files macOS takes off the disk as it likes")
+    if re.fullmatch(r"/Volumes/[^/]+", value) or value == "/Volumes":
+        raise ValueError("is a volume itself; name a directory on it")
     return value
 
 
@@ -165,6 +170,7 @@ class Settings(Strict):
         Text, Field(pattern=r"^[^%]+$", description="an IP address"), AfterValidator(_address)
     ]
     proxy_port: UserPort
+    proxy_address: Annotated[Text, AfterValidator(_reachable)] | None
     proxy_python: Annotated[
         Text, Field(pattern=r"^python@3\.\d+$", description="`python@3.` and a number")
     ]
@@ -190,6 +196,11 @@ class Settings(Strict):
     preflight_disk_reserve_gb: Annotated[int, Field(ge=0)]
 
     verify_timeout: Annotated[int, Field(ge=10)]
+
+    @property
+    def listens_everywhere(self) -> bool:
+        """Whether the proxy listens on every address of its Mac; "::" is IPv4, too."""
+        return self.proxy_host in {"0.0.0.0", "::"}
 
     @property
     def preload(self) -> list[str]:

@@ -1,8 +1,36 @@
-# Runs a Homebrew command as a deploy wants it. usage: brew.sh HOMEBREW_PREFIX ARGUMENT...
+# Runs a Homebrew command as a deploy wants it; while another Homebrew has its lock, it waits so many
+# seconds. usage: brew.sh HOMEBREW_PREFIX SECONDS ARGUMENT...
 # Homebrew is not on the PATH of an SSH command; what it runs itself is.
-prefix=$1
-shift
+prefix=$1 patience=$2
+shift 2
 PATH="$prefix/bin:$prefix/sbin:$PATH"
 export PATH HOMEBREW_NO_INSTALL_UPGRADE=1 HOMEBREW_NO_ANALYTICS=1 HOMEBREW_NO_ENV_HINTS=1 \
   HOMEBREW_NO_ASK=1 HOMEBREW_NO_INSTALL_CLEANUP=1
-exec "$prefix/bin/brew" "$@" </dev/null
+said=$(mktemp -t herd-brew.XXXXXX)
+trap 'rm -f "$said" "$said.code"' EXIT
+holder() {
+  # In brackets, so that what is found is not this script.
+  ps -axww -o pid=,user=,args= | grep -E '/bin/[b]rew |/Homebrew/[b]rew\.(rb|sh)' | head -n 1 | {
+    read -r pid user command || { echo 'another Homebrew'; return; }
+    command=${command##*/Homebrew/[b]rew.rb }
+    echo "\`brew ${command##*/bin/[b]rew }\` (pid $pid, of $user)"
+  }
+}
+began=$(date +%s) last=
+while :; do
+  # Its words are shown as they come; without anybody who reads them it ends.
+  { "$prefix/bin/brew" "$@" </dev/null 2>&1; echo $? >"$said.code"; } | tee "$said"
+  code=$(cat "$said.code")
+  [ "$code" -ne 0 ] || exit 0
+  # "A `brew install …` process has already locked …", "Another `brew update` process is already
+  # running", each followed by this.
+  grep -q 'Please wait for it to finish' "$said" || exit "$code"
+  who=$(holder)
+  if [ $(($(date +%s) - began)) -ge "$patience" ]; then
+    echo "After $patience s Homebrew's lock is still held by $who. Let that finish, or end it there; then deploy again." >&2
+    exit "$code"
+  fi
+  [ "$who" = "$last" ] || echo "waiting for Homebrew's lock, which is held by $who"
+  last=$who
+  sleep 3
+done

@@ -5,6 +5,13 @@ launchctl enable "$1/$2"
 tries=0
 until said=$(launchctl bootstrap "$1" "$3" 2>&1); do
   tries=$((tries + 1))
+  case $said in
+    # 125, or 112: the domain is gone, as somebody logged out in the middle.
+    *'Domain does not support specified action'* | *'Could not find domain'* | *'find specified domain'*)
+      echo "Nobody is logged in at this Mac's screen any more, where LaunchAgents live: log in there, and deploy again. launchd says: $said" >&2
+      exit 1
+      ;;
+  esac
   # "5: Input/output error" is what a label gets that is loaded already, or still going away: only
   # after a while is it the former.
   [ $tries -lt 5 ] || { launchctl print "$1/$2" >/dev/null 2>&1 && break; }

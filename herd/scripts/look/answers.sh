@@ -36,6 +36,19 @@ proxy "$proxy/v1/models"
 # From the beginning of a line on: a client may name a model as it likes.
 echo "--- keys"
 [ ! -f "$proxy_log" ] || tail -n 500 "$proxy_log" | grep -E '^[^ ]+ (ERROR the old keys stay in force|INFO (keys read again|listening on))' | tail -n 1
+# How the last request of each model ended that llama-swap could not serve: what a client would meet.
+echo "--- last"
+[ ! -f "$proxy_log" ] || tail -n 500 "$proxy_log" | awk '
+  $2 == "INFO" && $3 == "access" {
+    model = status = ""
+    for (i = 4; i <= NF; i++) {
+      if ($i ~ /^model=/) model = substr($i, 7)
+      if ($i ~ /^status=/) status = substr($i, 8)
+    }
+    if (model != "") last[model] = status " " $1
+  }
+  END { for (model in last) if (last[model] ~ /^50[02] /) print model, last[model] }
+'
 is_ours || { echo "--- stranger"; exit 0; }
 [ -n "$header" ] || exit 0
 echo "--- key"

@@ -6,6 +6,12 @@ for port; do
   printf 'port\t%s\n' "$port"
   for pid in $(lsof -nP -iTCP:"$port" -sTCP:LISTEN 2>/dev/null | awk 'NR > 1 { print $2 }' | sort -u); do
     parent=$(ps -o ppid= -p "$pid" | tr -d ' ')
-    printf 'pid\t%s\t%s\t%s\n' "$pid" "$parent" "$(ps -ww -o args= -p "$pid")"
+    command=$(ps -ww -o args= -p "$pid")
+    # What was started by hand may name its files as they are seen from its directory.
+    case $command in
+      *[\ =]/*) directory= ;;
+      *) directory=$(lsof -a -p "$pid" -d cwd -Fn 2>/dev/null | sed -n 's/^n//p') ;;
+    esac
+    printf 'pid\t%s\t%s\t%s\t%s\n' "$pid" "$parent" "$directory" "$command"
   done
 done

@@ -10,12 +10,15 @@ say arch "$(uname -m)"
 say macos "$(sw_vers -productVersion 2>/dev/null)"
 say chip "$(sysctl -n machdep.cpu.brand_string 2>/dev/null)"
 say memory "$(sysctl -n hw.memsize 2>/dev/null)"
-# What the GPU may wire: as set, else as Metal tells llama-server.
+# What the GPU may wire: as set, else as Metal tells llama-server; or why that does not run.
 say wired "$(sysctl -n iogpu.wired_limit_mb 2>/dev/null)"
 if [ -x "$prefix/bin/llama-server" ]; then
-  "$prefix/bin/llama-server" --list-devices </dev/null 2>/dev/null |
-    while IFS= read -r line; do say device "$line"; done
+  said=$("$prefix/bin/llama-server" --list-devices </dev/null 2>&1)
+  say devices $?
+  printf '%s\n' "$said" | tail -n 40 | while IFS= read -r line; do say device "$line"; done
 fi
+# Minutes until it sleeps, 0 for never.
+say sleep "$(pmset -g 2>/dev/null | awk '$1 == "SleepDisabled" && $2 == 1 { off = 1 } $1 == "sleep" { sleep = $2 } END { print off ? 0 : sleep }')"
 # /usr/bin/git and python3 are shims that open a dialog without the tools: ask xcode-select.
 xcode-select -p >/dev/null 2>&1 && say tools yes
 launchctl print "gui/$uid" >/dev/null 2>&1 && say console yes
@@ -24,8 +27,33 @@ if [ -x "$prefix/bin/brew" ]; then
 elif sudo -n true 2>/dev/null; then
   say sudo yes
 fi
-# The nearest directory that exists tells where the stack will be, and whether it can be.
 case $root in '~'/*) root=$HOME/${root#'~/'} ;; esac
+# Where a path leads by its links, whether it is there or not; and the nearest directory that is.
+leads() {
+  at=$1 rest='' hops=0
+  while :; do
+    if [ -L "$at" ] && [ ! -d "$at" ] && [ $hops -lt 40 ]; then
+      hops=$((hops + 1)) to=$(readlink "$at")
+      case $to in /*) at=$to ;; *) at=${at%/*}/$to ;; esac
+    elif [ -d "$at" ] || [ -z "$at" ]; then
+      at=$(cd -P -- "${at:-/}" && pwd -P)
+      return
+    else
+      rest=/${at##*/}$rest at=${at%/*}
+    fi
+  done
+}
+# What is linked into the models' directory counts, too.
+for below in "$root" "$root"/models "$root"/models/*; do
+  [ "$below" = "$root" ] || [ -L "$below" ] || continue
+  leads "$below"
+  name=${below#"$root"}
+  say place "${name:-stack_root}"
+  say path "${at%/}$rest"
+  say on "$(df -P -k "$at" 2>/dev/null | tail -n 1)"
+done
+mount 2>/dev/null | while IFS= read -r line; do say mount "$line"; done
+# The nearest directory that exists tells where the stack will be, and whether it can be.
 while [ ! -d "$root" ]; do root=$(dirname "$root"); done
 [ -w "$root" ] && say writable yes
 # The directories of the stack and all above them, by no link: whose they are, and who may write.

@@ -1,4 +1,5 @@
 # Which files print something that the user's shell, or sshd, reads before each command.
+# usage: startup-files.sh
 # Each is read by itself, as it is for every command anyway.
 says() { [ -f "$1" ] && shift && [ -n "$("$@" </dev/null 2>/dev/null)" ]; }
 # What one prints itself may end without a newline, right before this.

@@ -53,6 +53,9 @@ while reason=$(wrong) && [ -n "$reason" ]; do
       echo "The last lines of $log:" >&2
       tail -n 12 "$log" >&2
     done
+    if tail -n 12 "$swap_log" "$proxy_log" | grep -q 'Operation not permitted'; then
+      echo "macOS keeps launchd jobs off some folders and removable volumes: allow it under Privacy & Security > Files and Folders, or move the stack." >&2
+    fi
     exit 1
   fi
   [ "$reason" = "$last" ] || [ $now -lt 3 ] || echo "waiting: $reason"
