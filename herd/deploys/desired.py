@@ -10,6 +10,7 @@ from pyinfra.api.exceptions import PyinfraError
 from herd import plan
 from herd.core.mac.archives import Bundle, bundle
 from herd.core.mac.layout import Layout
+from herd.core.mac.volumes import removable
 from herd.core.models.memory_estimate import Served
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.schema import Settings
@@ -24,7 +25,8 @@ FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
 
 @dataclass(frozen=True)
 class Desired:
-    """One host: its settings, its paths, its models' files and sets, what its proxy gets."""
+    """One host: its settings, its paths, its models' files and sets, what its proxy gets; which of
+    its directories are on volumes that launchd's jobs may not read."""
 
     settings: Settings
     layout: Layout
@@ -34,6 +36,7 @@ class Desired:
     certificate: Pair | None
     bundle: Bundle
     together: list[tuple[Served, ...]]
+    removable: list[str]
 
     @property
     def formulae(self) -> list[str]:
@@ -74,4 +77,5 @@ def _desired(current: Host) -> Desired:
         certificate=run.certificates[current.name],
         bundle=bundle(),
         together=run.together[current.name],
+        removable=removable(mac.places) if mac else [],
     )

@@ -28,6 +28,7 @@ def check() -> None:
             formulae=[name.rpartition("/")[2] for name in want.formulae],
             homebrew_prefix=settings.homebrew_prefix,
             upgrade=settings.homebrew_upgrade,
+            removable=want.removable if settings.launchd_autostart == "background" else (),
         ),
         ports={
             settings.proxy_port: "proxy_port",

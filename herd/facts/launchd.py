@@ -33,3 +33,19 @@ class Installed(Fact[list[str]]):
 
     def process(self, output: Iterable[str]) -> list[str]:
         return list(output)
+
+
+class Unread(Fact[list[str]]):
+    """The first of the directories that a job in the user's session may not read, if there is one;
+    of one that is not there yet, the nearest above it."""
+
+    @staticmethod
+    def default() -> list[str]:
+        return []
+
+    def command(self, uid: int, directories: list[str]) -> StringCommand:
+        return script("job-reads", uid, *directories)
+
+    def process(self, output: Iterable[str]) -> list[str]:
+        pairs = (line.partition("\t") for line in output)
+        return [path for kind, _, path in pairs if kind == "denied"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pyinfra import host, logger
 
-from herd.core.mac import startup_files
+from herd.core.mac import startup_files, volumes
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
 from herd.core.mac.packages import program_of
@@ -14,7 +14,7 @@ from herd.core.settings.problems import count, report
 from herd.facts import gathered
 from herd.facts.brew import Brew
 from herd.facts.gathered import Question
-from herd.facts.launchd import Loaded
+from herd.facts.launchd import Loaded, Unread
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.mac import Mac
 from herd.facts.models import Models
@@ -40,6 +40,8 @@ def _check_asks(
     prefix, programs = settings.homebrew_prefix, list(map(program_of, needs.formulae))
     yield Question(Brew, homebrew_prefix=prefix)
     yield Question(Owned, homebrew_prefix=prefix, programs=programs)
+    if needs.removable:
+        yield Question(Unread, uid=uid, directories=list(needs.removable))
 
 
 @operation(asks=_check_asks)
@@ -70,6 +72,9 @@ def check(
     foreign = _foreign(host.get_fact(Listeners, ports=settings.ports), layout, uid)
     holders = {f"{port} ({ports[port]})": str(listener) for port, listener in foreign.items()}
     found = problems(mac, needs, room, holders, _homebrew(settings.homebrew_prefix, needs))
+    if needs.removable:
+        unread = host.get_fact(Unread, uid=uid, directories=list(needs.removable))
+        found += map(volumes.unread, unread)
     if noise := gathered.of(host.state.inventory.get_host(host.name)).noise:
         printing = host.get_fact(Printing)
         found.insert(0, startup_files.problem(noise, printing, mac.home))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,51 @@ def test_about_itself(brewing: Mac) -> None:
 
 def test_it_is_not_in_the_path_of_ssh_commands(brewing: Mac) -> None:
     assert brewing.run("command -v brew").returncode == 127
+
+
+def test_bottles_are_called_by_the_macos(brewing: Mac) -> None:
+    brewing.set(macos="27.0")
+    try:
+        assert ".arm64_golden_gate.bottle.tar.gz" in brew(brewing, "install uv")[1]
+    finally:
+        brewing.set(macos="26.1")
+
+
+def test_a_keg_can_be_there_and_not_linked(brewing: Mac) -> None:
+    """And another formula's program can be in its way."""
+    assert brew(brewing, "install tabbyml/tabby/tabby")[0] == 0
+    code, _, err = brew(brewing, "install llama.cpp")
+    assert (code, "Could not symlink bin/llama-server" in err) == (1, True)
+    assert brew(brewing, "list --versions llama.cpp")[0] == 0
+    assert "just not linked" in brew(brewing, "install llama.cpp")[2]
+
+    assert brew(brewing, "link --overwrite llama.cpp")[0] == 0
+    link = brewing.prefix / "bin/llama-server"
+    assert "/llama.cpp/" in os.readlink(link)
+    assert brew(brewing, "unlink llama.cpp")[1].endswith("2 symlinks removed.\n")
+    assert not link.is_symlink()
+
+
+def test_one_formula_is_installed_by_one_at_a_time(brewing: Mac) -> None:
+    brewing.set(brew_hang=["uv"])
+    first = subprocess.Popen(
+        [str(brewing.root / "bin/sh"), "-c", f"exec {brewing.prefix}/bin/brew install uv"],
+        env=brewing.environment() | QUIET,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert first.stdout
+        assert "Fetching uv" in first.stdout.readline()
+        code, _, err = brew(brewing, "install uv")
+        assert code == 1
+        assert "Error: A `brew install uv` process has already locked " in err
+        assert "Please wait for it to finish or terminate it to continue." in err
+    finally:
+        first.kill()
+        first.wait()
+        brewing.set(brew_hang=[])
+    assert brew(brewing, "install uv")[0] == 0
 
 
 def test_install_with_dependencies(brewing: Mac) -> None:

@@ -129,6 +129,16 @@ def test_a_mac_has_what_scripts_use(mac: Mac) -> None:
         assert run(mac, f"command -v {name}")[0] == 0, name
 
 
+def test_macos_27_counts_darwin_as_itself(mac: Mac) -> None:
+    """Apple left 26 out: Darwin 25 is macOS 26, and Darwin 27 is 27 (26A428, captures)."""
+    mac.set(macos="27.0")
+    try:
+        assert run(mac, "uname -r")[1] == "27.0.0\n"
+        assert "26A428" in run(mac, "sw_vers")[1]
+    finally:
+        mac.set(macos="26.1")
+
+
 def test_sums_came_with_macos_15(mac: Mac) -> None:
     (mac.home / "f").write_text("x")
     digest = hashlib.sha256(b"x").hexdigest()

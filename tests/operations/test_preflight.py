@@ -100,3 +100,13 @@ def test_our_own_job_may_run_in_another_directory_when_the_stack_moves() -> None
 
     assert mine.untouched
     assert "port 8080" in refused(other)
+
+
+def test_a_volume_that_jobs_may_not_read_is_a_problem() -> None:
+    needs = replace(NEEDS, removable=["/Volumes/Fast/models"])
+    asked = check(needs=needs)
+    told = refused(check(needs=needs, **{"job-reads": "denied\t/Volumes/Fast/models"}))
+
+    assert asked.untouched
+    assert "job-reads 501 /Volumes/Fast/models" in asked.asked
+    assert "macOS keeps launchd jobs off this volume" in told

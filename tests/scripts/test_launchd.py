@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from herd.facts.launchd import Unread
 from tests.scripts.conftest import Machine, quoted
 
 TARGET = "gui/501/com.example.job"
@@ -94,6 +95,50 @@ def test_a_session_that_is_gone_at_the_start_is_told_too(machine: Machine, state
     assert done.returncode == 1
     assert done.stderr.startswith("Nobody is logged in at this Mac's screen any more")
     assert done.stderr.endswith(f"{said}\n")
+
+
+# -- What a job may read
+
+
+# It runs the job at once, and keeps how that ended.
+RUNNER = r"""
+case $1 in
+  bootstrap)
+    [ ! -e "$HOME/headless" ] || exit 125
+    python3 - "$3" <<'END'
+import os, plistlib, subprocess, sys
+job = plistlib.load(open(sys.argv[1], "rb"))
+assert job["RunAtLoad"]
+code = subprocess.run(job["ProgramArguments"]).returncode
+open(os.environ["HOME"] + "/code", "w").write(str(code))
+END
+    ;;
+  print) printf 'x = {\n\tlast exit code = %s\n}\n' "$(cat "$HOME/code")" ;;
+  bootout) echo "$2" >>"$HOME/gone" ;;
+esac
+"""
+
+
+def test_what_a_job_may_not_read_is_told(machine: Machine) -> None:
+    machine.program("launchctl", RUNNER)
+    good, bad = machine.home / "it's <good> & well", machine.home / "bad"
+    good.mkdir()
+    bad.mkdir()
+    # Even root may be refused by macOS's privacy.
+    machine.program("ls", 'case $1 in */bad) echo "Operation not permitted" >&2; exit 1 ;; esac')
+
+    def denied(*directories: Path) -> list[str]:
+        done = machine.run("job-reads", 501, *directories)
+        assert (done.returncode, done.stderr) == (0, "")
+        return Unread().process(done.stdout.splitlines())
+
+    assert denied(good) == []
+    assert denied(good, bad / "not there/yet") == [str(bad)]
+    assert denied(bad, good) == [str(bad)]
+    assert len((machine.home / "gone").read_text().splitlines()) == 3
+    assert not list(machine.home.parent.glob("herd-probe*"))
+    (machine.home / "headless").touch()
+    assert denied(bad) == []
 
 
 # -- Unload

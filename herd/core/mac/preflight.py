@@ -41,7 +41,8 @@ class Needs:
     looked at. `console`: somebody must be logged in there, as LaunchAgents live in that session.
     `together` has each set of models that may be loaded at a time, of those whose header is known;
     `fit` is what becomes of those that do not fit. `formulae` are the short names of Homebrew's;
-    with `upgrade` what is there is replaced anyway.
+    with `upgrade` what is there is replaced anyway. `removable` are directories that launchd's jobs
+    must be able to read, and may not.
     """
 
     models: Sequence[Fetch]
@@ -53,6 +54,7 @@ class Needs:
     formulae: Sequence[str] = ()
     homebrew_prefix: str = ""
     upgrade: bool = False
+    removable: Sequence[str] = ()
 
 
 WARNING = "warning"

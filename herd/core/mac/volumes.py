@@ -36,6 +36,23 @@ def problems(places: Iterable[Place], home: str) -> Iterator[Problem]:
                 yield Problem(f"{place.name} ({place.path})", what, fix, kind="mac")
 
 
+def removable(places: Iterable[Place]) -> list[str]:
+    """Paths on volumes that macOS's privacy may keep launchd jobs off, though SSH reads them."""
+    return [place.path for place in places if _is_below(place.mount, "/Volumes")]
+
+
+def unread(directory: str) -> Problem:
+    """One that a job may not read (launchd.plist(5), CAVEATS)."""
+    return Problem(
+        f"directory {directory}",
+        "macOS keeps launchd jobs off this volume, so no model of it could be served, and nobody "
+        "would say why.",
+        "allow it at the Mac's screen under System Settings > Privacy & Security > Files and "
+        "Folders (or Full Disk Access), or use the Mac's own disk.",
+        kind="mac",
+    )
+
+
 def _wrong(place: Place, home: str) -> Iterator[tuple[str, str]]:
     volume = re.match(r"/Volumes/[^/]+", place.path)
     if volume and not _is_below(place.mount, volume[0]):
