@@ -24,11 +24,9 @@ NAMES = (
     *("FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS", "VIRTUAL_ENV", "CURL_HOME"),
     *("BASH_ENV", "ENV", "CDPATH", "SHELLOPTS", "BASHOPTS", "POSIXLY_CORRECT", "GREP_OPTIONS"),
 )
-# Of these families, what is meant for the tests, leads to an index, or is about files only.
-KEPT = (
-    *("LAB_LLAMA_SERVER", "LAB_LLAMA_SWAP", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
-    *NETWORK_NAMES,
-)
+# Of these families, what is meant for the tests, leads to an index, or is about files only. Not
+# PYTHONDONTWRITEBYTECODE: a thousand processes would compile what the first could write.
+KEPT = ("LAB_LLAMA_SERVER", "LAB_LLAMA_SWAP", "PYTHONPYCACHEPREFIX", *NETWORK_NAMES)
 LOOPBACK = "127.0.0.1,localhost,::1"
 
 

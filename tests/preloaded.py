@@ -1,8 +1,8 @@
 """Runs Python programs as `subprocess.run` does, but forked from a process with all libraries.
 
 Two thirds of what a short run of pyinfra or of a verb takes is importing: pyinfra, paramiko and
-pydantic, and in a checkout's directory its `herd`, none of which changes while tests run. A forked
-child's arguments, environment, streams and end are its own, and code that is not ours.
+pydantic, and here our own code, none of which changes while tests run. A forked child's arguments,
+environment, streams and end are its own.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ LIBRARIES = (
     *("pydantic.fields", "pydantic.functional_validators", "pydantic.main", "pydantic.root_model"),
     *("pydantic.type_adapter", "pydantic._internal._generate_schema", "cryptography.x509"),
 )
+# In our own directory. In a copy it is the copy's, which tests change.
+PROJECT = Path(__file__).parents[1]
 OURS = ("herd.__main__", "herd.connections.hooks", "herd.deploys.desired", "herd.deploys.services")
 ASKING = "huggingface_hub"
 
@@ -59,7 +61,7 @@ def run(
         json.dump({"words": words, "cwd": str(cwd), "env": dict(env)}, task)
         task.flush()
         fds = [file.fileno() for file in (task, out, err, theirs)]
-        socket.send_fds(_hosting(str(cwd) if (cwd / "herd").is_dir() else ""), [b"."], fds)
+        socket.send_fds(_hosting(str(cwd) if cwd == PROJECT else ""), [b"."], fds)
         theirs.close()
         if not (started := ours.recv(8)):
             raise RuntimeError("who runs our programs has died")

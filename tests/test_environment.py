@@ -25,6 +25,7 @@ A_PERSONS = {
     "GIT_DIR": "/somewhere",
     "PYTHONPATH": "/somewhere",
     "PYTHONOPTIMIZE": "2",
+    "PYTHONDONTWRITEBYTECODE": "1",
     "LAB_MAC": "/somewhere",
     "MAKEFLAGS": "n",
     "INVENTORY": "theirs.py",

@@ -85,7 +85,10 @@ def test_it_stays_from_deploy_to_deploy(fleet: Fleet) -> None:
     assert fleet["mac1"].launchd.job(LABEL) == job
 
 
-@pytest.mark.parametrize("how", ["rm", "chmod 644", ": >"])
+# What else is no secret: tests/operations/test_launchd.py
+@pytest.mark.parametrize(
+    "how", ["rm", *(pytest.param(way, marks=pytest.mark.soak) for way in ("chmod 644", ": >"))]
+)
 def test_another_is_made_where_it_was_lost_or_could_be_read(fleet: Fleet, how: str) -> None:
     """To remove it and to deploy is how it is rotated."""
     before = key(fleet)
