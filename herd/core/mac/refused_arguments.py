@@ -65,7 +65,8 @@ def setting_of(model: Model, word: str) -> str:
 
 def _instead(flags: Flags, flag: str) -> str:
     if (now := _GONE.get(flag)) and now.split()[0] in flags.known:
-        return f"it is {now} now, which mlock decides: leave it out of extra_args."
+        strings = '", "'.join(now.split())
+        return f'write "{strings}", with mlock = False.'
     near = difflib.get_close_matches(flag, flags.known, 1)
     hint = f"did you mean {near[0]}? Else" if near else "mend extra_args, or"
     return f"{hint} upgrade llama.cpp there."

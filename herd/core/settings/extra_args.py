@@ -16,9 +16,14 @@ OWNED_FLAGS = {
     **dict.fromkeys(("-ctk", "--cache-type-k"), "cache_type_k"),
     **dict.fromkeys(("-ctv", "--cache-type-v"), "cache_type_v"),
     **dict.fromkeys(("-fa", "--flash-attn"), "flash_attention"),
-    **dict.fromkeys(("-lm", "--load-mode", "--mlock"), "mlock"),
     **dict.fromkeys(("--host", "--port"), "llama_server_start_port"),
     **dict.fromkeys(("-a", "--alias"), "the model's name"),
+}
+
+# Ways to load weights: `mlock` is one of them, and what it does not say may be said instead.
+LOAD_MODES = {
+    *("-lm", "--load-mode", "--mlock", "--mmap", "--no-mmap"),
+    *("-dio", "--direct-io", "-ndio", "--no-direct-io"),
 }
 
 # Patterns of flags that no model may have, with the reason: read off the --help of builds 10068 to
@@ -72,14 +77,16 @@ def complaints(words: Sequence[str]) -> Iterator[str]:
     if words and not words[0].startswith(("-", *"‐‑‒–—―−")) and not not_one_word(words[0]):
         yield f"begins with {words[0]!r}, which is no flag"
     for word in words:
-        if split := not_one_word(word):
-            yield f"holds what llama-server does not take: {split}"
         flag = canonical(
             word.strip().partition("=")[0].split(maxsplit=1)[0] if word.strip() else ""
         )
+        if reason := next(
+            (why for which, why in REFUSED_FLAGS.items() if re.fullmatch(which, flag)), ""
+        ):
+            yield f"holds {flag}, which {reason}"  # and not its value, which may be a key
+        elif split := not_one_word(word):
+            yield f"holds what llama-server does not take: {split}"
         if flag in OWNED_FLAGS:
             yield f"holds {flag}, which {OWNED_FLAGS[flag]} sets"
-        for pattern, reason in REFUSED_FLAGS.items():
-            if re.fullmatch(pattern, flag):
-                yield f"holds {flag}, which {reason}"
-                break
+        if word.startswith("~/"):
+            yield f"holds {word!r}, where llama-server expands no ~: write the whole path"

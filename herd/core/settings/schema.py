@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from herd.core.settings import part_sources
-from herd.core.settings.extra_args import canonical, complaints
+from herd.core.settings.extra_args import LOAD_MODES, canonical, complaints
 from herd.core.settings.field_types import Path, Strict, Text
 from herd.core.settings.llama_server_options import LlamaServerOptions
 from herd.core.settings.llama_swap_options import LlamaSwapOptions
@@ -113,6 +113,11 @@ class Model(ModelParts, LlamaServerOptions, LlamaSwapOptions):
         if self.chat_template and self.chat_template_file:
             raise ValueError("has chat_template and chat_template_file: say one of them")
         words = {canonical(word) for word in self.extra_args}
+        if self.mlock and (ways := words & LOAD_MODES):
+            raise ValueError(
+                f"mlock is True, and extra_args has {', '.join(sorted(ways))}: "
+                "set mlock to False for another way to load"
+            )
         for name, flag, value in self.given:
             if both := words & {*flag.names, flag.off}:
                 said = ", ".join(sorted(both))

@@ -78,7 +78,7 @@ def test_what_it_takes_is_not_refused(words: list[str]) -> None:
 REFUSED = {
     "removed": (["--draft-max", "16", "--jinja"], "has removed --draft-max.", "use --spec-draft-n"),
     "removed, with an underscore": (["--draft_max", "16"], "removed --draft_max.", "use --spec-d"),
-    "gone without a word": (["--no-mmap"], "knows no --no-mmap.", "--load-mode none now"),
+    "gone without a word": (["--no-mmap"], "knows no --no-mmap.", 'write "--load-mode", "none"'),
     "a slip": (["--temprature", "-1"], "knows no --temprature.", "did you mean --temperature?"),
     "one dash for two": (["-temp", "1"], "knows no -temp.", "did you mean --temp?"),
     "of no build": (["--frobnicate"], "knows no --frobnicate.", "upgrade llama.cpp"),

@@ -47,6 +47,7 @@ BREAKING = {
     "a blank behind": (["--jinja "], "without the blanks"),
     "a blank before": ([" --jinja"], 'without the blanks, "--jinja"'),
     "a dash of prose": (["—temp", "0.7"], 'write "--temp"'),
+    "a home directory": (["--lora", "~/l.gguf"], "expands no ~: write the whole path"),
     "a value alone": (["0.7"], "begins with '0.7', which is no flag"),
 }
 
@@ -54,6 +55,18 @@ BREAKING = {
 @pytest.mark.parametrize(("words", "told"), BREAKING.values(), ids=BREAKING)
 def test_it_is_refused_with_the_reason(words: list[str], told: str) -> None:
     assert told in "; ".join(complaints(words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--api-key", "sk-0123"], ["--api-key=sk-0123"], ["--api-key sk-0123"], ["-hft=sk-0123"]],
+    ids=str,
+)
+def test_a_refused_value_is_not_shown(words: list[str]) -> None:
+    told = "; ".join(complaints(words))
+
+    assert "everybody on the Mac" in told
+    assert "sk-0123" not in told
 
 
 def test_everything_is_told_at_once() -> None:

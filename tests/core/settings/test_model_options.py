@@ -186,6 +186,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"temperature": 0.5, "extra_args": ["--temperature", "1"]},
         "temperature is 0.5, and extra_args has --temperature: say it once",
     ),
+    "a way to load beside mlock": (
+        {"extra_args": ["--load-mode", "none"]},
+        "mlock is True, and extra_args has --load-mode: set mlock to False",
+    ),
     "a switch and its other side": (
         {"jinja": True, "extra_args": ["--no-jinja"]},
         "jinja is True, and extra_args has --no-jinja",
@@ -218,6 +222,12 @@ def test_a_wrong_value_is_told_before_anything_is_connected_to(
 
     assert told in said
     assert "secret" not in said.replace("a secret in settings", "")
+
+
+def test_without_mlock_weights_may_be_loaded_in_any_way() -> None:
+    model = one_model(mlock=False, extra_args=["--load-mode", "none"]).models["tiny"]
+
+    assert ["--load-mode", "none"] in arguments(model, "/m.gguf", CURRENT)
 
 
 def test_a_refused_key_is_not_shown() -> None:
