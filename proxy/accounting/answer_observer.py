@@ -16,6 +16,7 @@ LOOK = 4096
 LONGEST = 65536
 """Of an event or an answer that is kept; what is longer is skimmed as it comes."""
 
+_decode = json.JSONDecoder().decode  # json.loads tries several encodings first
 _EVENT = b"\ndata:"
 _DONE = b"\ndata: [DONE]"
 
@@ -162,6 +163,9 @@ class Plain:
     def told(self) -> Told:
         """All of it."""
         results, choices = self._results()
+        if len(results) == 1:
+            tokens = of(results[0])
+            return Told(tokens, tokens != NONE and choices <= 1, 0, self.size, max(choices, 1))
         tokens, complete = NONE, bool(results) and choices <= 1
         for result in results:
             told = of(result)
@@ -184,6 +188,6 @@ class Plain:
 
 def _read(text: bytes) -> object:
     try:
-        return json.loads(text)
+        return _decode(text.decode())
     except (ValueError, RecursionError):
         return None

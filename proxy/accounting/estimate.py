@@ -9,6 +9,7 @@ answer no longer than what can be read in its time; see docs/decisions/0016.
 
 import math
 from enum import Enum, auto
+from functools import lru_cache
 
 from proxy.accounting.answer_observer import Told
 from proxy.accounting.tokens import NONE, Tokens
@@ -42,6 +43,7 @@ _PROMPT = ("/embeddings", "/rerank", "/reranking")
 _ANSWER = ("/chat/completions", "/responses", "/messages")
 
 
+@lru_cache(64)  # there are few routes
 def kind_of(path: str) -> Kind:
     """By the path of an inference route."""
     if path.startswith(_NOTHING) or path.endswith("/count_tokens"):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 NAMES = frozenset((b"usage", b"timings"))
 INNER = frozenset((b"message", b"response"))
+_INNER = tuple(sorted(name.decode() for name in INNER))
 
 _MOST = 10**12
 _FASTEST = 10**6
@@ -41,9 +42,13 @@ NONE = Tokens()
 def of(document: Mapping[str, Any]) -> Tokens:
     """What such a text tells; NONE if nothing. OpenAI's chat and responses, Anthropic's messages
     and llama-server's own words."""
-    told = _usage(document.get("usage")).most(_timings(document.get("timings")))
-    for name in INNER:
-        if isinstance(inner := document.get(name.decode()), dict):
+    told = NONE
+    if "usage" in document:
+        told = _usage(document["usage"])
+    if "timings" in document:
+        told = told.most(_timings(document["timings"]))
+    for name in _INNER:
+        if name in document and isinstance(inner := document[name], dict):
             told = told.most(_usage(inner.get("usage")))
     return told
 

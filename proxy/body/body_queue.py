@@ -10,29 +10,34 @@ BLOCK = 16384
 class BodyQueue:
     """Bytes, of which the first come out first."""
 
-    __slots__ = ("_blocks", "_size")
+    __slots__ = ("_blocks", "size")
 
     def __init__(self) -> None:
         self._blocks: deque[bytearray] = deque()
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
+        self.size = 0
 
     def add(self, data: bytes) -> None:
         """More of them, at the end."""
         if not self._blocks or len(self._blocks[-1]) >= BLOCK:
             self._blocks.append(bytearray())
         self._blocks[-1] += data
-        self._size += len(data)
+        self.size += len(data)
+
+    def clear(self) -> None:
+        """They go up nowhere."""
+        self._blocks.clear()
+        self.size = 0
 
     def add_before(self, data: bytes) -> None:
         """Something that goes up before all else."""
         self._blocks.appendleft(bytearray(data))
-        self._size += len(data)
+        self.size += len(data)
 
     def take(self, most: int) -> bytes:
         """The first so many, or all that there are."""
+        if len(self._blocks) == 1 and self.size <= most:  # mostly it is little
+            self.size = 0
+            return bytes(self._blocks.popleft())
         taken = bytearray()
         while self._blocks and len(taken) < most:
             block = self._blocks[0]
@@ -42,5 +47,5 @@ class BodyQueue:
                 del block[:left]
             else:
                 self._blocks.popleft()
-        self._size -= len(taken)
+        self.size -= len(taken)
         return bytes(taken)

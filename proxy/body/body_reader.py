@@ -146,4 +146,4 @@ class BodyReader:
     @property
     def size(self) -> int:
         """Bytes that are kept here."""
-        return len(self._came) + len(self.body.buffer) + len(self.body.passed)
+        return len(self._came) + len(self.body.buffer) + self.body.passed.size

@@ -82,7 +82,10 @@ class ClientConnection(asyncio.Protocol):
             self._body(data)
             return
         self._came += data
-        self._go_on()
+        if self._queued:
+            self.wire.pause(TURN)
+        else:
+            self._go_on()
 
     def eof_received(self) -> bool:
         """The client sends no more, or is gone, which looks the same (decision 0012). True keeps
@@ -130,9 +133,8 @@ class ClientConnection(asyncio.Protocol):
 
     def _go_on(self) -> None:
         """Takes apart what came, now or in turns."""
-        if not (self._working or self._queued or self.engine.turns.take(self)):
-            self._queued = True
-            self.wire.pause(TURN)
+        if not (self._working or self._queued):
+            self._queued = not self.engine.turns.take(self)
 
     def work(self, until: float) -> bool:
         """Takes more of it apart; a loop, as each answer beginning the next would be thousands of
@@ -144,9 +146,8 @@ class ClientConnection(asyncio.Protocol):
                     return False
         finally:
             self._working = False
-        if self._queued:
-            self._queued = False
-            self.wire.resume(TURN)
+        self._queued = False
+        self.wire.resume(TURN)
         return True
 
     def _piece(self) -> bool:
@@ -174,7 +175,7 @@ class ClientConnection(asyncio.Protocol):
             return False
         if head is not None:
             self._begin(head)
-            return True
+            return self.transaction is None and self._parser.complete
         if self._came:
             return True
         if self.half_closed:

@@ -137,7 +137,9 @@ class Forwarding:
 
     def _count(self) -> bool:
         """Counts what is held of this; False if it was too much, and is answered."""
-        size = len(self._held) if self._form is None else self._form.walker.size
+        size = self._held.size if self._form is None else self._form.walker.size
+        if size == self._counted:
+            return True
         caller = self._transaction.request.caller
         if caller is None or self._engine.holdings.change(caller.label, size - self._counted):
             self._counted = size
@@ -191,32 +193,33 @@ class Forwarding:
         if self._relay is None or self._up is None:
             self._held.add(data)
             self._flow()
-        elif self._held or len(data) > SMALL:
+        elif self._held.size or len(data) > SMALL:
             self._held.add(data)  # goes up by and by
         elif (data or self._whole) and not self._is_refused(data):
             self._up.write(self._framed(data))
 
     def _more(self) -> None:
         """Goes on with what is held, if it may go up: in turns, as it has to be looked at."""
-        if self._held and self._relay is not None and not self._behind:
+        if self._held.size and self._relay is not None and not self._behind:
             self._behind = not self._engine.turns.take(self)
             self._flow()
 
     def _send(self, until: float) -> bool:
         """Sends up what is held, piece by piece; False if more of it is left than there is time."""
-        while self._held and self._relay is not None and self._up is not None and not self._full:
-            piece = self._held.take(PIECE)
+        held = self._held
+        while held.size and self._relay is not None and self._up is not None and not self._full:
+            piece = held.take(PIECE)
             if self._is_refused(piece):
                 return True
             self._up.write(self._framed(piece))
-            if self._held and monotonic() > until:
+            if held.size and monotonic() > until:
                 return False
         return True
 
     def _flow(self) -> None:
         """Reads from the client what can be dealt with."""
         searching = self._form is not None and self._transaction.request.model is None
-        waiting = len(self._held) > MOST_HELD and not searching
+        waiting = self._held.size > MOST_HELD and not searching
         if self._full or self._behind or waiting:
             self._wire.pause()
         else:
@@ -296,7 +299,7 @@ class Forwarding:
             return b""
         if self._content is not None and self._whole:
             self._chunked = False
-            return b"Content-Length: %d\r\n" % len(self._held)
+            return b"Content-Length: %d\r\n" % self._held.size
         self._chunked = self._content is not None or self._transaction.chunked
         return b"Transfer-Encoding: chunked\r\n" if self._chunked else b""
 
@@ -309,7 +312,7 @@ class Forwarding:
 
     def _all_up(self) -> bool:
         """Whether nothing comes behind what goes up now."""
-        return self._whole and not self._held
+        return self._whole and not self._held.size
 
     # -- The connection, as the pool reports it
 
@@ -411,7 +414,8 @@ class Forwarding:
             self._engine.pool.forget(self)
         if self._behind:
             self._engine.turns.leave(self)
-        self._form, self._held = None, BodyQueue()  # nothing is passed or waited for any more
+        self._form = None  # nothing is passed or waited for any more
+        self._held.clear()
         self._count()
         self._count_sent(-self._sent)
         self._behind = self._full = False

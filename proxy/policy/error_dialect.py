@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 
@@ -31,6 +32,7 @@ _OPENAI_TYPES = {
 }
 
 
+@lru_cache(64)  # nearly all are those of few routes
 def is_anthropic(path: str) -> bool:
     """Whether a path is meant for Anthropic's API."""
     return path.rstrip("/").endswith(_ANTHROPIC_ENDS)

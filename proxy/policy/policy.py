@@ -288,8 +288,7 @@ class HerdPolicy:
         return Reply(status=204, headers=allowed)
 
     def _inspect(self, request: Request) -> None:
-        kind = request.headers.get("Content-Type", "")
-        if request.path in FORMS and is_form(kind):
+        if request.path in FORMS and is_form(request.headers.get("Content-Type", "")):
             return  # files, in which anything may stand
         calls = error_dialect.is_anthropic(request.path)
         inspection = Inspection(self._keys.media, calls=calls)
