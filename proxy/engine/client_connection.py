@@ -82,10 +82,7 @@ class ClientConnection(asyncio.Protocol):
             self._body(data)
             return
         self._came += data
-        if self._queued:
-            self.wire.pause(TURN)
-        else:
-            self._go_on()
+        self._go_on()
 
     def eof_received(self) -> bool:
         """The client sends no more, or is gone, which looks the same (decision 0012). True keeps
@@ -132,9 +129,10 @@ class ClientConnection(asyncio.Protocol):
     # -- Requests in
 
     def _go_on(self) -> None:
-        """Takes apart what came, now or in turns."""
-        if not (self._working or self._queued):
-            self._queued = not self.engine.turns.take(self)
+        """Takes apart what came, now or in turns; until then even its end is not heard of."""
+        if not (self._working or self._queued or self.engine.turns.take(self)):
+            self._queued = True
+            self.wire.pause(TURN)
 
     def work(self, until: float) -> bool:
         """Takes more of it apart; a loop, as each answer beginning the next would be thousands of
@@ -146,8 +144,9 @@ class ClientConnection(asyncio.Protocol):
                     return False
         finally:
             self._working = False
-        self._queued = False
-        self.wire.resume(TURN)
+        if self._queued:
+            self._queued = False
+            self.wire.resume(TURN)
         return True
 
     def _piece(self) -> bool:
@@ -157,25 +156,28 @@ class ClientConnection(asyncio.Protocol):
         if self._parser.complete:
             return self.transaction is None and not self._full and self._next()
         if self._came:
-            self._body(self._take())
+            self._body(self._take(dear=self._chunked))
         return bool(self._came) or self._parser.complete
 
-    def _take(self) -> bytes:
-        piece = bytes(self._came[:PIECE])
-        del self._came[:PIECE]
+    def _take(self, *, dear: bool) -> bytes:
+        """What came, or some of it, if it may be chunks."""
+        most = PIECE if dear else len(self._came)
+        piece = bytes(self._came[:most])
+        del self._came[:most]
         return piece
 
     def _next(self) -> bool:
         """Begins the next request, if it is there."""
         began_before = self._parser.head_bytes
+        dear = self._parser.begun or b"chunked" in self._came.lower()
         try:
-            head = self._parser.head(b"" if self._parser.rest else self._take())
+            head = self._parser.head(b"" if self._parser.rest else self._take(dear=dear))
         except Malformed as error:
             self._malformed(error)
             return False
         if head is not None:
             self._begin(head)
-            return self.transaction is None and self._parser.complete
+            return bool(self._came) or self.transaction is None
         if self._came:
             return True
         if self.half_closed:

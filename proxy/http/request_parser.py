@@ -63,7 +63,7 @@ class RequestParser:
     """The requests of one connection, one at a time."""
 
     __slots__ = (
-        "_came", "_offers", "_parser", "_payload", "_start", "complete", "head_bytes",
+        "_came", "_offers", "_parser", "_payload", "_start", "begun", "complete", "head_bytes",
         "limit", "rest",
     )  # fmt: skip
 
@@ -85,7 +85,9 @@ class RequestParser:
         self._start = b""  # of a head
         self._offers = False  # to speak another protocol, or asks for a tunnel
         self.head_bytes = 0
-        """How much of a head has come that is not complete."""
+        """How much of a head has come that is not complete, as far as it came by itself."""
+        self.begun = False
+        """Whether any of a head may have come."""
         self.complete = True
         """Whether the message has been read to its end."""
         self.rest = False
@@ -101,15 +103,16 @@ class RequestParser:
             self._start = data
         messages = self._feed(data)
         if not messages:
-            self.rest = False
             self.head_bytes += len(data)
+            self.begun = self.begun or bool(data) or self.rest
+            self.rest = False
             if self.head_bytes > self.limit:
                 raise malformed_head.head_too_large()
             return None
         came, self.head_bytes = self.head_bytes + len(data), 0
         if came > self.limit and _size(messages[0][0]) > self.limit:
             raise malformed_head.head_too_large()
-        self.complete = False
+        self.complete = self.begun = False
         self._came = data
         self._parser.message_consumed()
         head: Head

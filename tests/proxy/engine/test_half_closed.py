@@ -187,3 +187,27 @@ def test_who_leaves_within_an_answer_is_gone() -> None:
             await gone.wait()
 
     run(situation())
+
+
+def test_chunks_that_wait_for_their_turn_are_read_before_the_end_is_heard_of() -> None:
+    """The client has sent all, and ends its side, while another one's chunks are taken apart."""
+
+    async def situation() -> None:
+        async with proxied(answer()) as (proxy, upstream):
+            long = b"1\r\nx\r\n" * 60_000 + b"0\r\n\r\n"
+            head = f"POST /x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+            data = f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + long
+
+            async def one() -> bytes:
+                reader, writer = await proxy.connect()
+                writer.write(data)
+                writer.write_eof()
+                got = await reader.read()
+                writer.close()
+                return got
+
+            answers = await asyncio.gather(*(one() for _ in range(3)))
+            assert [status(got.removeprefix(CONTINUE)) for got in answers] == [200] * 3
+            assert [len(seen.body) for seen in upstream.seen] == [60_000] * 3
+
+    run(situation())

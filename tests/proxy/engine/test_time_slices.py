@@ -212,3 +212,28 @@ def test_no_turn_is_long(others: Others, kind: str, tmp_path: Path) -> None:
             return runner.run(asyncio.wait_for(longest(), 90))
 
     assert measured() < MOST or min(measured(), measured()) < MOST
+
+
+@pytest.mark.parametrize("before", [b"", GET])
+def test_chunks_behind_the_rest_of_a_head(others: Others, before: bytes, tmp_path: Path) -> None:
+    """What says that they are chunks came in another read than they do, in two parts."""
+    head, chunks = post(after(b'"' + b"x" * 100_000 + b'"'), step=1).split(b"chunked", 1)
+
+    async def longest() -> float:
+        async with listening_on(tmp_path, others.upstream) as proxy:
+            await others.send(proxy.port, 1, GET + LAST)
+            reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+            writer.write(before + head + b"chun")
+            await asyncio.sleep(0.1)
+            with longest_turn() as found:
+                writer.write(b"ked" + chunks)
+                async with asyncio.timeout(PATIENCE):
+                    assert b"HTTP/1.1 200" in await reader.read()
+            writer.close()
+            return found[0]
+
+    def measured() -> float:
+        with asyncio.Runner(loop_factory=LOOPS[LOOP]) as runner:
+            return runner.run(asyncio.wait_for(longest(), 90))
+
+    assert measured() < MOST or min(measured(), measured()) < MOST
