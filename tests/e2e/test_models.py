@@ -190,7 +190,8 @@ def test_a_new_version_is_served_once_it_is_whole_and_the_old_one_until_then(fle
     assert fleet.says(model="next") == SENTENCE
     write_model(fleet.lab.hub_root / repo, "next", pad_bytes=MIB)
     assert fleet.lock(fleet.inventory(mac1={"models": {**MANY, **model}}), "next").code == 0
-    fleet.hub("faults", {"path": f"{repo}/*00003*", "status": 404, "times": 1})
+    fault = {"path": f"{repo}/*00003*", "on": "resolve", "status": 404, "times": 1}
+    fleet.hub("faults", fault)
 
     failed = deploy(fleet, **model)
     between = {path.name: path.read_bytes() for path in models(fleet).glob("next-GGUF/*.gguf")}
