@@ -280,12 +280,21 @@ def test_what_had_no_answer_costs_what_can_be_read_in_its_time(tmp_path: Path) -
     """However long it is: 4 MB are 8 million tokens at the most, and nobody reads those in half a
     second."""
 
-    async def never(_: Seen, wire: Wire) -> None:
-        await wire.closed_by_peer()
-
     for number, path in enumerate(("/v1/chat/completions", "/completion", "/v1/embeddings")):
+        whole = asyncio.Event()
+
+        async def never(_: Seen, wire: Wire, whole: asyncio.Event = whole) -> None:
+            whole.set()
+            await wire.closed_by_peer()
+
+        async def after_half_a_second(
+            _: asyncio.StreamReader, writer: asyncio.StreamWriter, whole: asyncio.Event = whole
+        ) -> None:
+            await whole.wait()
+            await asyncio.sleep(0.5)
+
         (where := tmp_path / str(number)).mkdir()
-        prompt, _ = left(where, never, path, {"messages": ["p" * 4_000_000]}, after_a_while)
+        prompt, _ = left(where, never, path, {"messages": ["p" * 4_000_000]}, after_half_a_second)
         assert READ * 0.1 < prompt < READ * 5
 
 
