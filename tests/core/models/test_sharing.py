@@ -78,3 +78,15 @@ def test_each_run_has_a_key_of_its_own() -> None:
     assert one.key != other.key
     assert len(one.key) >= 32
     assert one.key not in repr(one)
+
+
+def test_what_goes_along_is_shared_by_macs_whose_models_are_others() -> None:
+    draft = dataclasses.replace(SMALL, directory="draft-GGUF")
+    one = dataclasses.replace(BIG, elsewhere=(draft,))
+    other = dataclasses.replace(
+        resolved(), files=(File("o.gguf", 9, "0" * 64),), elsewhere=(draft,)
+    )
+    found = sharing(a={"has": [one]}, b={"has": [other]}, c={"has": [BIG]}).peers("b", EVERYBODY)
+
+    assert found
+    assert list(found.others) == ["a"]
