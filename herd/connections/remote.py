@@ -222,8 +222,10 @@ def _identity(host: Host, who: Question) -> Identity:
     mac: Identity | None = None
     with suppress(PyinfraError):  # that no host is left
         mac = who.ask(host)
-    if mac is None or _has_failed(host):
+    if _has_failed(host):
         raise Silent(f"{host.name} does not say what it is")
+    if mac is None:
+        raise Silent(f"{host.name} {startup_files.SILENT}")
     if noise := gathered.of(host).noise:
         printing = host.get_fact(Printing)
         found = startup_files.problem(noise, printing, mac.home)

@@ -10,6 +10,7 @@ from pyinfra.api.exceptions import PyinfraError
 from herd import plan
 from herd.core.mac.archives import Bundle, bundle
 from herd.core.mac.layout import Layout
+from herd.core.mac.startup_files import SILENT
 from herd.core.mac.volumes import removable
 from herd.core.models.memory_estimate import Served
 from herd.core.models.missing_files import Resolved
@@ -62,7 +63,7 @@ def _desired(current: Host) -> Desired:
     try:
         mac = who.ask(current)
         if mac is None and current not in current.state.failed_hosts:
-            logger.error(f"{current.print_prefix}It says nothing at all to what it is asked.")
+            logger.error(f"{current.print_prefix}It {SILENT}.")
             current.state.fail_hosts({current})
     except PyinfraError:  # as --fail-percent wants it
         if current.state.active_hosts:

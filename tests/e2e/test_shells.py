@@ -45,6 +45,10 @@ def test_what_a_startup_file_prints_is_one_problem_that_names_the_file(
         assert "Traceback" not in run.err
         assert "1 problem." in plain(run.err)
     assert words in verify(fleet, "--limit", "mac1").told["reached_by_ssh"]
+    (mac.home / file).write_text("exec true\n")
+    silent = fleet.herd("status", "--limit", "mac1")
+    assert silent.code == 1
+    assert "mac1 says nothing to what it is asked: a startup file of the user's" in silent.err
     (mac.home / file).unlink()
     (mac.home / ".ssh").rmdir()
     assert sorted(mac.home.rglob("*")) == before

@@ -6,6 +6,11 @@ from herd.core.settings.problems import Problem
 from herd.core.text.quoting import elided
 
 _SHOWN = 3
+SILENT = (
+    "says nothing to what it is asked: a startup file of the user's shell (~/.zshenv, ~/.bashrc) "
+    "may end the shell, or start another program in its place"
+)
+"""What may be the matter with a Mac that takes commands, and answers none."""
 
 
 def problem(noise: Sequence[str], files: Sequence[str], home: str) -> Problem:
