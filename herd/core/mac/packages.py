@@ -10,6 +10,8 @@ from herd.core.text.quoting import shell_quote
 
 # What we run of each formula.
 _PROGRAMS = {"llama.cpp": "llama-server"}
+# What a formula was called before: Homebrew takes one for the other.
+_ONCE = {"hf": "huggingface-cli"}
 
 
 def program_of(formula: str) -> str:
@@ -70,21 +72,21 @@ def problems(
 def _wrong(name: str, version: str | None, there: Programs, prefix: str) -> tuple[str, str] | None:
     program = program_of(name)
     path, link = f"{prefix}/bin/{program}", there.links.get(program)
+    own = link is not None and link.formula in (name, _ONCE.get(name, name))
     if version is None:
-        if link is None or link.formula == name:
+        if link is None or own:
             return None
         if link.formula is None:
             what = f"{path} is in its way, which is no program of Homebrew's"
             return f"{what}{_pointing(link)}.", f"move {path} away on the Mac, then deploy again."
         fix = f"run `brew unlink {shell_quote(link.formula)}` on the Mac, then deploy again."
         return f"{path} is that of {link.formula}, and in its way.", fix
-    if link and link.formula == name and link.whole:
+    # Somebody's own build in its place is meant to be there: it is asked for its flags, too.
+    if link and link.whole and (own or link.formula is None):
         return None
     what = f"{name} {version} is installed and not linked"
-    if link and link.formula not in (None, name):
+    if link and link.formula and not own:
         what += f": {path} is that of {link.formula}, which takes other flags"
-    elif link and link.formula is None:
-        what += f": {path} is none of Homebrew's{_pointing(link)}"
     return f"{what}.", f"run `brew link --overwrite {shell_quote(name)}` on the Mac."
 
 

@@ -42,8 +42,7 @@ def test_programs_are_known_by_their_formulae() -> None:
         (None, "llama.cpp 0.9.0 is installed and not linked."),
         (TABBY, "not linked: /opt/homebrew/bin/llama-server is that of tabby, which takes other"),
         (Link("../Cellar/llama.cpp/0.8/bin/llama-server", whole=False), "is installed and not"),
-        (Link(""), "not linked: /opt/homebrew/bin/llama-server is none of Homebrew's."),
-        (Link("/usr/local/src/llama-server"), "Homebrew's (it leads to /usr/local/src/llama-"),
+        (Link("/usr/local/gone", whole=False), "llama.cpp 0.9.0 is installed and not linked."),
     ],
 )
 def test_a_keg_that_is_not_linked_is_named_with_its_command(link: Link | None, words: str) -> None:
@@ -52,6 +51,17 @@ def test_a_keg_that_is_not_linked_is_named_with_its_command(link: Link | None, w
 
     assert words in found
     assert "run `brew link --overwrite llama.cpp` on the Mac." in found
+
+
+@pytest.mark.parametrize("link", [Link(""), Link("/usr/local/src/llama-server")])
+def test_somebodys_own_build_in_its_place_is_meant_to_be_there(link: Link) -> None:
+    assert wrong(LINKS | {"llama-server": link}) == []
+
+
+def test_a_formula_under_its_old_name_is_no_stranger() -> None:
+    there = Programs({"hf": Link("../Cellar/huggingface-cli/0.34/bin/hf")})
+    for installed in ({}, {"hf": "1.0"}):
+        assert not list(problems(["hf"], installed, there, prefix="/opt/homebrew", uid=501))
 
 
 def test_another_formulas_program_is_in_the_way_of_what_is_missing() -> None:
