@@ -24,6 +24,9 @@ from herd.core.text.secret import SecretInput
 LIFE = 120
 """Seconds that an answer holds: a Mac has other masters, too."""
 
+LAST = 20
+"""Lines of each stream that are shown of a question that failed: why is at the end."""
+
 
 class Question:
     """A fact with its arguments, as for `host.get_fact`; of these, only `_stdin` may be global."""
@@ -172,7 +175,12 @@ def parted(said: CommandOutput, mark: str) -> tuple[list[str], list[tuple[bool, 
     streams = (_sections(said.stdout_lines, mark), _sections(said.stderr_lines, mark))
     before, *answers = [*zip(*streams, strict=False)] or [(("", []), ("", []))]
     told = [line for line in before[0][1] if line.strip()]
-    return told, [(code == "0", _output(lines, errors)) for (code, lines), (_, errors) in answers]
+    return told, [
+        (True, _output(lines, errors))
+        if code == "0"
+        else (False, _output(lines[-LAST:], errors[-LAST:]))
+        for (code, lines), (_, errors) in answers
+    ]
 
 
 def _output(lines: Iterable[str], errors: Iterable[str]) -> CommandOutput:

@@ -376,3 +376,15 @@ def test_what_a_shell_prints_by_itself_is_told_apart(prints: str, noise: list[st
     assert here.says("echo a") == ["a"]
     assert here.says("true") is None
     assert here.known.noise == noise
+
+
+def test_of_one_that_fails_the_last_words_are_told(
+    here: Here, caplog: pytest.LogCaptureFixture
+) -> None:
+    here.plan("seq 1 5000; echo why >&2; exit 1")
+    with caplog.at_level(logging.WARNING, "pyinfra"):
+        assert here.says("seq 1 5000; echo why >&2; exit 1") is None
+
+    assert any("why" in told for told in caplog.messages)
+    assert any("5000" in told for told in caplog.messages)
+    assert len(caplog.messages) < 60
