@@ -197,6 +197,7 @@ def _link(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
         formula = homebrew.find(name)
         if formula is None or formula.name not in homebrew.installed():
             raise BrewError(f"No such keg: {homebrew.cellar / name}")
+        formula.version = homebrew.installed()[formula.name][-1]
         if homebrew.is_linked(formula):
             sys.stderr.write(
                 f"Warning: Already linked: {homebrew.cellar / formula.name / formula.version}\n"
