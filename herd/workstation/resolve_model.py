@@ -88,10 +88,13 @@ def _projector(
     here: Repository, chosen: Found, candidates: list[Found]
 ) -> tuple[Found, str] | None:
     """Of the included files; else of the others that `llama-server -hf` would take for one."""
-    if best := selection.projector_of(chosen, candidates):
-        return best
-    named = [path for path in here.files if "mmproj" in path.lower() and is_gguf(path)]
-    return selection.projector_of(chosen, here.look(named))
+    try:
+        if best := selection.projector_of(chosen, candidates):
+            return best
+        named = [path for path in here.files if "mmproj" in path.lower() and is_gguf(path)]
+        return selection.projector_of(chosen, here.look(named))
+    except ValueError as error:
+        raise ValueError(f"{here.repo} {error}") from None
 
 
 def _declared(role: str, text: str, pattern: str, there: Repository, chosen: Found) -> LockedPart:

@@ -269,7 +269,7 @@ NONE: dict[str, tuple[dict[str, Fill | bytes], dict[str, Any], list[str]]] = {
     "two that do different things": (
         {"m.gguf": weights(), "eyes.gguf": projector(), "ears.gguf": projector(audio=True)},
         {},
-        ["projectors that do different things", '"mmproj": "ears.gguf"'],
+        ["me/pub-GGUF has projectors that do different things", '"mmproj": "ears.gguf"'],
     ),
     "renamed splits": (
         {"m.gguf": split(3)},
