@@ -285,11 +285,11 @@ printf 'a\\tb' >file && ln -sf file 'a link' && touch "$(printf 'odd\\nä')"
 sw_vers; uname -a; arch; hostname -s; sysctl -n hw.memsize hw.nothing; xcode-select -p
 fdesetup status; defaults read some key 2>&1 | tail -n 1
 "$LAB_MAC/usr/libexec/ApplicationFirewall/socketfilterfw" --getglobalstate
-whoami; id; sudo -n id -u
+whoami; id; sudo -n id -u; pmset -g; pmset -a sleep 0
 stat -f '%Sp %z %N %Y' file a* odd* nothing; stat -L -f %z 'a link'; stat -z
 shasum -a 256 file nothing; shasum <file; cat file | shasum; md5 -q file; sha256sum file
 md5sum file
-df -k .; TZ=Asia/Tokyo date -r 0 +%H; date -r 86400.5; date -x
+mount; df -k .; TZ=Asia/Tokyo date -r 0 +%H; date -r 86400.5; date -x
 launchctl print gui/501; launchctl print gui/501/nobody; launchctl asuser 501 true
 lsof -nP -iTCP:1; lsof; ps -o nothing; ps -p 99999999
 """
