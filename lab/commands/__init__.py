@@ -41,14 +41,14 @@ STAND_INS: dict[str, dict[str, str]] = {
 # (lab.commands.answering)
 ANSWERED: dict[str, str] = {
     "system": "sw_vers uname arch hostname sysctl",
-    "administration": "fdesetup defaults xcode_select socketfilterfw",
+    "administration": "fdesetup defaults pmset xcode_select socketfilterfw",
     "users": "id whoami",
     "files": "stat",
     "hashes": "shasum sha256sum md5 md5sum",
     "processes": "ps",
     "session": "launchctl",
     "clock": "date",
-    "disk": "df",
+    "disk": "df mount",
     "lsof": "lsof",
 }
 # What of their environment they look at.
