@@ -99,7 +99,11 @@ def ps(mac: Machine, args: list[str]) -> int:
     if everything:
         pids = processes.of_mac(mac.folder)
         passed += ["-p", ",".join(map(str, pids))]
-    done = subprocess.run([program, *passed], capture_output=True, text=True, errors="replace")
+    letters_as_they_are = {**os.environ, "LC_CTYPE": "C.UTF-8"}  # procps shows "?" for them else
+    done = subprocess.run(
+        [program, *passed], capture_output=True, encoding="utf-8", errors="replace",
+        env=letters_as_they_are,
+    )  # fmt: skip
     sys.stdout.write(done.stdout)
     sys.stderr.write(done.stderr)
     return done.returncode

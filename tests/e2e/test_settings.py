@@ -166,8 +166,9 @@ def test_what_the_hub_does_not_have_cannot_be_locked(fleet: Fleet) -> None:
     assert "4 problems with the models" in run.err
     assert "lab/absent-GGUF is not on http" in run.err
     assert "has no revision 'v9'" in run.err
-    there = "lab/recite-GGUF has recite-00001-of-00003.gguf (3 splits)."
-    assert f"include='*Q4_K_M*' matches nothing; {there}" in run.err
+    there = "lab/recite-GGUF has recite-00001-of-00003.gguf (3 splits)"
+    line = 'write "include": ["recite-*-of-00003.gguf"].'
+    assert f"include='*Q4_K_M*' matches nothing; {there}; {line}" in run.err
     lacking = "recite-00002-of-00003.gguf, recite-00003-of-00003.gguf"
     assert f"lacks 2 of 3 splits: {lacking}" in run.err
     assert lock.read_bytes() == before
