@@ -9,10 +9,12 @@ from pathlib import Path
 
 from yarl import URL
 
-from proxy import commands, log, log_rotation
+from proxy import log, log_rotation
 from proxy.accounting.usage import Usage
 from proxy.app import Settings
 from proxy.certificate import Certificate
+from proxy.commands.keys_new import add_keys_new, keys_new
+from proxy.commands.usage import add_usage, show_usage
 from proxy.keys.store import KeyStore
 from proxy.model_files.verified import VerifiedFiles
 from proxy.policy.policy import HerdPolicy, PolicyState
@@ -30,9 +32,9 @@ def main(argv: list[str] | None = None) -> int:
         root.error("--tls-cert and --tls-key go together")
     match args.command:
         case "keys":
-            return commands.keys_new(args)
+            return keys_new(args)
         case "usage":
-            return commands.show_usage(args)
+            return show_usage(args)
         case _:
             return run_server(args)
 
@@ -57,14 +59,14 @@ def parser() -> argparse.ArgumentParser:
         help="print a fresh key",
         description="Prints a fresh key, which is stored nowhere, and the entry that lets it in.",
     )
-    commands.add_keys_new(new)
+    add_keys_new(new)
     used = verbs.add_parser(
         "usage",
         formatter_class=defaults,
         help="show what was used",
         description="Shows requests and tokens for each day (UTC), key and model.",
     )
-    commands.add_usage(used)
+    add_usage(used)
     return root
 
 

@@ -1,11 +1,15 @@
 """TLS with a certificate pair, taken anew when it was renewed."""
 
+import asyncio
 import logging
 import os
 import ssl
 from pathlib import Path
 
 _log = logging.getLogger("proxy.tls")
+
+RENEW_SECONDS = 60.0
+"""Between two looks at the files."""
 
 
 class Certificate:
@@ -33,6 +37,12 @@ class Certificate:
             _log.error("the old certificate stays in use: %s", problem)
         else:
             _log.info("certificate read again: %s", self._certificate)
+
+    async def renew_often(self) -> None:
+        """Takes a renewed pair soon, without being told; for ever."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            self.renew()
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.app import Settings, create_engine
-from proxy.certificate import Certificate
 
 _log = logging.getLogger("proxy.server")
 
@@ -20,7 +19,6 @@ _log = logging.getLogger("proxy.server")
 FLUSH_SECONDS = 0.5
 OPEN_FILES = 10240
 OTHER_FILES = 200  # refused connections, idle ones to llama-swap, model files, logs and books
-RENEW_SECONDS = 60.0  # between two looks at the certificate
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -47,7 +45,7 @@ async def serve(settings: Settings, host: str, port: int, *, drain_seconds: floa
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     engine = create_engine(settings)
-    renewal = loop.create_task(renew_often(certificate)) if certificate else None
+    renewal = loop.create_task(certificate.renew_often()) if certificate else None
     try:
         where, _ = await engine.listen(host, port, certificate.context if certificate else None)
         _log.info(
@@ -72,13 +70,6 @@ def reload(settings: Settings) -> None:
     settings.keys.reload()
     if settings.certificate is not None:
         settings.certificate.renew()
-
-
-async def renew_often(certificate: Certificate) -> None:
-    """Takes a renewed certificate soon, without being told; for ever."""
-    while True:
-        await asyncio.sleep(RENEW_SECONDS)
-        certificate.renew()
 
 
 def raise_open_files() -> int:

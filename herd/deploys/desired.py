@@ -21,8 +21,6 @@ from herd.facts.mac import Mac
 from herd.workstation.api_keys import Shipped
 from herd.workstation.certificate_files import Pair
 
-FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
-
 
 @dataclass(frozen=True)
 class Desired:
@@ -38,11 +36,6 @@ class Desired:
     bundle: Bundle
     together: list[tuple[Served, ...]]
     removable: list[str]
-
-    @property
-    def formulae(self) -> list[str]:
-        """Everything that Homebrew shall bring."""
-        return [*FORMULAE, self.settings.proxy_python]
 
 
 def desired(name: str | None = None) -> Desired:

@@ -1,15 +1,23 @@
 """Homebrew, and what it brings."""
 
+from herd.core.settings.schema import Settings
 from herd.deploys.desired import desired
 from herd.deploys.step import step
 from herd.operations import brew
+
+FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
+
+
+def formulae_of(settings: Settings) -> list[str]:
+    """Everything that Homebrew shall bring."""
+    return [*FORMULAE, settings.proxy_python]
 
 
 @step("Packages")
 def install() -> None:
     """Missing ones are installed; the others stay in the version that they have."""
-    want = desired()
-    settings = want.settings
+    settings = desired().settings
+    formulae = formulae_of(settings)
     brew.homebrew(
         name="Install Homebrew",
         prefix=settings.homebrew_prefix,
@@ -17,10 +25,10 @@ def install() -> None:
     )
     brew.formulae(
         name="Install llama.cpp, llama-swap, hf, uv and Python",
-        names=want.formulae,
+        names=formulae,
         prefix=settings.homebrew_prefix,
     )
     if settings.homebrew_upgrade:
         brew.current(
-            name="Upgrade what is outdated", names=want.formulae, prefix=settings.homebrew_prefix
+            name="Upgrade what is outdated", names=formulae, prefix=settings.homebrew_prefix
         )

@@ -3,6 +3,7 @@
 from herd.core.mac.preflight import Fetch, Needs
 from herd.core.text.units import GIB
 from herd.deploys.desired import desired
+from herd.deploys.packages import formulae_of
 from herd.deploys.step import step
 from herd.operations import preflight
 
@@ -25,7 +26,7 @@ def check() -> None:
             console=settings.launchd_autostart != "off",
             together=want.together,
             fit=settings.preflight_fit,
-            formulae=[name.rpartition("/")[2] for name in want.formulae],
+            formulae=[name.rpartition("/")[2] for name in formulae_of(settings)],
             homebrew_prefix=settings.homebrew_prefix,
             upgrade=settings.homebrew_upgrade,
             removable=want.removable if settings.launchd_autostart == "background" else (),

@@ -11,7 +11,7 @@ from typing import Any
 
 from herd.workstation import api_keys
 from herd.workstation.typed_commands import command
-from proxy.commands import add_keys_new, new_entry
+from proxy.commands.keys_new import add_keys_new, new_entry
 from proxy.keys.keys_file import read_entries
 from proxy.keys.keys_file_entry import instant
 

@@ -6,7 +6,7 @@ from herd.core.mac import job_definitions
 from herd.core.mac import packages as core_packages
 from herd.core.mac.packages import program_of
 from herd.core.settings.problems import Problem
-from herd.deploys.desired import FORMULAE
+from herd.deploys.packages import FORMULAE
 from herd.facts.brew import Brew
 from herd.facts.programs import Linked, Owned
 from tests.infra.mac import Mac

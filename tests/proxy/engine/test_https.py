@@ -16,7 +16,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from proxy import server
+from proxy import certificate as certificates
 from proxy.certificate import Certificate
 from proxy.limits import Limits
 from tests.proxy.support.proxy import (
@@ -384,12 +384,12 @@ def test_renewed_certificate_is_taken_without_being_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The look at the files is repeated."""
-    monkeypatch.setattr(server, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(certificates, "RENEW_SECONDS", 0.05)
     make(tmp_path, "old.example")
     certificate = Certificate(tmp_path / "cert.pem", tmp_path / "key.pem")
 
     async def situation() -> None:
-        task = asyncio.create_task(server.renew_often(certificate))
+        task = asyncio.create_task(certificate.renew_often())
         await asyncio.sleep(0.1)
         await asyncio.to_thread(make, tmp_path, "new.example")
         await until(lambda: "certificate read again" in caplog.text)

@@ -1,0 +1,1 @@
+"""The commands that serve nothing, a file each; `python -m proxy` and the workstation have them."""
