@@ -17,6 +17,7 @@ MADE = (
     "peers.json",
     "llama-swap.key",
     "proxy/env-",
+    "answered/",
     "usage.db",
     "llama-swap.log",
     "proxy.log",
