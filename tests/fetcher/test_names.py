@@ -98,4 +98,6 @@ def _locked(*paths: str) -> Locked:
         "name": "m", "repo": "me/m", "revision": "main", "include": ["*"], "commit": "f" * 40,
         "first": paths[0], "files": files, "gguf": {},
     }  # fmt: skip
-    return models_lock.parse(json.dumps({"version": 1, "models": [model]})).models[0]
+    return models_lock.parse(
+        json.dumps({"version": models_lock.VERSION, "models": [model]})
+    ).models[0]
