@@ -63,7 +63,7 @@ def by_chat(text: str) -> None:
     anything.tls.shown = lambda *_: None
     held = SimpleNamespace(secret="s", may_use=lambda _: True, lacking="")
     anything.api_keys.shipped = lambda *_: SimpleNamespace(held=lambda: held)
-    settings: Any = SimpleNamespace(models={})
+    settings: Any = SimpleNamespace(models={}, named=str)
     host = SimpleNamespace(name="mac1")
     chat._talk(host, settings, "inventory.py", "hi", model="m", stream=True)
 
