@@ -163,9 +163,6 @@ class Plain:
     def told(self) -> Told:
         """All of it."""
         results, choices = self._results()
-        if len(results) == 1:
-            tokens = of(results[0])
-            return Told(tokens, tokens != NONE and choices <= 1, 0, self.size, max(choices, 1))
         tokens, complete = NONE, bool(results) and choices <= 1
         for result in results:
             told = of(result)

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from proxy.commands import NO_DAY
 from proxy.keys.key import Scope, digest_of
 from proxy.keys.keys_file import new_key
 from proxy.keys.keys_file_entry import LIMITS, NAME, NAME_RULE, instant, read_entry
-
-_NO_DAY = "neither days as 90d nor a date as 2026-12-31: {!r}"
 
 
 def add_keys_new(parser: ArgumentParser) -> None:
@@ -88,4 +87,4 @@ def end(text: str) -> str:
         instant(text[:10], end_of_day=False)
         return text
     except (ValueError, OverflowError):
-        raise ArgumentTypeError(_NO_DAY.format(text)) from None
+        raise ArgumentTypeError(NO_DAY.format(text)) from None

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proxy.accounting import usage
-
-_NO_DAY = "neither days as 90d nor a date as 2026-12-31: {!r}"
+from proxy.commands import NO_DAY
 
 
 def add_usage(parser: ArgumentParser) -> None:
@@ -57,4 +56,4 @@ def begin(text: str) -> str:
     try:
         return usage.first_day(text)
     except ValueError:
-        raise ArgumentTypeError(_NO_DAY.format(text)) from None
+        raise ArgumentTypeError(NO_DAY.format(text)) from None
