@@ -1,5 +1,6 @@
 """YAML as data, with the line of each value."""
 
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -15,13 +16,18 @@ class BadYaml(ValueError):
         self.line = line
 
 
+@lru_cache(maxsize=8)  # each check of a host reads the same file, and pyyaml is slow
 def load(text: str) -> tuple[Any, dict[Path, int]]:
-    """The data, and the lines by path (("models", "tiny", "aliases", 0)). Raises BadYaml."""
+    """The data, and the lines by path (("models", "tiny", "aliases", 0)), both to be read only.
+
+    Raises BadYaml.
+    """
     lines: dict[Path, int] = {}
     try:
-        node = yaml.compose(text, yaml.SafeLoader)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
         _note(node, (), lines)
-        return yaml.safe_load(text), lines
+        return None if node is None else loader.construct_document(node), lines
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise BadYaml(mark.line + 1 if mark else 1, f"{error.problem}") from None
