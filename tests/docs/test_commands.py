@@ -204,7 +204,18 @@ def fresh_copy(document: Document) -> Iterator[Path]:
                 Lab(directory / ".lab").stop()
 
 
-@pytest.mark.parametrize("document", [d for d in DOCUMENTS if d.script], ids=name)
+LONG = {"docs/operations.md"}
+"""Those that deploy again and again."""
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(d, id=d.name, marks=[pytest.mark.soak] if d.name in LONG else [])
+        for d in DOCUMENTS
+        if d.script
+    ],
+)
 def test_marked_blocks_do_what_they_say(document: Document) -> None:
     """And print what the document shows."""
     with fresh_copy(document) as copy:

@@ -111,6 +111,7 @@ def test_terminal_opens_a_window_at_login(terminal: Fleet, way: str) -> None:
     check(terminal, "terminal")
 
 
+@pytest.mark.soak
 def test_ctrl_c_in_the_window_stops_both_and_the_next_deploy_opens_it_again(
     terminal: Fleet,
 ) -> None:
@@ -191,6 +192,7 @@ def test_off_is_started_by_hand_and_a_deploy_leaves_it_as_it_is(off: Fleet) -> N
     assert commands(mac) == []
 
 
+@pytest.mark.soak
 def test_off_running_takes_a_change_over_and_goes_on(off: Fleet) -> None:
     """A new definition restarts what runs, as half an old stack would be wrong."""
     mac = off["mac1"]

@@ -104,7 +104,7 @@ def test_summary_tells_a_person_what_to_do_next(deployed: Fleet) -> None:
 
 
 # The proxy is told which context each name of a model has: it charges no more for a prompt.
-CHANGES = {
+CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "context": ({"models": {"recite": {"ctx_size": 256}}}, {CONFIG, KEYS}),
     "ttl": ({"models": {"recite": {"ttl": 60}}}, {CONFIG}),
     "alias": ({"models": {"recite": {"aliases": ["gpt-4"]}}}, {CONFIG, KEYS}),
@@ -119,21 +119,36 @@ CHANGES = {
 }
 
 
-def test_a_change_touches_only_what_depends_on_it(deployed: Fleet) -> None:
+TOGETHER = [
+    # Of each kind: what config.yaml says alone, what the proxy is told, too, and what restarts.
+    ["ttl", "cache quantisation", "mlock off"],
+    ["context", "alias", "preload"],
+    ["no watch", "upgrade with nothing to upgrade"],
+]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(TOGETHER, id="together"),
+        pytest.param([[name] for name in CHANGES], id="each", marks=pytest.mark.soak),
+    ],
+)
+def test_a_change_touches_only_what_depends_on_it(deployed: Fleet, steps: list[list[str]]) -> None:
     """One on top of the other, and all are taken back at once."""
     data: dict[str, Any] = {}
-    for name, (change, expected) in CHANGES.items():
-        model = {
-            **data.get("models", {}).get("recite", {}),
-            **change.get("models", {}).get("recite", {}),
-        }
-        data = {**data, **change, "models": {"recite": model}}
+    model: dict[str, Any] = {}
+    for names in steps:
+        expected = set().union(*(CHANGES[name][1] for name in names))
+        for change, _ in map(CHANGES.__getitem__, names):
+            model |= change.get("models", {}).get("recite", {})
+            data |= {**change, "models": {"recite": model}}
 
         changed = deployed.deploy(mac1=data)
-        assert changed.code == 0, f"{name}: {changed.err}"
+        assert changed.code == 0, f"{names}: {changed.err}"
         # A restart may be over before the last check looks.
-        assert changed.changed("mac1") - {VERIFY} == expected - {VERIFY}, name
-        assert deployed.says() == SENTENCE, name
+        assert changed.changed("mac1") - {VERIFY} == expected - {VERIFY}, names
+        assert deployed.says() == SENTENCE, names
 
     back = deployed.deploy()
     assert back.code == 0, back.err

@@ -251,6 +251,7 @@ def is_repaired(fleet: Fleet, **data: Any) -> None:
 # -- In each run of the tests: representative ones
 
 
+@pytest.mark.soak
 def test_killed_while_a_config_is_written(fleet: Fleet) -> None:
     data = another_context(fleet)
     killed_in(fleet, CONFIG, 0.2, **data)
@@ -338,6 +339,7 @@ def part_of(fleet: Fleet) -> int:
     return sum(int(json.loads(path.read_text())["have"]) for path in journals)
 
 
+@pytest.mark.soak
 def test_killed_while_a_model_is_fetched(slow: Fleet) -> None:
     deploying = slow.begin(mac1=BIG_MODEL)
     until(lambda: part_of(slow) > MIB)
@@ -395,6 +397,7 @@ def test_every_process_of_the_mac_killed_in_a_deploy(slow: Fleet) -> None:
     assert slow.says() == SENTENCE
 
 
+@pytest.mark.soak
 def test_two_deploys_fetch_the_same_model_at_once(slow: Fleet) -> None:
     """The later one takes over; two writers would spoil the file."""
     slow.hub("reset")

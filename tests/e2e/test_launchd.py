@@ -460,6 +460,7 @@ def check_moved(fleet: Fleet, data: dict[str, Any], before: list[int]) -> None:
     assert fleet.says(port=data.get("proxy_port")) == SENTENCE
 
 
+@pytest.mark.soak
 def test_a_port_and_a_root_then_a_label_move_and_nothing_stays_behind(
     deployed: Fleet, mac: Mac
 ) -> None:

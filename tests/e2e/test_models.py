@@ -208,6 +208,7 @@ def test_a_new_version_is_served_once_it_is_whole_and_the_old_one_until_then(fle
     assert aside(fleet) == []
 
 
+@pytest.mark.soak
 def test_models_that_are_not_declared_are_listed_and_go_when_told(fleet: Fleet) -> None:
     repo, mine = "lab/gone-GGUF", models(fleet) / "mine-GGUF/mine.gguf"
     write_model(fleet.lab.hub_root / repo, "gone")
@@ -364,6 +365,7 @@ def test_a_deploy_does_not_ask_the_hub(fleet: Fleet) -> None:
     assert fleet.hub()["requests"] == 0
 
 
+@pytest.mark.soak
 def test_one_name_may_be_another_quantisation_on_another_mac(fleet: Fleet) -> None:
     """And one lock has both."""
     smaller = {"q8": {"repo": TWO, "include": ["two-Q4_K_M/*"], "ctx_size": 256}}

@@ -44,6 +44,7 @@ def test_a_run_that_changes_nothing_asks_twice(deployed: Fleet, name: str) -> No
     assert len(sent(mac)) == ONCE
 
 
+@pytest.mark.soak
 def test_a_changed_key_is_written_and_only_files_and_answers_are_asked_again(
     deployed: Fleet,
 ) -> None:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests import preloaded
 from tests.e2e.fleet import PROJECT, SENTENCE, Fleet, Run
 
@@ -60,6 +62,7 @@ def test_from_init_to_an_answer(make_fleet: Callable[..., Fleet], tmp_path: Path
     assert not any(key in path.read_text(errors="replace") for path in files(own))
 
 
+@pytest.mark.soak
 def test_by_make_from_the_toolkit(make_fleet: Callable[..., Fleet], tmp_path: Path) -> None:
     """`make -C` and INVENTORY are the same: what make calls, from another directory."""
     lab, own = make_fleet("mac1"), tmp_path / "fleet"

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.e2e.fleet import SENTENCE, Fleet, plain
 
 
@@ -17,6 +19,7 @@ def _two_stacks(fleet: Fleet, **second: Any) -> str:
     return str(path)
 
 
+@pytest.mark.soak
 def test_two_stacks_share_a_mac(make_fleet: Callable[..., Fleet]) -> None:
     """Both serve, each with its own proxy, and a second run changes neither."""
     fleet = make_fleet("mac1")

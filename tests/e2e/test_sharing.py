@@ -85,6 +85,7 @@ def test_a_second_run_opens_nothing_and_changes_nothing(fleet: Fleet) -> None:
     assert fleet.hub()["bytes"] == 0
 
 
+@pytest.mark.soak
 def test_a_mac_that_lost_its_files_gets_them_from_the_others(fleet: Fleet) -> None:
     lose(fleet, "mac3")
     run = deploy(fleet, **everybody(**BIG_MODEL))
@@ -95,6 +96,7 @@ def test_a_mac_that_lost_its_files_gets_them_from_the_others(fleet: Fleet) -> No
     assert {OPEN} == run.changed("mac1") & {OPEN, FETCH}
 
 
+@pytest.mark.soak
 def test_macs_that_take_their_turns_share_too(fleet: Fleet) -> None:
     """Whoever comes first, lacking nothing, lets in who comes later."""
     lose(fleet, "mac2")
@@ -154,6 +156,7 @@ def test_a_mac_alone_in_its_run_asks_nobody_else(fleet: Fleet) -> None:
     assert is_exact(fleet, "mac2", BIG)
 
 
+@pytest.mark.soak
 def test_a_new_version_reaches_all_of_them_by_one_copy(fleet: Fleet) -> None:
     write_model(fleet.lab.hub_root / BIG, "big", pad_bytes=7 * MIB)
     inventory = fleet.inventory(**everybody(**BIG_MODEL))

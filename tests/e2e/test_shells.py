@@ -54,6 +54,7 @@ def test_what_a_startup_file_prints_is_one_problem_that_names_the_file(
     assert sorted(mac.home.rglob("*")) == before
 
 
+@pytest.mark.soak
 def test_gnus_tools_before_macos_own_change_nothing(make_fleet: Callable[..., Fleet]) -> None:
     fleet = make_fleet("mac1")
     # This workstation's own are GNU's, or something like it.

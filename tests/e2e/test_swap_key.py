@@ -103,6 +103,7 @@ def test_another_is_made_where_it_was_lost_or_could_be_read(fleet: Fleet, how: s
     assert fleet.herd("status").code == 0
 
 
+@pytest.mark.soak
 def test_a_stack_in_a_terminal_gets_another_too(fleet: Fleet) -> None:
     data = {"launchd_autostart": "terminal"}
     try:

@@ -159,6 +159,7 @@ def test_one_deploy_takes_a_hand_run_install_over(make_fleet: Callable[..., Flee
     assert mac.terminals == []
 
 
+@pytest.mark.soak
 def test_one_that_was_started_by_relative_paths_is_taken_over_too(
     make_fleet: Callable[..., Fleet],
 ) -> None:
