@@ -18,7 +18,7 @@ from tests.fetcher.servers import KEY, Hub, Proxy, Server
 ROOT = Path(__file__).parents[2]
 
 # Waiting is part of the program, but not of what is tested.
-PATIENCE = {"poll": 0.1, "retry": 0.3, "grace": 1.0, "stall": 2.0, "pause": 0.05}
+PATIENCE = {"poll": 0.1, "retry": 0.3, "grace": 1.0, "stall": 2.0, "pause": 0.01}
 LONG = {**PATIENCE, "grace": 60.0, "stall": 60.0}
 """For Macs that all are there: on a busy machine one may begin a second after another."""
 STEADY = {**PATIENCE, "grace": 5.0}

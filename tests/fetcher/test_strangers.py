@@ -376,6 +376,7 @@ def test_one_that_comes_and_goes_is_not_waited_for(run: Run) -> None:
     assert seconds < 20
 
 
+@pytest.mark.soak
 def test_one_that_has_us_make_way_again_and_again_is_left(
     run: Run, serve: Callable[..., Hub]
 ) -> None:
