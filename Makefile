@@ -85,6 +85,9 @@ verify: .venv/.verify  ## check each Mac from outside against what was declared
 run: .venv/.deploy  ## the stack of one Mac in this terminal; Ctrl+C stops it
 	@$(HERD) run --inventory="$$INVENTORY" $(ON)
 
+sudoers: .venv/.deploy  ## the rule by which a deploy may do as root what only root may
+	@$(HERD) sudoers --inventory="$$INVENTORY" $(ON)
+
 verify-models: .venv/.deploy  ## hash every model's files again, and mend what is wrong
 	@$(HERD) verify-models --inventory="$$INVENTORY" $(ON)
 
@@ -145,4 +148,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) tests/clients/aider.in -o tests/clients/aider.lock
 	@npm --prefix tests/clients install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade verify status start stop restart dashboard unload logs usage chat run fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks
+.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade verify status start stop restart dashboard unload logs usage chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks

@@ -27,6 +27,7 @@ from herd.verbs import (
     run,
     start_stop,
     status,
+    sudoers,
     unload,
     usage,
 )
@@ -114,6 +115,8 @@ def _connected_verb(options: argparse.Namespace, remotes: list[Remote]) -> bool:
             return True
         case "status":
             return status.status(remotes)
+        case "sudoers":
+            return sudoers.sudoers(remotes)
         case "start":
             return start_stop.start(remotes)
         case "stop":

@@ -110,7 +110,7 @@ class Mac(Machine):
     ) -> subprocess.CompletedProcess[str]:
         """A command as over SSH, without SSH."""
         return subprocess.run(
-            [str(self.root / "bin/sh"), "-c", command],
+            [str(self.root / "bin/sh"), "-c", self.inside(command)],
             cwd=self.home,
             env=self.environment() | dict(env or {}),
             stdin=subprocess.DEVNULL,

@@ -21,6 +21,15 @@ USER = "tester"
 UID = 501  # the first user of a Mac, in group staff
 GID = 20
 
+# Folders that are root's alone, so that no settings lead into them: what names them over SSH gets
+# this Mac's.
+ROOTS = (
+    "/Library/LaunchDaemons/",
+    "/etc/newsyslog.d/",
+    "/etc/pf.anchors/",
+    "/etc/sudoers.d/",
+)
+
 SYSTEM_DIRS = ("usr/bin", "bin", "usr/sbin", "sbin")  # sshd's USER_PATH on macOS, in its order
 
 DEFAULTS: dict[str, Any] = {
@@ -33,7 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "clt": True,  # Command Line Tools
     "shell": "/bin/zsh",  # of the user, or "/bin/bash"
     "console": True,  # somebody is logged in at the screen: the domain gui/501 exists
-    "sudo": "password",  # or "passwordless"
+    "sudo": "password",  # or "passwordless", or rules of sudoers: what needs none
     "disk_total_kb": 1942700360,
     "disk_free_kb": 900000000,
     "homebrew": "6.0.18",  # or None: not installed
@@ -201,6 +210,18 @@ class Machine:
         inside = self.folder + program
         system = any(program.startswith(f"/{folder}/") for folder in SYSTEM_DIRS)
         return inside if system or os.path.lexists(inside) else program
+
+    def inside(self, command: str) -> str:
+        """A command line in which root's own folders (`ROOTS`) are this Mac's."""
+        import re
+
+        return re.sub(rf"(?<![\w.$/-])(?={'|'.join(ROOTS)})", self.folder, command)
+
+    def outside(self, word: str) -> str:
+        """The same seen from this Mac: its own programs and root's folders by their paths there."""
+        for folder in (*ROOTS, *(f"/{folder}/" for folder in SYSTEM_DIRS)):
+            word = word.replace(self.folder + folder, folder)
+        return word
 
     def booted(self) -> None:
         """What a start of the machine resets: its clock of uptime and the volatile sysctls."""

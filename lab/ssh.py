@@ -133,7 +133,8 @@ class Sshd:
         if command is None:
             return [shell]
         translated = PATH_ASSIGNMENT.sub(
-            lambda match: match[1] + system_path(match[2], self.machine), command
+            lambda match: match[1] + system_path(match[2], self.machine),
+            self.machine.inside(command),
         )
         file = {"bash": ".bashrc", "zsh": ".zshenv"}[Path(self.machine.facts["shell"]).name]
         if (self.machine.home / file).is_file():

@@ -30,6 +30,7 @@ class Desired:
     settings: Settings
     layout: Layout
     uid: int
+    user: str
     models: list[Resolved]
     keys: Shipped
     certificate: Pair | None
@@ -61,11 +62,12 @@ def _desired(current: Host) -> Desired:
     except PyinfraError:  # as --fail-percent wants it
         if current.state.active_hosts:
             raise
-    home, uid = (mac.home, mac.uid) if mac else ("/nowhere", -1)
+    home, uid, user = (mac.home, mac.uid, mac.user) if mac else ("/nowhere", -1, "nobody")
     return Desired(
         settings=settings,
         layout=Layout(settings, home),
         uid=uid,
+        user=user,
         models=run.models[current.name],
         keys=run.keys[current.name],
         certificate=run.certificates[current.name],

@@ -1,5 +1,6 @@
 """Refuses a Mac that cannot become what is wanted."""
 
+from herd.core.mac import sudo_rules
 from herd.core.mac.preflight import Fetch, Needs
 from herd.core.text.units import GIB
 from herd.deploys.desired import desired
@@ -29,6 +30,7 @@ def check() -> None:
             formulae=[name.rpartition("/")[2] for name in formulae_of(settings)],
             homebrew_prefix=settings.homebrew_prefix,
             upgrade=settings.homebrew_upgrade,
+            root=sudo_rules.commands(layout, want.user),
             removable=want.removable if settings.launchd_autostart == "background" else (),
         ),
         ports={

@@ -8,7 +8,8 @@ from herd.core.mac import startup_files, volumes
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
 from herd.core.mac.packages import program_of
-from herd.core.mac.preflight import WARNING, Homebrew, Needs, Room, problems
+from herd.core.mac.preflight import WARNING, Homebrew, Needs, Room, problems, without_root
+from herd.core.mac.sudo_rules import probe
 from herd.core.models.missing_files import Resolved, repositories
 from herd.core.settings.problems import count, report
 from herd.facts import gathered
@@ -20,6 +21,7 @@ from herd.facts.mac import Mac
 from herd.facts.models import Models
 from herd.facts.programs import Owned
 from herd.facts.startup_files import Printing
+from herd.facts.sudo import Granted
 from herd.operations.commands import Commands, operation, refuse
 
 
@@ -40,6 +42,8 @@ def _check_asks(
     prefix, programs = settings.homebrew_prefix, list(map(program_of, needs.formulae))
     yield Question(Brew, homebrew_prefix=prefix)
     yield Question(Owned, homebrew_prefix=prefix, programs=programs)
+    if needs.root:
+        yield Question(Granted, words=probe(needs.root))
     if needs.removable:
         yield Question(Unread, uid=uid, directories=list(needs.removable))
 
@@ -72,6 +76,8 @@ def check(
     foreign = _foreign(host.get_fact(Listeners, ports=settings.ports), layout, uid)
     holders = {f"{port} ({ports[port]})": str(listener) for port, listener in foreign.items()}
     found = problems(mac, needs, room, holders, _homebrew(settings.homebrew_prefix, needs))
+    if needs.root and not host.get_fact(Granted, words=probe(needs.root)):
+        found.append(without_root())
     if needs.removable:
         unread = host.get_fact(Unread, uid=uid, directories=list(needs.removable))
         found += map(volumes.unread, unread)

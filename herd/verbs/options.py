@@ -36,6 +36,7 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     add("start", "start the services now, in the background, without a new login")
     add("stop", "stop them until the next start, login or deploy")
     add("restart", "stop and start them")
+    add("sudoers", "the rule by which a deploy may do as root what only root may")
     add("run", "run the stack of one Mac in this terminal; Ctrl+C stops it")
     add("dashboard", "llama-swap's own pages of one Mac, behind the proxy's login")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 from lab.commands.base import Illegal, as_root, fail, getopt
@@ -88,8 +89,10 @@ def _change(command: str, group: str, foreign: bool, files: list[str]) -> int:
 
 
 def sudo(mac: Machine, args: list[str]) -> int:
-    """sudo(8): either no password is needed or there is no way to give one."""
-    user, keep, only_list, command = "root", False, False, list(args)
+    """sudo(8): all may be run without a password, or what a rule names; there is no other way."""
+    from lab.sudoers import allows  # costs re's import, which few commands need
+
+    user, only_list, command = "root", "", list(args)
     quiet = False
     while command and command[0].startswith("-"):
         flag = command.pop(0)
@@ -100,21 +103,43 @@ def sudo(mac: Machine, args: list[str]) -> int:
             user = value if flag == "-u" else user
         elif not flag.startswith("--"):
             quiet = quiet or "n" in flag
-            keep = keep or "E" in flag
-            only_list = only_list or bool({"l", "v"} & set(flag))
-    if mac.facts["sudo"] != "passwordless" and not as_root():
+            only_list = next((letter for letter in "lv" if letter in flag), only_list)
+    set_here = {}
+    while command and "=" in command[0]:
+        name, _, value = command.pop(0).partition("=")
+        set_here[name] = value
+    granted = mac.facts["sudo"]
+    if command and "/" not in command[0]:
+        command[0] = shutil.which(command[0], path=mac.path) or command[0]
+    named = [mac.outside(word) for word in command]
+    rules = granted if isinstance(granted, list) else []
+    if granted == "passwordless" or as_root():
+        free = True
+    elif only_list == "l":
+        # Any rule without a password is enough to look (listpw), and an administrator may all.
+        free = bool(rules)
+    else:
+        # `-v` asks for one, as that of %admin does.
+        free = not only_list and any(allows(rule, named) for rule in rules)
+    if not free:
         if not quiet:
             sys.stderr.write(
                 "sudo: a terminal is required to read the password; either use the -S option to"
                 " read from standard input or configure an askpass helper\n"
             )
         return fail("sudo: a password is required")
-    while command and "=" in command[0]:
-        name, _, value = command.pop(0).partition("=")
-        os.environ[name] = value
+    if only_list == "l":
+        said = " ".join(named) if named else "    (ALL) ALL"
+        print("\n".join([said, *(f"    (root) NOPASSWD: {r}" for r in rules if not named)]))
+        return 0
+    if rules and set_here:
+        text = (
+            f"you are not allowed to set the following environment variables: {', '.join(set_here)}"
+        )
+        return fail(f"sudo: sorry, {text}")
     if only_list or not command:
         return 0
-    environment = dict(os.environ)
+    environment = os.environ | set_here
     if user in ("root", "0"):
         environment |= {"LAB_AS_ROOT": "1", "USER": "root", "LOGNAME": "root"}
     else:
@@ -122,6 +147,6 @@ def sudo(mac: Machine, args: list[str]) -> int:
         environment |= {"USER": user, "LOGNAME": user}
     environment |= {"SUDO_USER": USER, "SUDO_UID": str(UID), "SUDO_GID": str(GID)}
     try:
-        os.execvpe(command[0], command, environment)
+        os.execvpe(mac.own(command[0]), command, environment)
     except FileNotFoundError:
         return fail(f"sudo: {command[0]}: command not found")

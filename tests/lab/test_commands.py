@@ -238,6 +238,42 @@ def test_sudo_without_a_password(mac: Mac) -> None:
     assert " sleep                0\n" in run(mac, "pmset -g")[1]
 
 
+def test_sudo_by_a_rule(mac: Mac) -> None:
+    """Texts and exit codes of sudo 1.9.13 with such a rule beside an administrator's own."""
+    mac.set(
+        sudo=[
+            "/usr/sbin/sysctl iogpu.wired_limit_mb\\=57344",
+            "tester ALL=(root) NOPASSWD: /usr/bin/id -u",
+        ]
+    )
+    refused = (1, "", "sudo: a password is required\n")
+
+    assert run(mac, "sudo -n /usr/bin/id -u") == (0, "0\n", "")
+    assert run(mac, "sudo -n id -u") == (0, "0\n", "")
+    assert run(mac, "sudo -n /usr/bin/id") == refused
+    assert run(mac, "sudo -n /usr/bin/id -u more") == refused
+    assert run(mac, "sudo -n true") == refused
+    assert run(mac, "sudo -n -v") == refused
+    assert run(mac, "sudo -n sysctl iogpu.wired_limit_mb=57344")[0] == 0
+    assert run(mac, "sudo -n sysctl iogpu.wired_limit_mb=1") == refused
+    # An administrator may run all of it with his password: this says nothing of a rule.
+    assert run(mac, "sudo -n -l /bin/echo x") == (0, "/bin/echo x\n", "")
+    assert run(mac, "sudo -n X=1 /usr/bin/id -u") == (
+        1,
+        "",
+        "sudo: sorry, you are not allowed to set the following environment variables: X\n",
+    )
+
+
+def test_what_is_roots_alone_is_in_this_macs_folder(mac: Mac) -> None:
+    run(mac, "echo it >/Library/LaunchDaemons/x; cp /Library/LaunchDaemons/x '/etc/sudoers.d/y'")
+
+    assert (mac.root / "Library/LaunchDaemons/x").read_text() == "it\n"
+    assert (mac.root / "etc/sudoers.d/y").read_text() == "it\n"
+    assert run(mac, f"cat {mac.root}/Library/LaunchDaemons/x") == (0, "it\n", "")
+    (mac.root / "Library/LaunchDaemons/x").unlink()
+
+
 def test_without_command_line_tools(mac: Mac) -> None:
     mac.set(clt=False)
     code, out, err = run(mac, "xcode-select -p")

@@ -1,9 +1,13 @@
 """A Mac that cannot become what is wanted fails with all of its problems, and is sent nothing."""
 
+import shlex
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from herd.core.mac.preflight import Fetch, Needs
+from herd.core.mac.sudo_rules import probe
 from herd.core.models.memory_estimate import Served, Use
 from herd.core.text.units import GIB
 from herd.operations import preflight
@@ -52,6 +56,25 @@ def test_what_is_only_estimated_not_to_fit_is_said_and_goes_on() -> None:
     assert "may be too small: 1 problem." in told
     assert "memory for tiny" in told
     assert "architecture brand-new is unknown here" in told
+
+
+ROOT = [("/bin/launchctl", "bootstrap", "system", "/Library/LaunchDaemons/a.plist")]
+PROBE = shlex.join(("sudo", "-n", *probe(ROOT)))
+
+
+def test_what_only_root_may_do_is_granted() -> None:
+    found = check(needs=replace(NEEDS, root=ROOT), **{PROBE: "yes"})
+
+    assert found.untouched
+    assert len(found.asked) == 6
+
+
+@pytest.mark.parametrize("said", ["no", ""])
+def test_what_only_root_may_do_and_nobody_granted_is_a_problem(said: str) -> None:
+    told = refused(check(needs=replace(NEEDS, root=ROOT), **{PROBE: said}))
+
+    assert "only root may run, and sudo asks for a password" in told
+    assert "`make sudoers`" in told
 
 
 def refused(found: Run) -> str:

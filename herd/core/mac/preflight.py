@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from herd.core.mac import packages, volumes
 from herd.core.mac.mac import Folder, Identity
 from herd.core.mac.packages import Programs
+from herd.core.mac.sudo_rules import Command
 from herd.core.models import memory_fit
 from herd.core.models.memory_estimate import Served
 from herd.core.models.memory_fit import Limits
@@ -42,7 +43,8 @@ class Needs:
     `together` has each set of models that may be loaded at a time, of those whose header is known;
     `fit` is what becomes of those that do not fit. `formulae` are the short names of Homebrew's;
     with `upgrade` what is there is replaced anyway. `removable` are directories that launchd's jobs
-    must be able to read, and may not.
+    must be able to read, and may not. `root` is what only root may do, which the SSH user must be
+    able to without a password.
     """
 
     models: Sequence[Fetch]
@@ -55,6 +57,7 @@ class Needs:
     homebrew_prefix: str = ""
     upgrade: bool = False
     removable: Sequence[str] = ()
+    root: Sequence[Command] = ()
 
 
 WARNING = "warning"
@@ -141,6 +144,16 @@ def problems(
     for port, holder in foreign.items():
         add(f"port {port}", f"It is held by {holder}.", "stop that, or choose another port.")
     return found
+
+
+def without_root() -> Problem:
+    """Nobody has let the SSH user do what only root may."""
+    return Problem(
+        "sudo",
+        "These settings need commands that only root may run, and sudo asks for a password.",
+        "put the rule that `make sudoers` prints in place on the Mac (it says how); it is another "
+        "one when such settings change.",
+    )
 
 
 def _chmod(folder: Folder, mac: Identity) -> str:
