@@ -40,7 +40,7 @@ DEFAULTS: dict[str, Any] = {
     "cores": 16,
     "performance_cores": 12,
     "clt": True,  # Command Line Tools
-    "shell": "/bin/zsh",  # of the user, or "/bin/bash"
+    "shell": "/bin/zsh",  # of the user, or "/bin/bash", or one that the workstation has, too
     "console": True,  # somebody is logged in at the screen: the domain gui/501 exists
     "sudo": "password",  # or "passwordless", or rules of sudoers: what needs none
     "disk_total_kb": 1942700360,

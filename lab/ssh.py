@@ -10,6 +10,7 @@ import contextlib
 import os
 import pty
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -128,7 +129,8 @@ class Sshd:
 
     def _argv(self, command: str | None) -> list[str]:
         """`SHELL -c COMMAND`, after ~/.ssh/rc (sshd(8)). zsh reads ~/.zshenv then, and nothing
-        else that a stock Mac has (zsh(1)); bash reads ~/.bashrc, as sshd started it (bash(1))."""
+        else that a stock Mac has (zsh(1)); bash reads ~/.bashrc, as sshd started it (bash(1)).
+        Any other is this workstation's own of that name, and reads what it reads."""
         shell = str(self.machine.root / "bin/sh")
         if command is None:
             return [shell]
@@ -136,7 +138,10 @@ class Sshd:
             lambda match: match[1] + system_path(match[2], self.machine),
             self.machine.inside(command),
         )
-        file = {"bash": ".bashrc", "zsh": ".zshenv"}[Path(self.machine.facts["shell"]).name]
+        name = Path(self.machine.facts["shell"]).name
+        file = {"bash": ".bashrc", "zsh": ".zshenv"}.get(name)
+        if file is None:
+            return [shutil.which(name) or shell, "-c", translated]
         if (self.machine.home / file).is_file():
             translated = f'. "$HOME/{file}"\n{translated}'
         if (self.machine.home / ".ssh/rc").is_file():

@@ -1,5 +1,5 @@
 """What every connection to a Mac is like, a deploy's and a verb's: without delays, with macOS's own
-tools, watched, and open to whatever the Mac says."""
+tools, watched, through any login shell, and open to whatever the Mac says."""
 
 import logging
 import socket
@@ -13,6 +13,7 @@ from pyinfra.api.state import BaseStateCallback
 
 from herd.connections import keepalive
 from herd.core.mac.layout import SYSTEM_PATH
+from herd.core.text import login_shell
 
 LONGEST_LINE = 1 << 20
 """Bytes of a Mac's output, after which a line is broken."""
@@ -47,7 +48,7 @@ class Connected(BaseStateCallback):
         connector.put_file = failing_alone(connector.put_file)
         client = getattr(connector, "client", None)
         if client:
-            client.exec_command = reading(client.exec_command)
+            client.exec_command = spoken(host, reading(client.exec_command))
         transport = client.get_transport() if client else None
         if not transport:
             return
@@ -89,5 +90,17 @@ def reading(run: Callable[..., Any]) -> Callable[..., Any]:
         channel = stdout.channel
         errors = Lines(channel, channel.makefile_stderr("rb"))
         return stdin, Lines(channel, channel.makefile("rb")), errors
+
+    return exec_command
+
+
+def spoken(host: Host, run: Callable[..., Any]) -> Callable[..., Any]:
+    """An SSH client's exec_command, with commands as the user's login shell reads them; which that
+    is, is asked where the first got no answer (herd/facts/gathered.py)."""
+
+    def exec_command(command: str, *arguments: Any, **options: Any) -> Any:
+        shell = host.connector_data.get("login_shell")
+        said = login_shell.portable if shell is None else login_shell.encoded
+        return run(said(command), *arguments, **options)
 
     return exec_command

@@ -19,6 +19,7 @@ from pyinfra.api import FactBase, Host, StringCommand
 from pyinfra.api.output import echo
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from herd.core.text.login_shell import takes_lines
 from herd.core.text.secret import SecretInput
 
 LIFE = 120
@@ -138,12 +139,23 @@ class Gathered:
         options = {**options, "_stdin": reads[0].stdin if reads else None}
         began, executing = time.monotonic(), self.executing
         _, said = self._send(compose(together, mark), **options)
+        if not any(line.line.startswith(mark) for line in said) and self._shell_is_another(options):
+            _, said = self._send(compose(together, mark), **options)
         before, answers = parted(said, mark)
         self.noise = before or self.noise
         if self._changed >= began:
             return  # while it answered
         for question, (ok, output) in zip(together, answers, strict=False):
             self._answers[question.command] = Answer(ok, output, time.monotonic(), executing)
+
+    def _shell_is_another(self, options: dict[str, Any]) -> bool:
+        """Whether the user's login shell takes no lines, which is told to the connection."""
+        _, said = self._send(StringCommand('echo "$SHELL"'), **{**options, "_stdin": None})
+        shell = said.stdout.strip().splitlines()[-1:] or [""]
+        if "login_shell" in self._host.connector_data or takes_lines(shell[0] or "sh"):
+            return False
+        self._host.connector_data["login_shell"] = shell[0]
+        return True
 
 
 def of(host: Host) -> Gathered:

@@ -1,10 +1,12 @@
 """Macs as their users' shells leave them: startup files that print, other tools first in PATH."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.fleet import Fleet, plain
+from tests.e2e.fleet import SENTENCE, Fleet, plain
 from tests.e2e.test_infra import verify
 
 STARTUP = {
@@ -63,6 +65,22 @@ def test_gnus_tools_before_macos_own_change_nothing(make_fleet: Callable[..., Fl
     fleet.settles()
 
     assert verify(fleet).failed() == set()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("shell", ["/opt/homebrew/bin/fish", "/bin/tcsh"])
+def test_a_login_shell_that_reads_otherwise_than_sh(
+    make_fleet: Callable[..., Fleet], shell: str
+) -> None:
+    if not shutil.which(Path(shell).name):
+        pytest.skip(f"there is no {Path(shell).name} here")
+    fleet = make_fleet("mac1")
+    fleet["mac1"].set(shell=shell)
+
+    fleet.settles()
+
+    assert fleet.says() == SENTENCE
+    assert fleet.herd("status").code == 0
 
 
 @pytest.mark.soak

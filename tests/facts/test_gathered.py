@@ -83,6 +83,35 @@ def test_all_that_is_planned_is_asked_by_the_first_who_asks(here: Here) -> None:
     assert len(here.sent) == 1
 
 
+@pytest.mark.parametrize(
+    ("shell", "asked"), [("/bin/tcsh", 3), ("/opt/homebrew/bin/nu", 3), ("/bin/zsh", 2), ("", 2)]
+)
+def test_where_nothing_came_the_login_shell_is_asked_for(
+    here: Here, monkeypatch: pytest.MonkeyPatch, shell: str, asked: int
+) -> None:
+    """One that takes no lines is told to the connection, and all is asked again."""
+    send = here.known._send
+
+    def in_a_shell(command: Any, **options: Any) -> tuple[bool, CommandOutput]:
+        text = command.get_raw_value()
+        if "\n" in text and "login_shell" not in here.host.connector_data:
+            command = StringCommand("echo Unmatched >&2; false")
+            return send(command, **options)
+        return send(command, **options)
+
+    monkeypatch.setattr(here.known, "_send", in_a_shell)
+    monkeypatch.setenv("SHELL", shell)
+    here.plan("echo a", "echo b")
+
+    here.known.ask()
+
+    known = shell if asked == 3 else None
+    assert here.host.connector_data.get("login_shell") == known
+    assert here.sent[1:2] == ['echo "$SHELL"']
+    assert len(here.sent) == asked
+    assert (here.known.has(Question(Said, text="echo a"))) == (asked == 3)
+
+
 OUTPUTS = [
     "echo",
     "echo; echo",
