@@ -176,6 +176,36 @@ proxy_tls_certificate = None
 # The key must have no password.
 proxy_tls_key = None
 
+# -- Gateway -----------------------------------------------------------------------------------
+# Hosts of the group `gateways` in inventory.py make one service of all Macs (docs/fleet.md). The
+# port for clients of all; its address, certificate and keys are those of the proxy, above.
+gateway_port = 3100
+# HAProxy's port there, on 127.0.0.1 only.
+gateway_haproxy_port = 8100
+# Of a Mac: how much of the conversations it shall have, in percent of what its slots (`parallel`)
+# give it; for one that is slower than the others, less.
+gateway_weight = 100
+# Requests that may wait for each model when all its slots are taken; more are told when to return.
+gateway_queue = 64
+# Seconds that one may wait.
+gateway_queue_seconds = 120
+# KiB of a request that are kept, to be asked of another Mac if one refuses it; each takes about
+# three times that in memory while it runs. Of a longer one, a refusal is the answer.
+gateway_buffer_kib = 1024
+# Headers that tell one conversation from another; the first that a request has counts, before its
+# `prompt_cache_key`, and its opening.
+gateway_session_headers = [
+    "x-session-id",
+    "session_id",
+    "conversation_id",
+    "x-session-affinity",
+    "x-claude-code-session-id",
+    "x-openwebui-chat-id",
+]
+# PEM file of this workstation with who may vouch for the Macs' certificates, as an authority of
+# your own; None is whom the gateway's system trusts.
+gateway_tls_authorities = None
+
 # -- API keys ----------------------------------------------------------------------------------
 # Entries that `make key NAME=anna` prints, without a secret in them: {"name": "anna",
 # "sha256": "...", "models": ["gpt-*"], "rpm": 60}; docs/proxy.md has every field. Without any,

@@ -8,19 +8,21 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from herd.core.gateway.fleet import Gateway
 from herd.core.mac import command_line, job_definitions
 from herd.core.mac.archives import Bundle
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.schema import Settings
-from herd.core.text.quoting import shell_quote, xml_quote, yaml_quote
+from herd.core.text.quoting import haproxy_quote, shell_quote, xml_quote, yaml_quote
 
 _TEMPLATES = Path(__file__).parents[3] / "templates"
 
 
 # What each template is given, whichever of its branches it takes.
 VARIABLES = {
+    "haproxy.cfg.j2": {"gateway"},
     "config.yaml.j2": {"settings", "models", "preload", "groups", "matrix"},
     "plist.j2": {"definition"},
     "start.command.j2": {"domain", "labels", "layout", "python_path", "llama_swap", "proxy"},
@@ -38,7 +40,9 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    made.filters.update(sh=shell_quote, yaml=yaml_quote, xml=xml_quote)
+    made.filters.update(
+        sh=shell_quote, yaml=yaml_quote, xml=xml_quote, haproxy=haproxy_quote, json=yaml_quote
+    )
     return made
 
 
@@ -90,6 +94,11 @@ def start_command(layout: Layout, bundle: Bundle, uid: int) -> str:
         llama_swap=job_definitions.llama_swap_command(layout),
         proxy=job_definitions.proxy_command(layout, layout.proxy_python(bundle)),
     )
+
+
+def haproxy(gateway: Gateway) -> str:
+    """HAProxy's configuration; one text serves every version from 2.8 on."""
+    return render("haproxy.cfg.j2", gateway=gateway)
 
 
 def plist(definition: Mapping[str, Any]) -> str:

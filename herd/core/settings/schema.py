@@ -49,6 +49,9 @@ def _unprotected(value: str) -> str:
     return value
 
 
+HeaderName = Annotated[
+    Text, Field(pattern=r"^[A-Za-z0-9_-]+$", description="a header's name: letters, digits, `-_`")
+]
 UserPort = Annotated[int, Field(ge=1024, le=65535)]
 Pattern = Annotated[Text, Field(description="a file pattern, as for `hf download --include`")]
 # llama-server --help, --cache-type-k.
@@ -183,6 +186,15 @@ class Settings(Strict):
     proxy_allow_image_urls: list[Text]
     proxy_tls_certificate: Text | None
     proxy_tls_key: Text | None
+
+    gateway_port: UserPort
+    gateway_haproxy_port: UserPort
+    gateway_weight: Annotated[int, Field(ge=1, le=800)]
+    gateway_queue: Annotated[int, Field(ge=1, le=10_000)]
+    gateway_queue_seconds: Annotated[int, Field(ge=1, le=3_600)]
+    gateway_buffer_kib: Annotated[int, Field(ge=64, le=65_536)]
+    gateway_session_headers: list[HeaderName]
+    gateway_tls_authorities: Text | None
 
     # What an entry may hold is the proxy's to say (herd/workstation/api_keys.py).
     api_keys: list[Any]

@@ -39,6 +39,15 @@ def xml_quote(value: object) -> str:
     return escape(str(value))
 
 
+def haproxy_quote(value: object) -> str:
+    """One word of a line of HAProxy's configuration, in which nothing is expanded
+    (configuration.txt, 2.2). Where HAProxy reads a word further (log formats, arguments in
+    parentheses), what is in it is ours. Raises ValueError for what no line can hold."""
+    if reason := complaint(str(value), llama_swap=False):
+        raise ValueError(f"a word for HAProxy {reason}")
+    return "'" + str(value).replace("'", "'\\''") + "'"
+
+
 def elided(value: str, most: int = 160) -> str:
     """`value` in at most so many characters: a command line is known by its start and its end."""
     half = (most - 3) // 2

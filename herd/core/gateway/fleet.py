@@ -1,0 +1,210 @@
+"""The herd as a gateway sees it: which Mac serves which name, with how many slots, how much of it.
+
+Clients ask by a name, and only a name that leads to the same model on the same Macs as another
+shares a pool with it: so a name may mean another model on another Mac, and no slot counts twice.
+"""
+
+import hashlib
+import json
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from herd.core.settings.schema import Settings
+
+HEAVIEST = 256
+"""The greatest weight of a server (HAProxy, configuration.txt, `weight`)."""
+USUAL = 32
+"""Of a Mac with gateway_weight 100: 16 points each on HAProxy's ring (BE_WEIGHT_SCALE) are enough
+to be even, and a thousand servers still start in a second."""
+
+
+@dataclass(frozen=True)
+class Mac:
+    """One Mac of the herd: how its proxy is reached. `tls` is whether it has a certificate,
+    `agent_port` where it says how it is (HAProxy's agent check); None is nowhere."""
+
+    name: str
+    address: str
+    port: int
+    tls: bool = False
+    agent_port: int | None = None
+
+    @property
+    def server(self) -> str:
+        """Its name in HAProxy."""
+        return plain(self.name)
+
+    @property
+    def host(self) -> str:
+        """Its address, as it stands before a port."""
+        return f"[{self.address}]" if ":" in self.address else self.address
+
+    @property
+    def number(self) -> int:
+        """Its place on HAProxy's ring where no better one is known (`id`): it stays when other
+        Macs come and go."""
+        return int(hashlib.sha256(self.name.encode()).hexdigest()[:7], 16) + 1
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a Mac takes of a model: requests at a time, and its weight among the others."""
+
+    mac: Mac
+    slots: int
+    weight: int
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Names that lead to the same model on the same Macs, the model's own name first."""
+
+    names: Sequence[str]
+    shares: Sequence[Share]
+    factor = 125
+    """Percent of the average that a Mac may have before HAProxy 3.2 (`hash-balance-factor`)."""
+
+    @property
+    def backend(self) -> str:
+        """Its name in HAProxy; that of a model is no word of ours."""
+        return f"model.{plain(self.names[0])}"
+
+    @property
+    def scarce(self) -> int:
+        """With fewer free slots than this, `factor` of the average may be more than a Mac has."""
+        slots = sum(share.slots for share in self.shares)
+        return slots - slots * 100 // self.factor + 1
+
+    @property
+    def keys(self) -> list[str]:
+        """Its names as HAProxy compares them: in hexadecimal, as a name may be any text."""
+        return [name.encode().hex().upper() for name in self.names]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How soon what is noticed, in milliseconds; tests have shorter ones."""
+
+    check: int = 2_000
+    check_again: int = 1_000
+    """After a check that failed."""
+    check_answer: int = 2_000
+    failed_checks: int = 3
+    connect: int = 2_000
+    body: int = 60_000
+    silence: int = 3_600_000
+    """Of a Mac that works: a long prompt is read without a word."""
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """All that the configuration of HAProxy says. `port` is on loopback; paths are of its host,
+    and relative ones of its own directory, where it is started."""
+
+    macs: Sequence[Mac]
+    pools: Sequence[Pool]
+    listing: str
+    """What /v1/models answers."""
+    port: int
+    queue: int
+    """Requests that may wait for one pool."""
+    queue_seconds: int
+    buffer: int
+    """Bytes of a request that are read, kept, and sent again elsewhere."""
+    session_headers: Sequence[str]
+    key_file: str = "gateway.key"
+    socket: str = "haproxy.sock"
+    state: str = "haproxy.state"
+    authorities: str | None = None
+    """PEM file of who may vouch for the Macs; None is whom the system trusts."""
+    timing: Timing = field(default_factory=Timing)
+
+    @property
+    def connections(self) -> int:
+        """Those that may be open at once: at work, waiting, and what asks for a list meanwhile."""
+        slots = sum(share.slots for pool in self.pools for share in pool.shares)
+        return slots + self.queue * max(1, len(self.pools)) + 100
+
+    @property
+    def readable(self) -> int:
+        """Bytes of a body that certainly fit, beside the head, its rewriting and their frames."""
+        return self.buffer - 16 * 1024
+
+
+def plain(name: str) -> str:
+    """A name of HAProxy's for any text, which no other text has: its sections and servers have
+    letters, digits and `-_.:` only."""
+    kept = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    return kept if kept == name else f"{kept}:{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def gateway(
+    settings: Settings, macs: Mapping[Mac, Settings], authorities: str | None = None
+) -> Gateway:
+    """What a gateway with these settings is told of the Macs; `authorities` is a file there."""
+    return Gateway(
+        macs=list(macs),
+        pools=pools(macs),
+        listing=listing(macs),
+        port=settings.gateway_haproxy_port,
+        queue=settings.gateway_queue,
+        queue_seconds=settings.gateway_queue_seconds,
+        buffer=settings.gateway_buffer_kib * 1024,
+        session_headers=[name.lower() for name in settings.gateway_session_headers],
+        authorities=authorities,
+    )
+
+
+def pools(macs: Mapping[Mac, Settings]) -> list[Pool]:
+    """Every name that clients may use, by what it leads to; in the order of the models' names."""
+    leads: dict[str, dict[Mac, str]] = defaultdict(dict)
+    for mac, settings in macs.items():
+        for model in settings.models.values():
+            for name in (model.name, *model.aliases):
+                leads[name][mac] = model.name
+    alike: dict[tuple[tuple[Mac, str], ...], list[str]] = defaultdict(list)
+    for name in sorted(leads):
+        alike[tuple(leads[name].items())].append(name)
+    found = []
+    for served, names in alike.items():
+        models = {model for _, model in served}
+        ordered = sorted(names, key=lambda name: (name not in models, name))
+        found.append(Pool(ordered, _shares(served, macs)))
+    return sorted(found, key=lambda pool: pool.names[0])
+
+
+def _shares(served: Sequence[tuple[Mac, str]], macs: Mapping[Mac, Settings]) -> list[Share]:
+    """Of each Mac: as its slots are to those of the one with the most, times gateway_weight."""
+    slots = {mac: macs[mac].models[model].parallel for mac, model in served}
+    most = max(slots.values())
+    weights = {
+        mac: USUAL * own / most * macs[mac].gateway_weight / 100 for mac, own in slots.items()
+    }
+    return [
+        Share(mac, own, min(HEAVIEST, max(1, round(weights[mac])))) for mac, own in slots.items()
+    ]
+
+
+def listing(macs: Mapping[Mac, Settings]) -> str:
+    """The herd's /v1/models in llama-swap's shape: each model once, its aliases beside it.
+
+    A model is listed if a Mac lists it; what the first Mac says of it counts.
+    """
+    entries: dict[str, dict[str, object]] = {}
+    aliases: dict[str, list[str]] = defaultdict(list)
+    for settings in macs.values():
+        for model in settings.models.values():
+            aliases[model.name] += model.aliases
+            if model.unlisted or model.name in entries:
+                continue
+            entry: dict[str, object] = {"id": model.name, "object": "model", "created": 0}
+            entry["owned_by"] = "llama-herd"
+            told = {"name": model.display_name, "description": model.description}
+            entries[model.name] = entry | {key: text for key, text in told.items() if text}
+    data = []
+    for name, entry in sorted(entries.items()):
+        about = {"aliases": sorted(set(aliases[name]) - {name})}
+        data.append({**entry, "meta": {"llamaswap": about}})
+    return json.dumps({"object": "list", "data": data}, ensure_ascii=True)

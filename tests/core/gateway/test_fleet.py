@@ -1,0 +1,125 @@
+"""Who serves which name, with how many slots, and how much of it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from herd.core.gateway import fleet
+from herd.core.gateway.fleet import Mac, Pool
+from herd.core.settings.schema import Settings
+from tests.core.samples import settings
+
+REPO = {"repo": "o/m-GGUF"}
+
+
+def macs(*each: dict[str, Any]) -> dict[Mac, Settings]:
+    """mac1, mac2, ... with these settings."""
+    named = enumerate(each, start=1)
+    return {Mac(f"mac{n}", f"10.0.0.{n}", 3000): settings(**own) for n, own in named}
+
+
+def serving(parallel: int = 1, *aliases: str, **more: Any) -> dict[str, Any]:
+    model = {**REPO, "parallel": parallel, "aliases": list(aliases)}
+    return {"models": {"gpt-oss-120b": None, "m": model}, **more}
+
+
+def told(pool: Pool) -> dict[str, tuple[int, int]]:
+    return {share.mac.name: (share.slots, share.weight) for share in pool.shares}
+
+
+def test_names_that_lead_to_the_same_share_a_pool() -> None:
+    (pool,) = fleet.pools(macs(serving(2, "fast"), serving(2, "fast")))
+
+    assert pool.names == ["m", "fast"]
+    assert told(pool) == {"mac1": (2, 32), "mac2": (2, 32)}
+
+
+def test_a_name_that_some_macs_lack_has_a_pool_of_its_own() -> None:
+    pools = fleet.pools(macs(serving(2, "fast"), serving(2)))
+
+    assert {pool.names[0]: set(told(pool)) for pool in pools} == {
+        "m": {"mac1", "mac2"},
+        "fast": {"mac1"},
+    }
+
+
+def test_a_name_may_mean_another_model_on_another_mac() -> None:
+    other = {"models": {"gpt-oss-120b": None, "n": {**REPO, "aliases": ["fast"], "parallel": 3}}}
+    pools = fleet.pools(macs(serving(2, "fast"), other))
+
+    assert {pool.names[0]: told(pool) for pool in pools} == {
+        "fast": {"mac1": (2, 21), "mac2": (3, 32)},
+        "m": {"mac1": (2, 32)},
+        "n": {"mac2": (3, 32)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("slots", "weights", "expected"),
+    [
+        ((4, 4), (100, 100), [32, 32]),
+        ((4, 1), (100, 100), [32, 8]),
+        ((4, 4), (100, 33), [32, 11]),
+        ((256, 1), (100, 1), [32, 1]),
+        ((1, 1), (800, 100), [256, 32]),
+    ],
+)
+def test_weights_follow_slots_and_the_setting(
+    slots: tuple[int, int], weights: tuple[int, int], expected: list[int]
+) -> None:
+    each = [serving(s, gateway_weight=w) for s, w in zip(slots, weights, strict=True)]
+    (pool,) = fleet.pools(macs(*each))
+
+    assert [share.weight for share in pool.shares] == expected
+
+
+def test_a_mac_keeps_its_place_when_others_come_and_go() -> None:
+    numbers = {name: Mac(name, "10.0.0.1", 1).number for name in ("mac1", "mac2", "mac3")}
+
+    assert len(set(numbers.values())) == 3
+    assert all(0 < number < 2**31 for number in numbers.values())
+    assert Mac("mac1", "10.9.9.9", 2).number == numbers["mac1"]
+
+
+def test_the_list_of_models_is_the_herds() -> None:
+    first = serving(2, "fast")
+    second = {
+        "models": {
+            "gpt-oss-120b": None,
+            "m": {**REPO, "aliases": ["quick"]},
+            "n": {**REPO, "display_name": "N", "description": 'It\'s "n"'},
+            "hidden": {**REPO, "unlisted": True},
+        }
+    }
+
+    data = json.loads(fleet.listing(macs(first, second)))["data"]
+
+    assert [entry["id"] for entry in data] == ["m", "n"]
+    assert data[0]["meta"]["llamaswap"]["aliases"] == ["fast", "quick"]
+    assert (data[1]["name"], data[1]["description"]) == ("N", 'It\'s "n"')
+
+
+def test_the_auth_proxy_reads_that_list() -> None:
+    from proxy.policy import model_list
+
+    entries = model_list.read(fleet.listing(macs(serving(1, "fast"), serving())).encode())
+
+    assert [entry["id"] for entry in entries] == ["fast", "m"]
+
+
+def test_a_gateway_holds_all_who_may_wait() -> None:
+    own = settings(gateway_queue=10)
+    made = fleet.gateway(own, macs(serving(3), serving(4)))
+
+    assert made.connections == 3 + 4 + 10 + 100
+    assert made.readable < made.buffer == 1024 * 1024
+    assert made.port == own.gateway_haproxy_port
+
+
+def test_the_last_slots_are_given_by_hand_before_3_2() -> None:
+    """With as many at work as leave `scarce` free, nobody's part of them is more than it has."""
+    for each in range(1, 17):
+        (pool,) = fleet.pools(macs(*[serving(each)] * 4))
+        busy = 4 * each - pool.scarce
+        assert -(-(busy + 1) * pool.factor // 100) <= 4 * each
