@@ -1,27 +1,24 @@
-"""The command line: `python -m proxy serve`, `keys new NAME` and `usage`."""
+"""The command line: `python -m proxy serve`, `keys new NAME`, `usage`, `drain` and the like."""
 
 import argparse
 import os
-import re
 import socket
 import sys
-from pathlib import Path
-
-from yarl import URL
 
 from proxy import log, log_rotation
 from proxy.accounting.usage import Usage
 from proxy.app import Settings
 from proxy.certificate import Certificate
+from proxy.commands import availability
 from proxy.commands.keys_new import add_keys_new, keys_new
 from proxy.commands.usage import add_usage, show_usage
+from proxy.engine.upstream_pool import HAPROXY, LLAMA_SWAP
 from proxy.keys.store import KeyStore
 from proxy.model_files.verified import VerifiedFiles
+from proxy.options import add_serve
 from proxy.policy.policy import HerdPolicy, PolicyState
+from proxy.readiness.readiness import Readiness
 from proxy.server import run, serve
-
-# Below the 5 seconds that launchd leaves between SIGTERM and SIGKILL unless told otherwise.
-DRAIN_SECONDS = 3.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,6 +32,10 @@ def main(argv: list[str] | None = None) -> int:
             return keys_new(args)
         case "usage":
             return show_usage(args)
+        case "drain" | "maint" | "ready":
+            return availability.set_state(args)
+        case "check":
+            return availability.check(args)
         case _:
             return run_server(args)
 
@@ -67,95 +68,15 @@ def parser() -> argparse.ArgumentParser:
         description="Shows requests and tokens for each day (UTC), key and model.",
     )
     add_usage(used)
+    for state, what in availability.STATES.items():
+        availability.add_state(verbs.add_parser(state, help=what, description=what), state)
+    checking = verbs.add_parser(
+        "check",
+        help="ask each loaded model for a token",
+        description="Asks each loaded model for one token, and wakes none.",
+    )
+    availability.add_file(checking)
     return root
-
-
-def add_serve(server: argparse.ArgumentParser) -> None:
-    """The options of `serve`."""
-    server.add_argument(
-        "--config",
-        type=Path,
-        default=Path("config.json"),
-        metavar="PATH",
-        help="file with the keys",
-    )
-    server.add_argument(
-        "--listen",
-        type=listen_address,
-        default="[::]:3000",
-        metavar="HOST:PORT",
-        help="address; [::] is all of IPv4 and IPv6, 0.0.0.0 all of IPv4",
-    )
-    server.add_argument(
-        "--upstream",
-        type=upstream_url,
-        default="http://127.0.0.1:8080",
-        metavar="URL",
-        help="where llama-swap listens",
-    )
-    server.add_argument(
-        "--upstream-key-file",
-        type=Path,
-        default=argparse.SUPPRESS,
-        metavar="PATH",
-        help="file with the key that llama-swap asks for, read again when it changes (without it: "
-        "none is sent)",
-    )
-    server.add_argument(
-        "--drain",
-        type=seconds,
-        default=DRAIN_SECONDS,
-        metavar="SECONDS",
-        help="how long open streams may go on after SIGTERM; launchd kills after its ExitTimeOut, "
-        "5 s if not set",
-    )
-    server.add_argument(
-        "--tls-cert",
-        type=Path,
-        default=argparse.SUPPRESS,
-        metavar="PATH",
-        help="certificate chain (PEM), read again when renewed; without it, plain HTTP",
-    )
-    server.add_argument(
-        "--tls-key",
-        type=Path,
-        default=argparse.SUPPRESS,
-        metavar="PATH",
-        help="its private key (PEM, without a password)",
-    )
-    server.add_argument(
-        "--usage",
-        type=Path,
-        default=argparse.SUPPRESS,
-        metavar="PATH",
-        help="file with what was used (default: usage.db beside the file with the keys)",
-    )
-
-    server.add_argument(
-        "--files",
-        type=Path,
-        default=argparse.SUPPRESS,
-        metavar="DIRECTORY",
-        help="directory of all models; verified files below it are served at /files to keys with "
-        "the scope files (without it: none are)",
-    )
-    server.add_argument(
-        "--log-file",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="PATH",
-        help="a log to keep below 16 MiB, its last part beside it as PATH.1: ours, and that of "
-        "llama-swap; may be given more than once",
-    )
-    server.add_argument(
-        "--grants",
-        type=Path,
-        default=argparse.SUPPRESS,
-        metavar="PATH",
-        help="file with further keys, for files only; it may come, change and go while the proxy "
-        "runs",
-    )
 
 
 def run_server(args: argparse.Namespace) -> int:
@@ -165,11 +86,13 @@ def run_server(args: argparse.Namespace) -> int:
         grants = getattr(args, "grants", None)
         keys = KeyStore(args.config, os.environ.get("API_KEYS", ""), grants)
         certificate = Certificate(args.tls_cert, args.tls_key) if "tls_cert" in args else None
-        usage = Usage(getattr(args, "usage", args.config.absolute().parent / "usage.db"))
+        beside = args.config.absolute().parent
+        usage = Usage(getattr(args, "usage", beside / "usage.db"))
     except ValueError as problem:
         return fail(f"cannot start: {problem}")
     shelf = VerifiedFiles(args.files) if "files" in args else None
-    state = PolicyState(keys, usage, files=shelf)
+    readiness = Readiness(getattr(args, "availability", beside / availability.FILE))
+    state = PolicyState(keys, usage, files=shelf, readiness=readiness, gateway=args.gateway)
     policy = HerdPolicy(state)
     settings = Settings(
         keys=keys,
@@ -177,6 +100,10 @@ def run_server(args: argparse.Namespace) -> int:
         upstream_key=getattr(args, "upstream_key_file", None),
         policy=policy,
         certificate=certificate,
+        behind=HAPROXY if args.gateway else LLAMA_SWAP,
+        readiness=readiness,
+        agent=args.agent,
+        token_deadline=args.token_deadline,
     )
     host, port = args.listen
     log_rotation.append()
@@ -186,40 +113,13 @@ def run_server(args: argparse.Namespace) -> int:
     except OSError as error:
         unknown_host = isinstance(error, socket.gaierror)  # its numbers are not errno's
         reason = error.strerror if unknown_host else os.strerror(error.errno or 0)
-        return fail(f"cannot listen on {host} port {port}: {reason}")
+        where = error.filename or f"{host} port {port}"
+        return fail(f"cannot listen on {where}: {reason}")
     finally:
         usage.close()
         state.log.close()
         keeper.close()
     return 0
-
-
-def listen_address(text: str) -> tuple[str, int]:
-    """HOST:PORT, or [HOST]:PORT for IPv6."""
-    found = re.fullmatch(r"(?:\[([^][]+)\]|([^][:]+)):([0-9]{1,5})", text)
-    if not found or int(found[3]) > 65535:
-        raise argparse.ArgumentTypeError(f"not HOST:PORT, or [HOST]:PORT for IPv6: {text!r}")
-    return found[1] or found[2], int(found[3])
-
-
-def upstream_url(text: str) -> str:
-    """http://HOST:PORT and nothing behind it, since paths pass unchanged."""
-    try:
-        url = URL(text)
-        good = url.scheme == "http" and url.host and url.user is None and url == url.origin()
-    except ValueError:
-        good = False
-    if not good:
-        raise argparse.ArgumentTypeError(f"not http://HOST:PORT: {text!r}")
-    return str(url.origin())
-
-
-def seconds(text: str) -> float:
-    """A number of seconds, 0 or more."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"not a number of seconds: {text!r}")
-    return value
 
 
 def fail(message: str) -> int:

@@ -8,9 +8,11 @@ from yarl import URL
 from proxy.certificate import Certificate
 from proxy.engine.engine import Engine
 from proxy.engine.upstream_key import UpstreamKey
+from proxy.engine.upstream_pool import LLAMA_SWAP, Behind
 from proxy.exchange import Policy
 from proxy.keys.store import KeyStore
 from proxy.limits import Limits
+from proxy.readiness.readiness import Readiness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,12 @@ class Settings:
     upstream: str = "http://127.0.0.1:8080"
     upstream_key: Path | None = None
     """The file with the key that llama-swap asks for, if it does."""
+    behind: Behind = LLAMA_SWAP
+    readiness: Readiness = field(default_factory=Readiness)
+    agent: tuple[str, int] | None = None
+    """Where HAProxy's agent check is answered, if it is."""
+    token_deadline: float = 60.0
+    """Seconds for one token of a model that may be stuck, which is looked for with the agent."""
     limits: Limits = field(default_factory=Limits)
     certificate: Certificate | None = None
     """Without one, plain HTTP is spoken."""
@@ -31,4 +39,5 @@ def create_engine(settings: Settings) -> Engine:
     """The whole proxy, ready to listen. To be called in a running event loop."""
     upstream = URL(settings.upstream)
     key = UpstreamKey(settings.upstream_key)
-    return Engine(settings.policy, upstream.host or "", upstream.port or 80, settings.limits, key)
+    host, port = upstream.host or "", upstream.port or 80
+    return Engine(settings.policy, host, port, settings.limits, key, settings.behind)

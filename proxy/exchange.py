@@ -7,7 +7,7 @@ each request the engine calls, in this order and on the event loop's thread:
 2. `route`, which says what becomes of it: forwarded, answered at once, or given to a handler.
 3. `hold`, if something of its body has to be kept until `model` is found in it.
 4. `admit`, if it is forwarded and after `model` was found.
-5. `translate`, if llama-swap answers with a small error.
+5. `instead`, else `translate`, if llama-swap answers with a small error.
 6. the ticket's `body` for each piece of the request, `head` once, `data` for each piece of the
    answer, `finish` once, always.
 7. `done` once, for every request, refused ones too: the place for the access log and counters.
@@ -44,7 +44,7 @@ class Request:
     after `authenticate`."""
 
     id: str
-    """Returned to the client as X-Request-Id."""
+    """Returned to the client as X-Request-Id. `authenticate` may give it another one."""
     method: str
     target: str
     """The request target as sent: nothing decoded, nothing resolved."""
@@ -67,6 +67,8 @@ class Request:
     """What `authenticate` returned, set by the engine."""
     model: str | None = None
     """Set by the engine before `admit`."""
+    up: bytes = b""
+    """Header lines that go up with it (`b"X-A: 1\\r\\n"`), set by the policy in `admit`."""
     inspect: "Callable[[bytes], Reply | None] | None" = None
     """Looks at each piece of the body as it goes up; what it returns is the answer instead.
     Set by the policy in `route`, if at all."""
@@ -221,10 +223,14 @@ class Policy(Protocol):
         upstream_unavailable, upstream_error, shutting_down, too_many_connections, too_many_files,
         internal_error."""
 
+    def instead(self, request: Request, status: int, body: bytes) -> Reply | None:
+        """The answer in place of a small error of llama-swap's; None if that is to be
+        translated."""
+
     def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
-        """A small error of llama-swap's (JSON or plain text, of up to 16 KiB), as JSON in the
-        dialect of the request's client. Returned unchanged, it passes as it came. Comes before
-        the ticket's `head`; or within an event stream, for events of which one is an error."""
+        """A small error of llama-swap's (JSON or text, of up to 16 KiB), as JSON in the dialect of
+        the request's client. Returned unchanged, it passes as it came. Comes before the ticket's
+        `head`; or within an event stream, for events of which one is an error."""
 
     def refused(self, request_id: str, client: str, status: int, why: str) -> None:
         """What was no request, or came on a connection too many, was answered so; `why` is a code

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from proxy.app import Settings, create_engine
+from proxy.readiness.service import Service
 
 _log = logging.getLogger("proxy.server")
 
@@ -45,6 +46,7 @@ async def serve(settings: Settings, host: str, port: int, *, drain_seconds: floa
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     engine = create_engine(settings)
+    service = Service(settings.readiness, engine.looks.ask, deadline=settings.token_deadline)
     renewal = loop.create_task(certificate.renew_often()) if certificate else None
     try:
         where, _ = await engine.listen(host, port, certificate.context if certificate else None)
@@ -55,19 +57,23 @@ async def serve(settings: Settings, host: str, port: int, *, drain_seconds: floa
             settings.upstream,
             settings.keys,
         )
+        await service.start(settings.agent)
         await stop.wait()
+        settings.readiness.ending = True
         left = await engine.finish(drain_seconds)
         _log.info("ending, %d requests broken off", left)
     finally:
         if renewal is not None:
             renewal.cancel()
+        service.close()
         engine.close()
         await engine.closed(FLUSH_SECONDS)
 
 
 def reload(settings: Settings) -> None:
-    """Takes what may have changed in files: keys, and the certificate."""
+    """Takes what may have changed in files: keys, the owner's word, and the certificate."""
     settings.keys.reload()
+    settings.readiness.look()
     if settings.certificate is not None:
         settings.certificate.renew()
 

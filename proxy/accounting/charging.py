@@ -111,6 +111,13 @@ class Ticket:
             return of_plain(self._kind, told, prompt, timed, whole=whole)
         return of_none(self._kind, prompt, timed)
 
+    def progress(self) -> int:
+        """How much came of the answer: events of a stream, bytes of another."""
+        answer = self._answer
+        if answer is None:
+            return 0 if self.status == 0 else 1
+        return 1 + (answer.look() if self.stream else answer.size)
+
     def so_far(self) -> Tokens:
         """Of a stream: its events, one token each."""
         return Tokens(0, self._answer.look() if self._answer and self.stream else 0)
@@ -181,6 +188,14 @@ class Books:
         metrics.requests[key, label, outcome.status] += 1
         metrics.seconds.add(label, outcome.seconds)
         return self.running.pop(request, None)
+
+    def inference(self) -> dict[Request, Ticket]:
+        """What runs of it; an administrator's pages may be open for ever."""
+        return {
+            request: ticket
+            for request, ticket in self.running.items()
+            if ticket.charged is not None
+        }
 
     def used_today(self, key: str) -> int:
         """What this key has used today, before this process too."""

@@ -21,6 +21,9 @@ def add_keys_new(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--scopes", type=words, metavar="S,S", help=f"of {', '.join(Scope)} (inference)"
     )
+    parser.add_argument(
+        "--gateway", action="store_true", default=None, help="of a gateway, for all its clients"
+    )
     parser.add_argument("--expires", type=end, metavar="90d", help="in days, or a date")
     for name, what in zip(
         LIMITS,
@@ -42,7 +45,7 @@ def new_entry(args: Namespace, like: Mapping[str, Any] | None = None) -> tuple[s
         "sha256": digest_of(key).hex(),
         "created": now.date().isoformat(),
     }
-    for option in ("expires", "models", "scopes", *LIMITS):
+    for option in ("expires", "models", "scopes", "gateway", *LIMITS):
         value = getattr(args, option)
         if value is None and like and option != "expires":
             value = like.get(option)

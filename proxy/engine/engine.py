@@ -14,7 +14,7 @@ from proxy.engine.listening_sockets import BACKLOG, listeners, text
 from proxy.engine.time_slices import TimeSlices
 from proxy.engine.tls_handshake import SecureServer
 from proxy.engine.upstream_key import UpstreamKey
-from proxy.engine.upstream_pool import Pool
+from proxy.engine.upstream_pool import LLAMA_SWAP, Behind, Pool
 from proxy.engine.upstream_queries import UpstreamQueries
 from proxy.exchange import Policy
 from proxy.limits import Limits
@@ -27,14 +27,15 @@ class Engine:
 
     def __init__(
         self, policy: Policy, host: str, port: int, limits: Limits | None = None,
-        key: UpstreamKey | None = None,
+        key: UpstreamKey | None = None, behind: Behind = LLAMA_SWAP,
     ) -> None:  # fmt: skip
         self.policy = policy
         self.limits = limits or Limits()
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time()  # to the second: what deadlines are set from
         self.ending = False
-        self.pool = Pool(host, port, connect_seconds=self.limits.connect_seconds, key=key)
+        seconds = self.limits.connect_seconds
+        self.pool = Pool(host, port, connect_seconds=seconds, key=key, behind=behind)
         self.looks = UpstreamQueries(self.pool)
         self.transfers = Transfers(self.limits)
         self.crowd = ConnectionShares(self.limits)

@@ -6,7 +6,7 @@ Whatever is no small text, or of another status, is never held back.
 from proxy.http.response_head import AnswerHead, Framing
 
 LONGEST = 16384
-_KINDS = (b"application/json", b"text/plain")
+_KINDS = (b"application/json", b"text/plain", b"text/html")
 
 
 class HeldError:

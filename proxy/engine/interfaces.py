@@ -180,6 +180,9 @@ class Sender(Protocol):
     def refused(self) -> bool:
         """llama-swap asks for a key; False if that is between it and the client."""
 
+    def answered_here(self, reply: Reply) -> None:
+        """It is not passed on: this is sent instead."""
+
     def failed(self, why: str, *, begun: bool) -> None:
         """It is not whole, or there is none; the connection is gone."""
 

@@ -280,12 +280,13 @@ class Forwarding:
             host=self._engine.pool.host,
             client=request.client,
             scheme=request.scheme,
-            key=self._engine.pool.key.line,
+            key=self._engine.pool.key.line + request.up,
             content=self._content,
         )
         line = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
         data = b"".join((line, lines, framing, b"\r\n", self._framed(first)))
-        if up.used and self._all_up() and request.method in REPEATABLE:
+        repeats = request.method in REPEATABLE or self._engine.pool.behind.repeats
+        if up.used and repeats and self._all_up():
             self._replay = data
         self._relay = Relay(
             transaction, self, self._engine.policy, self._wire, ticket, self._route.endings
@@ -333,9 +334,8 @@ class Forwarding:
         """Nobody listens, which is what a restart looks like; clients try again by themselves."""
         transaction = self._transaction
         _log.warning("%s cannot connect: %s", transaction.request.id, why)
-        message = (
-            "llama-swap is not reachable; it is probably being restarted. Try again in a moment."
-        )
+        name = self._engine.pool.behind.name
+        message = f"{name} is not reachable; it is probably being restarted. Try again in a moment."
         transaction.reply(
             self._engine.policy.error(503, "upstream_unavailable", message, transaction.request)
         )
@@ -353,12 +353,17 @@ class Forwarding:
         if key.path is None:
             return False
         key.look()
-        _log.warning("%s llama-swap does not take our key", transaction.request.id)
-        message = "llama-swap does not take this proxy's key; it is probably being restarted."
+        whose = self._engine.pool.behind.key_of
+        _log.warning("%s %s does not take our key", transaction.request.id, whose)
+        message = f"{whose} does not take this proxy's key; it is probably being restarted."
         transaction.reply(
             self._engine.policy.error(503, "upstream_unavailable", message, transaction.request)
         )
         return True
+
+    def answered_here(self, reply: Reply) -> None:
+        """It is not passed on: this is sent instead."""
+        self._transaction.reply(reply)
 
     def failed(self, why: str, *, begun: bool) -> None:
         """It is not whole, or there is none; the connection is gone."""
@@ -371,7 +376,8 @@ class Forwarding:
             self._engine.pool.connect(self)
         else:
             _log.warning("%s no answer: %s", transaction.request.id, why)
-            message = "llama-swap ended the connection or sent an answer that is not HTTP."
+            name = self._engine.pool.behind.name
+            message = f"{name} ended the connection or sent an answer that is not HTTP."
             transaction.reply(
                 self._engine.policy.error(502, "upstream_error", message, transaction.request)
             )

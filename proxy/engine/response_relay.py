@@ -178,9 +178,11 @@ class Relay:
         transaction = self._transaction
         told = error.content
         if done:
-            told = self._policy.translate(
-                transaction.request, error.head.status, error.head.content_type, error.content
-            )
+            request, status = transaction.request, error.head.status
+            if instead := self._policy.instead(request, status, error.content):
+                self._sender.answered_here(instead)
+                return
+            told = self._policy.translate(request, status, error.head.content_type, error.content)
         if told == error.content:  # as it came, to the byte
             self.answer_head(error.head, more=True)
             self.answer_data(error.raw, error.content, done)

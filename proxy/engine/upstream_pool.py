@@ -1,6 +1,7 @@
 """The pool of connections to llama-swap: idle ones are used again, new ones made as needed."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.engine.upstream_connection import Connection
@@ -8,6 +9,22 @@ from proxy.engine.upstream_key import UpstreamKey
 
 MOST_IDLE = 64
 IDLE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What listens at the other end."""
+
+    name: str
+    key_of: str
+    """Who wants to be shown our key."""
+    repeats: bool
+    """Whether a POST may be sent a second time, if its connection was closed before a byte of an
+    answer: HAProxy closes idle ones at a reload, and would try the request again itself."""
+
+
+LLAMA_SWAP = Behind("llama-swap", "llama-swap", repeats=False)
+HAPROXY = Behind("HAProxy", "a server of the herd", repeats=True)
 
 
 class Waiter(Protocol):
@@ -24,13 +41,15 @@ class Pool:
     """The idle connections to one address, and new ones."""
 
     def __init__(
-        self, host: str, port: int, *, connect_seconds: float, key: UpstreamKey | None = None
-    ) -> None:
+        self, host: str, port: int, *, connect_seconds: float, key: UpstreamKey | None = None,
+        behind: Behind = LLAMA_SWAP,
+    ) -> None:  # fmt: skip
         self.loop = asyncio.get_running_loop()
         self._address = host, port
         name = f"[{host}]" if ":" in host else host
         self.host = f"{name}:{port}".encode()  # as a request names it
         self.key = key or UpstreamKey()
+        self.behind = behind
         self._connect_seconds = connect_seconds
         self.idle: list[Connection] = []  # the longest idle first
         self._connecting: dict[Waiter, asyncio.Task[None]] = {}

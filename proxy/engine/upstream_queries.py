@@ -1,4 +1,4 @@
-"""What llama-swap is asked for answers that are made here: health, and its list of models.
+"""What llama-swap is asked for answers that are made here: health, its list of models, a token.
 
 Those who ask together share one look, so that a crowd takes no connections from llama-swap, and
 waits no longer for one that hangs.
@@ -30,31 +30,42 @@ class UpstreamQueries:
         now = time.monotonic()
         began, look = self._last.get(target, (0.0, None))
         if look is None or (look.done() and now - began > SHARED_SECONDS):
-            look = asyncio.ensure_future(Fetched(self._pool, target).run())
+            look = asyncio.ensure_future(self._look(target))
             self._last[target] = now, look
         return await asyncio.shield(look)  # one who leaves takes it from nobody else
 
+    async def _look(self, target: str) -> Reply:
+        try:
+            return await self.ask("GET", target, b"", FETCH_SECONDS)
+        except TimeoutError:
+            return Reply(status=502, note="no answer")
+
+    async def ask(self, method: str, target: str, body: bytes, seconds: float) -> Reply:
+        """The answer to a request of our own, which nobody shares; TimeoutError if it is not whole
+        in time, a reply with status 502 or 503 if there is none."""
+        return await Fetched(self._pool, method, target, body).run(seconds)
+
 
 class Fetched:
-    """A GET of our own: an `upstream_connection.Owner` that keeps the answer."""
+    """A request of our own: an `upstream_connection.Owner` that keeps the answer."""
 
-    def __init__(self, pool: Pool, target: str) -> None:
+    def __init__(self, pool: Pool, method: str, target: str, body: bytes) -> None:
         self._pool = pool
+        self._method = method
         self._target = target
+        self._sent = body
         self._up: Connection | None = None
         self._head: AnswerHead | None = None
         self._body = bytearray()
         self._reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
-    async def run(self) -> Reply:
-        """The answer; a reply with status 502 or 503 if there is none."""
+    async def run(self, seconds: float) -> Reply:
+        """As `UpstreamQueries.ask`."""
         if up := self._pool.acquire(self):
             self.connected(up)
         try:
-            async with asyncio.timeout(FETCH_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await self._reply
-        except TimeoutError:
-            return Reply(status=502, note="no answer")
         finally:
             self._pool.forget(self)
             if self._up is not None:
@@ -63,9 +74,11 @@ class Fetched:
     def connected(self, connection: Connection) -> None:
         self._up = connection
         pool = self._pool
-        words = self._target.encode(), pool.host, pool.key.line
-        data = b"GET %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % words
-        connection.send(self, data, to_head=False)
+        line = f"{self._method} {self._target} HTTP/1.1\r\n".encode()
+        data = b"%bHost: %b\r\n%b" % (line, pool.host, pool.key.line)
+        if sent := self._sent:
+            data += b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(sent)
+        connection.send(self, data + b"\r\n" + sent, to_head=False)
 
     def not_connected(self, why: str) -> None:
         self._done(Reply(status=503, note=why))

@@ -49,7 +49,9 @@ class Grants:
         else:
             _log.info("%s grants files to %d keys", self._name, len(keys))
             only = frozenset({Scope.FILES})
-            return [replace(key, scopes=only, models=(), limits=Limits()) for key in keys]
+            return [
+                replace(key, scopes=only, models=(), limits=Limits(), gateway=False) for key in keys
+            ]
         return []
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 from proxy.keys.origins import Origins
+from proxy.keys.slots import SlotTable
 
 
 class Scope(StrEnum):
@@ -41,6 +42,8 @@ class Key:
     limits: Limits = Limits()
     created: float | None = None  # seconds since 1970
     expires: float | None = None
+    gateway: bool = False
+    """Whether it is a gateway's, which speaks for clients that it knows and limits itself."""
 
     @property
     def label(self) -> str:
@@ -71,11 +74,13 @@ class Keys:
         origins: Iterable[str] | Origins = (),
         media: Iterable[str] = (),
         contexts: Mapping[str, int] | None = None,
+        slots: SlotTable | None = None,
     ) -> None:
         self.entries = tuple(entries)
         self.origins = origins if isinstance(origins, Origins) else Origins(origins)
         self.media = tuple(media)
         self.contexts = dict(contexts or {})
+        self.slots = slots or SlotTable()
         self._by_digest = {key.digest: key for key in self.entries}
         # Of two entries with one name, an old key and its successor, the last one says the limits.
         self._limits = {
@@ -84,7 +89,8 @@ class Keys:
 
     def with_granted(self, entries: Iterable[Key]) -> "Keys":
         """The same with these keys before its own."""
-        return Keys((*entries, *self.entries), self.origins, self.media, self.contexts)
+        every = (*entries, *self.entries)
+        return Keys(every, self.origins, self.media, self.contexts, self.slots)
 
     def context(self, model: str | None) -> int | None:
         """Tokens that a model can have before it; None if nobody said."""

@@ -8,6 +8,7 @@ from proxy.body.media_urls import faults_of_prefixes
 from proxy.keys.key import Key, Keys
 from proxy.keys.keys_file_entry import FIELDS, read_entry
 from proxy.keys.origins import fault_of
+from proxy.keys.slots import read_slots
 
 
 def new_key() -> str:
@@ -19,7 +20,7 @@ def parse_keys(text: str) -> Keys:
     """The keys in the text of a config.json; ValueError names everything wrong with it."""
     values, config = _read(text)
     origins, media = config.get("allowOrigins", []), config.get("allowImageUrls", [])
-    return _keys(values, origins, media, config.get("contexts", {}))
+    return _keys(values, origins, media, config.get("contexts", {}), config.get("slots", []))
 
 
 def parse_grants(text: str) -> list[Key]:
@@ -66,22 +67,26 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-_NAMES = {"apiKeys", "allowOrigins", "allowImageUrls", "contexts", *FIELDS}
+_NAMES = {"apiKeys", "allowOrigins", "allowImageUrls", "contexts", "slots", "names", *FIELDS}
 
 
 def parse_key_list(text: str) -> Keys:
     """The keys in a comma-separated list, as in API_KEYS=a,b."""
-    return _keys([part.strip() for part in text.split(",") if part.strip()], [], [], {})
+    return _keys([part.strip() for part in text.split(",") if part.strip()], [], [], {}, [])
 
 
-def _keys(values: Sequence[object], origins: object, media: object, contexts: object) -> Keys:
+def _keys(
+    values: Sequence[object], origins: object, media: object, contexts: object, slots: object
+) -> Keys:
     keys, faults = read_entries(values)
+    table, faults_of_slots = read_slots(slots)
+    faults += faults_of_slots
     faults += faults_of_origins(origins) + faults_of_prefixes(media) + faults_of_contexts(contexts)
     if faults or not (
         isinstance(origins, list) and isinstance(media, list) and isinstance(contexts, dict)
     ):
         raise ValueError("; ".join(faults))
-    return Keys(keys, origins, media, contexts)
+    return Keys(keys, origins, media, contexts, table)
 
 
 def read_entries(values: Sequence[object]) -> tuple[list[Key], list[str]]:

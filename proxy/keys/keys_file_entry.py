@@ -13,7 +13,7 @@ from proxy.keys.weak import fault_of_hash, fault_of_key
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 NAME_RULE = "letters, digits, '.', '-' and '_', at most 32"
 LIMITS = ("rpm", "tpm", "tpd", "parallel")
-FIELDS = ("name", "sha256", "created", "expires", "models", "scopes", *LIMITS)
+FIELDS = ("name", "sha256", "created", "expires", "models", "scopes", "gateway", *LIMITS)
 _LARGEST = 2**53
 
 
@@ -72,6 +72,7 @@ class _Reader:
             self._unknown(unknown)
         limits = Limits(**{name: self._count(name) for name in LIMITS})
         scopes, models = self._scopes(), self._models()
+        gateway = self._gateway(limits, scopes)
         created, expires = self._time("created"), self._time("expires")
         if created is not None and expires is not None and expires <= created:
             self._fault('has an "expires" that is not after "created"')
@@ -85,6 +86,7 @@ class _Reader:
             limits=limits,
             created=created,
             expires=expires,
+            gateway=gateway,
         )
         return Entry(self._title, key)
 
@@ -108,6 +110,16 @@ class _Reader:
             self._fault(f'has a "{name}" that is not a whole number from 1; leave it out for none')
             return None
         return value
+
+    def _gateway(self, limits: Limits, scopes: frozenset[Scope]) -> bool:
+        value = self._fields.get("gateway", False)
+        if type(value) is not bool:
+            self._fault('has a "gateway" that is neither true nor false')
+        elif value and limits != Limits():
+            self._fault("is a gateway's, which limits its clients itself; leave the limits out")
+        elif value and not scopes <= {Scope.INFERENCE, Scope.METRICS}:
+            self._fault("is a gateway's, which may have the scopes inference and metrics only")
+        return value is True
 
     def _scopes(self) -> frozenset[Scope]:
         value = self._fields.get("scopes", [Scope.INFERENCE])

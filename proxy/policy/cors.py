@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping
 from proxy.policy.routes import is_shared
 
 _EXPOSED = (
-    "Retry-After, X-Request-Id, "
+    "Retry-After, X-Request-Id, X-Served-By, X-Served-Why, "
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     "x-ratelimit-limit-tokens, x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"
 )

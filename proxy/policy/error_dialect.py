@@ -172,6 +172,21 @@ def of_text(dialect: Dialect, status: int, body: bytes, request_id: str | None =
     return error_body(dialect, status, _CODES.get(status, "upstream_error"), message, request_id)
 
 
+def of_haproxy(dialect: Dialect, status: int, request_id: str | None = None) -> bytes:
+    """The same for the pages that HAProxy answers with by itself, which are for people."""
+    code, message = _HAPROXY.get(status, ("upstream_error", f"HAProxy answered {status}."))
+    return error_body(dialect, status, code, message, request_id)
+
+
+_HAPROXY = {
+    400: ("bad_request", "HAProxy could not read the request."),
+    408: ("request_timeout", "The request took too long to arrive."),
+    413: ("body_too_large", "The body is too large."),
+    502: ("upstream_error", "A server of the herd ended the connection, or spoke no HTTP."),
+    503: ("upstream_unavailable", "No server of the herd could take this request."),
+    504: ("upstream_error", "A server of the herd did not answer in time."),
+}
+
 _NO_MODEL = "no router for requested model"  # llama-swap
 NO_MODEL = "There is no model of this name here. Those of this API key are listed at /v1/models."
 _NO_ROUTE = "File Not Found"  # llama-server, of a route that llama-swap has and it has not

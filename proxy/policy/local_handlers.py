@@ -15,6 +15,7 @@ from proxy.model_files.verified import VerifiedFiles
 from proxy.policy import cors, login, model_list
 from proxy.policy.error_dialect import Dialect, dialect_of
 from proxy.policy.routes import Own, model_in
+from proxy.readiness.readiness import Readiness
 
 _TEXT = ("Content-Type", "text/plain; charset=utf-8")
 _JSON = ("Content-Type", "application/json")
@@ -25,13 +26,16 @@ class Handlers:
 
     def __init__(
         self, keys: KeyStore, usage: Usage | None, metrics: Metrics, sessions: login.Sessions,
-        clock: Callable[[], float], shelf: VerifiedFiles | None,
+        clock: Callable[[], float], shelf: VerifiedFiles | None, readiness: Readiness,
+        dashboard: str,
     ) -> None:  # fmt: skip
         self._keys = keys
         self._usage = usage
         self._metrics = metrics
         self._sessions = sessions
         self._clock = clock
+        self._readiness = readiness
+        self._dashboard = dashboard
         self._files = Files(shelf) if shelf is not None else None
 
     def handle(self, own: Own, key: Key | None, error: Error) -> Reply | Local:
@@ -42,6 +46,8 @@ class Handlers:
             case Own.METRICS:
                 headers = [("Content-Type", CONTENT_TYPE)]
                 return Reply(status=200, headers=headers, body=self._metrics.text())
+            case Own.LIVE:
+                return Local(self._live)
             case Own.READY:
                 return Local(self._ready)
             case Own.MODELS | Own.MODEL:
@@ -59,13 +65,20 @@ class Handlers:
             case _:
                 return error(404, "not_found", "There is nothing here.", None)
 
+    async def _live(self, request: Request, body: bytes, fetch: Fetch) -> Reply:
+        """Whether llama-swap answers and models give tokens, which /healthz does not ask."""
+        return self._told("live", await self._readiness.not_live(fetch))
+
     async def _ready(self, request: Request, body: bytes, fetch: Fetch) -> Reply:
-        """Whether llama-swap answers, which /healthz does not ask."""
-        answer = await fetch("/health")
-        self._metrics.upstream = answer.status == 200
-        if answer.status == 200:
-            return Reply(status=200, headers=[_TEXT], body=b"ready\n")
-        return Reply(status=503, headers=[_TEXT, ("Retry-After", "5")], body=b"no llama-swap\n")
+        """Whether anybody should be sent here: as above, and not drained."""
+        return self._told("ready", await self._readiness.not_ready(fetch))
+
+    def _told(self, good: str, why_not: str) -> Reply:
+        self._metrics.upstream = self._readiness.upstream
+        if not why_not:
+            return Reply(status=200, headers=[_TEXT], body=f"{good}\n".encode())
+        headers = [_TEXT, ("Retry-After", "5")]
+        return Reply(status=503, headers=headers, body=f"{why_not}\n".encode())
 
     def _models_of(self, key: Key | None, error: Error, *, one: bool) -> LocalHandler:
         async def models(request: Request, body: bytes, fetch: Fetch) -> Reply:
@@ -131,7 +144,11 @@ class Handlers:
         if key is None or Scope.ADMIN not in key.scopes or key.expired(time.time()):
             return _page(401, "This is no key with the scope admin.")
         session = self._sessions.begin(key, login.client_of(request), self._clock())
-        headers = [("Location", "/ui/"), login.set_cookie(request, session), login.NO_STORE]
+        headers = [
+            ("Location", self._dashboard),
+            login.set_cookie(request, session),
+            login.NO_STORE,
+        ]
         return Reply(status=303, headers=headers)
 
     async def _logout(self, request: Request, body: bytes, fetch: Fetch) -> Reply:

@@ -5,6 +5,7 @@ beginning of a path, or is doubled there, and the end of the path tells what was
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy.exchange import Request
@@ -37,7 +38,12 @@ def opens(key: Key | None, route: Route) -> bool:
     return route.scope is None or (key is not None and route.scope in key.scopes)
 
 
-def nowhere(request: Request, key: Key | None, route: Route | None) -> Answer:
+RouteOf = Callable[[str, str], Route | None]
+
+
+def nowhere(
+    request: Request, key: Key | None, route: Route | None, route_of: RouteOf = route_of
+) -> Answer:
     """Why there is nothing for this key at this path, and what was probably meant.
 
     Clients try what servers have that they know, and take a 403 for the end of their key. So that

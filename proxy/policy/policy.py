@@ -20,12 +20,13 @@ from proxy.keys.key import Key, Keys, Scope
 from proxy.keys.rate_limits import Denied, Meter, Meters
 from proxy.keys.store import KeyStore
 from proxy.model_files.verified import VerifiedFiles
-from proxy.policy import cors, error_dialect, login
+from proxy.policy import as_gateway, cors, error_dialect, for_gateway, login
 from proxy.policy.authentication import Identity
 from proxy.policy.local_handlers import Handlers
 from proxy.policy.not_found import nowhere, opens
 from proxy.policy.revocation import logged_out, lost
 from proxy.policy.routes import FORMS, Own, Route, route_of
+from proxy.readiness.readiness import Readiness
 
 RETRY_AFTER = {
     "upstream_unavailable": "5",
@@ -33,6 +34,10 @@ RETRY_AFTER = {
     "too_many_connections": "2",
     "too_much_held": "2",
     "too_many_files": "2",
+    "draining": "5",
+    "model_busy": "2",
+    "model_loading": "5",
+    "model_not_here": "5",
 }
 
 TICK = 0.5
@@ -76,6 +81,9 @@ class PolicyState:
     log: AccessLog = field(default_factory=AccessLog)
     files: VerifiedFiles | None = None
     """None serves no files."""
+    readiness: Readiness = field(default_factory=Readiness)
+    gateway: bool = False
+    """Whether HAProxy is behind this, with the Macs of a herd."""
 
 
 class HerdPolicy:
@@ -92,9 +100,16 @@ class HerdPolicy:
         self._keys = state.keys.current()
         self._books = Books(state.usage, state.metrics, state.models, clock)
         self._identity = Identity(state.sessions, clock)
+        self._gateway = state.gateway
+        self._route_of = as_gateway.gateway_route_of if state.gateway else route_of
+        self._readiness = readiness = state.readiness
+        readiness.open = lambda: len(self._books.inference())
+        readiness.slots = lambda: self._keys.slots.total
+        readiness.name_of = lambda model: self._keys.slots.name_of(model)
         self._handlers = Handlers(
-            state.keys, state.usage, state.metrics, state.sessions, clock, state.files
-        )
+            state.keys, state.usage, state.metrics, state.sessions, clock, state.files, readiness,
+            as_gateway.PAGE if state.gateway else "/ui/",
+        )  # fmt: skip
         self._meters = Meters(self._books.used_today)
         self._sending: dict[Request, Key] = {}  # files on their way
         self._held: dict[Request, Meter] = {}  # not let in yet, and counted
@@ -113,13 +128,19 @@ class HerdPolicy:
             request.raw_headers = [
                 pair for pair in request.raw_headers if pair[0].lower() != b"cookie"
             ]
+        if self._gateway:
+            request.raw_headers = as_gateway.of_clients(request.raw_headers)
         if request.method == "OPTIONS" and cors.is_preflight(request.headers):
             return self._preflight(request)
-        route = route_of(request.method, request.path)
+        route = self._route_of(request.method, request.path)
         if route is not None and route.scope is None:
             return Visitor(None, route)
         shown = self._identity.key_of(request, self._keys, self.error)
-        return shown if isinstance(shown, Reply) else Visitor(shown.key, route, shown.session)
+        if isinstance(shown, Reply):
+            return shown
+        if shown.key.gateway:
+            request.id = for_gateway.id_of(request.headers.get("X-Request-Id"), request.id)
+        return Visitor(shown.key, route, shown.session)
 
     def route(self, request: Request, caller: Caller) -> Forward | Reply | Local:
         """What is reachable, with this key."""
@@ -138,8 +159,11 @@ class HerdPolicy:
                 self._look_often()
             handled = self._handlers.handle(route.own, key, self.error)
             return handled if caller.session is None else _unkept(handled)
-        if key is not None and route.scope is Scope.INFERENCE and Scope.ADMIN not in key.scopes:
-            self._inspect(request)
+        if key is not None and route.scope is Scope.INFERENCE:
+            if self._readiness.closed and (refusal := self._drained(request, key)):
+                return refusal
+            if Scope.ADMIN not in key.scopes:
+                self._inspect(request)
         return route.forward
 
     def hold(self, request: Request, caller: Caller) -> Reply | None:
@@ -163,6 +187,13 @@ class HerdPolicy:
             return self.error(404, "not_found", "There is nothing here.", request)
         if route.forward.needs_model and not key.may_use(model):
             return self._no_model(request, model)
+        closed = self._readiness.closed and route.scope is Scope.INFERENCE  # since it began
+        if closed and (refusal := self._drained(request, key)):
+            return refusal
+        if key.gateway and (refusal := self._full(request, model)):
+            return refusal
+        if self._gateway:
+            request.up = as_gateway.lines(request.id, model)
         origins = self._keys.origins
         lines = cors.shared(request.path, request.headers, origins) if origins else []
         if route.scope is Scope.ADMIN:
@@ -190,6 +221,8 @@ class HerdPolicy:
 
     def error(self, status: int, code: str, message: str, request: Request | None) -> Reply:
         """In the dialect of the client, which a page of another origin may read as well."""
+        if code == "upstream_error" and request is not None and _of_gateway(request):
+            status, code = 503, "upstream_unavailable"  # no byte came, so it may go elsewhere
         headers = [_JSON]
         if status == 401:
             # Claude Code takes a wrong key for one that is about to be renewed, and tries it for
@@ -206,14 +239,22 @@ class HerdPolicy:
         body = error_dialect.error_body(spoken, status, code, message, request_id)
         return Reply(status=status, headers=headers, body=body)
 
+    def instead(self, request: Request, status: int, body: bytes) -> Reply | None:
+        """For a gateway, which is to go elsewhere; others are told what llama-swap said."""
+        if not _of_gateway(request) or (told := for_gateway.elsewhere(status, body)) is None:
+            return None
+        return self.error(503, *told, request)
+
     def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
         """For clients of the API; the dashboard reads llama-swap's own words."""
-        route = route_of(request.method, request.path)
+        route = self._route_of(request.method, request.path)
         if route is None or route.scope is not Scope.INFERENCE:
             return body
         spoken = error_dialect.dialect_of(request.path, request.headers)
         if content_type.startswith(b"text/event-stream"):
             return error_dialect.translated_events(spoken, body, request.id)
+        if content_type.startswith(b"text/html"):
+            return error_dialect.of_haproxy(spoken, status, request.id) if self._gateway else body
         if not content_type.startswith(b"text/plain"):
             return error_dialect.translated(spoken, status, body, request.id)
         if "text/plain" in request.headers.get("Accept", ""):
@@ -274,8 +315,20 @@ class HerdPolicy:
         self._state.keys.current()
         self._end_what_is_over()
         self._books.settle()
+        if self._readiness.watch is not None:
+            self._readiness.watch(self._books.inference())
 
     # -- steps
+
+    def _drained(self, request: Request, key: Key) -> Reply | None:
+        message = self._readiness.refuses(owner=Scope.ADMIN in key.scopes)
+        return self.error(503, "draining", message, request) if message else None
+
+    def _full(self, request: Request, model: str | None) -> Reply | None:
+        """A gateway's request beyond a model's slots is better off on another Mac."""
+        running = (ticket.model for ticket in self._books.running.values())
+        message = self._keys.slots.taken(model, running)
+        return self.error(503, "model_busy", message, request) if message else None
 
     def _let_go(self, request: Request) -> None:
         if self._held and (meter := self._held.pop(request, None)) is not None:
@@ -305,7 +358,7 @@ class HerdPolicy:
         request.inspect = inspect
 
     def _nowhere(self, request: Request, key: Key | None, route: Route | None) -> Reply:
-        found = nowhere(request, key, route)
+        found = nowhere(request, key, route, self._route_of)
         plain = self.error(found.status, found.code, found.message, request)
         if not found.allow:
             return plain
@@ -323,6 +376,11 @@ class HerdPolicy:
         told = meter.headers(self._clock(), time.time())
         return Reply(status=429, headers=[*plain.headers, *denied.headers(), *told],
                      body=plain.body, note="over limit")  # fmt: skip
+
+
+def _of_gateway(request: Request) -> bool:
+    caller = request.caller
+    return isinstance(caller, Visitor) and caller.key is not None and caller.key.gateway
 
 
 def _unkept(handled: Reply | Local) -> Reply | Local:

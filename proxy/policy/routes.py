@@ -20,6 +20,7 @@ class Own(Enum):
     """What is answered here."""
 
     HEALTH = "/healthz"
+    LIVE = "/livez"
     READY = "/readyz"
     METRICS = "/metrics"
     MODELS = "/v1/models"
@@ -95,7 +96,9 @@ def _table() -> MappingProxyType[tuple[str, str], Route]:
     for method in _READ:
         table |= {(method, path): _inference(()) for path in _GET}
         table |= {(method, path): _MODELS for path in ("/v1/models", "/models")}
-        table |= {(method, own.value): Route(None, own) for own in (Own.HEALTH, Own.READY)}
+        table |= {
+            (method, own.value): Route(None, own) for own in (Own.HEALTH, Own.LIVE, Own.READY)
+        }
         table |= {
             (method, path): _ADMIN
             for path in ("/", "/favicon.ico", "/ui", "/logs", "/running", "/unload", "/upstream")

@@ -68,6 +68,9 @@ class Recorder:
     def error(self, status: int, code: str, message: str, request: Request | None) -> Reply:
         return Reply(status=status, body=code.encode())
 
+    def instead(self, request: Request, status: int, body: bytes) -> Reply | None:
+        return None
+
     def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
         self.said.append(f"translate {status}")
         return self.translation or body

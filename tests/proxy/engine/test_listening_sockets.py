@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import proxy.engine.listening_sockets as listening_of
-from proxy.__main__ import listen_address
 from proxy.app import Settings, create_engine
 from proxy.certificate import Certificate
 from proxy.engine.listening_sockets import listeners, plain_address, text
 from proxy.keys.store import KeyStore
+from proxy.options import listen_address
 from proxy.policy.policy import HerdPolicy, PolicyState
 from tests.proxy.support.proxy import KEY, Upstream, answer, config_file, listening, run, status
 from tests.proxy.support.tls import make, trusting

@@ -81,6 +81,9 @@ class PlainPolicy:
             headers.append(("Retry-After", RETRY_AFTER[code]))
         return Reply(status=status, headers=headers, body=json.dumps({"error": error}).encode())
 
+    def instead(self, request: Request, status: int, body: bytes) -> Reply | None:
+        return None
+
     def translate(self, request: Request, status: int, content_type: bytes, body: bytes) -> bytes:
         return body
 

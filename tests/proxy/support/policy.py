@@ -1,10 +1,12 @@
 """A policy with keys of its own, and requests as the engine would hand them over."""
 
+import asyncio
 import hashlib
 import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +148,16 @@ def until(condition: Callable[[], object], seconds: float = 5) -> None:
     while not condition():
         assert time.monotonic() < end, "it never came"
         time.sleep(0.02)
+
+
+def in_a_loop(test: Callable[..., None]) -> Callable[..., None]:
+    """For a test that admits requests: those set a timer."""
+
+    @wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        async def situation() -> None:
+            test(*args, **kwargs)
+
+        asyncio.run(situation())
+
+    return run

@@ -9,11 +9,14 @@ from pathlib import Path
 import anthropic
 import openai
 
+from proxy.accounting.access_log import Line
 from proxy.accounting.usage import Usage
 from proxy.app import Settings, create_engine
+from proxy.engine.upstream_pool import HAPROXY, LLAMA_SWAP
 from proxy.keys.store import KeyStore
 from proxy.policy.policy import HerdPolicy, PolicyState
-from tests.proxy.support.policy import ANNA, STANDARD
+from proxy.readiness.readiness import Readiness
+from tests.proxy.support.policy import ANNA, STANDARD, Lines
 from tests.proxy.support.proxy import STREAM_HEAD, Script, Seen, Upstream, Wire, answer, listening
 
 
@@ -21,20 +24,27 @@ class Stack:
     """A proxy under its policy, in front of a script or of what listens on a port."""
 
     def __init__(
-        self, directory: Path, upstream: Upstream, upstream_key: Path | None = None
-    ) -> None:
+        self, directory: Path, upstream: Upstream, upstream_key: Path | None = None,
+        *, gateway: bool = False,
+    ) -> None:  # fmt: skip
         self.upstream = upstream
         self.config = directory / "config.json"
         self.write(*STANDARD)
         self.keys = KeyStore(self.config)
         self.usage = Usage(directory / "usage.db")
-        policy = HerdPolicy(PolicyState(self.keys, self.usage))
+        self.readiness = Readiness(directory / "availability.json")
+        self.state = PolicyState(
+            self.keys, self.usage, readiness=self.readiness, gateway=gateway, log=Lines()
+        )
+        policy = HerdPolicy(self.state)
         self.engine = create_engine(
             Settings(
                 keys=self.keys,
                 upstream=f"http://127.0.0.1:{upstream.port}",
                 upstream_key=upstream_key,
                 policy=policy,
+                readiness=self.readiness,
+                behind=HAPROXY if gateway else LLAMA_SWAP,
             )
         )
         self.url = ""
@@ -43,8 +53,14 @@ class Stack:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
-    def write(self, *entries: object) -> None:
-        self.config.write_text(json.dumps({"apiKeys": entries}))
+    def write(self, *entries: object, **more: object) -> None:
+        self.config.write_text(json.dumps({"apiKeys": entries, **more}))
+
+    @property
+    def lines(self) -> list[Line]:
+        """What the access log has."""
+        assert isinstance(self.state.log, Lines)
+        return self.state.log.lines
 
     def openai(self, key: str = ANNA) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
@@ -79,10 +95,20 @@ async def listening_on(directory: Path, port: int) -> AsyncIterator[Stack]:
 
 
 @asynccontextmanager
-async def _stack(
-    directory: Path, upstream: Upstream, upstream_key: Path | None = None
+async def gateway_to(
+    directory: Path, port: int, upstream_key: Path | None = None
 ) -> AsyncIterator[Stack]:
-    made = Stack(directory, upstream, upstream_key)
+    """A gateway's, in front of what HAProxy would be."""
+    upstream = Upstream(answer(), port=port)
+    async with _stack(directory, upstream, upstream_key, gateway=True) as made:
+        yield made
+
+
+@asynccontextmanager
+async def _stack(
+    directory: Path, upstream: Upstream, upstream_key: Path | None = None, *, gateway: bool = False
+) -> AsyncIterator[Stack]:
+    made = Stack(directory, upstream, upstream_key, gateway=gateway)
     _, port = await made.engine.listen("127.0.0.1", 0)
     made.url = f"http://127.0.0.1:{port}"
     try:

@@ -1,0 +1,152 @@
+"""The options of `serve`."""
+
+import argparse
+import re
+from pathlib import Path
+
+from yarl import URL
+
+# Below the 5 seconds that launchd leaves between SIGTERM and SIGKILL unless told otherwise.
+DRAIN_SECONDS = 3.0
+
+
+def add_serve(server: argparse.ArgumentParser) -> None:
+    """The options of `serve`."""
+    server.add_argument(
+        "--config",
+        type=Path,
+        default=Path("config.json"),
+        metavar="PATH",
+        help="file with the keys",
+    )
+    server.add_argument(
+        "--listen",
+        type=listen_address,
+        default="[::]:3000",
+        metavar="HOST:PORT",
+        help="address; [::] is all of IPv4 and IPv6, 0.0.0.0 all of IPv4",
+    )
+    server.add_argument(
+        "--upstream",
+        type=upstream_url,
+        default="http://127.0.0.1:8080",
+        metavar="URL",
+        help="where llama-swap listens",
+    )
+    server.add_argument(
+        "--upstream-key-file",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with the key that llama-swap asks for, read again when it changes (without it: "
+        "none is sent)",
+    )
+    server.add_argument(
+        "--drain",
+        type=seconds,
+        default=DRAIN_SECONDS,
+        metavar="SECONDS",
+        help="how long open streams may go on after SIGTERM; launchd kills after its ExitTimeOut, "
+        "5 s if not set",
+    )
+    server.add_argument(
+        "--tls-cert",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="certificate chain (PEM), read again when renewed; without it, plain HTTP",
+    )
+    server.add_argument(
+        "--tls-key",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="its private key (PEM, without a password)",
+    )
+    server.add_argument(
+        "--usage",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with what was used (default: usage.db beside the file with the keys)",
+    )
+    server.add_argument(
+        "--availability",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with what drain, maint and ready said, beside it a socket for them (default: "
+        "availability.json beside the file with the keys)",
+    )
+    server.add_argument(
+        "--agent",
+        type=listen_address,
+        metavar="HOST:PORT",
+        help="where HAProxy's agent check is answered; models that are up and give no token are "
+        "looked for then",
+    )
+    server.add_argument(
+        "--token-deadline",
+        type=seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="for one token, of a model that has been silent for half as long",
+    )
+    server.add_argument(
+        "--gateway",
+        action="store_true",
+        help="what listens at --upstream is HAProxy, with the Macs of a herd behind it",
+    )
+    server.add_argument(
+        "--files",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="DIRECTORY",
+        help="directory of all models; verified files below it are served at /files to keys with "
+        "the scope files (without it: none are)",
+    )
+    server.add_argument(
+        "--log-file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="a log to keep below 16 MiB, its last part beside it as PATH.1: ours, and that of "
+        "llama-swap; may be given more than once",
+    )
+    server.add_argument(
+        "--grants",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with further keys, for files only; it may come, change and go while the proxy "
+        "runs",
+    )
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """HOST:PORT, or [HOST]:PORT for IPv6."""
+    found = re.fullmatch(r"(?:\[([^][]+)\]|([^][:]+)):([0-9]{1,5})", text)
+    if not found or int(found[3]) > 65535:
+        raise argparse.ArgumentTypeError(f"not HOST:PORT, or [HOST]:PORT for IPv6: {text!r}")
+    return found[1] or found[2], int(found[3])
+
+
+def upstream_url(text: str) -> str:
+    """http://HOST:PORT and nothing behind it, since paths pass unchanged."""
+    try:
+        url = URL(text)
+        good = url.scheme == "http" and url.host and url.user is None and url == url.origin()
+    except ValueError:
+        good = False
+    if not good:
+        raise argparse.ArgumentTypeError(f"not http://HOST:PORT: {text!r}")
+    return str(url.origin())
+
+
+def seconds(text: str) -> float:
+    """A number of seconds, 0 or more."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"not a number of seconds: {text!r}")
+    return value

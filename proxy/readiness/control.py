@@ -1,0 +1,85 @@
+"""The socket by which commands on this machine tell the proxy to look, and ask how it is.
+
+Below the owner's directory and for the owner only, beside the file with his word. A question is
+`look` or `check`, a line each way; the answer is JSON.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+_log = logging.getLogger("proxy.readiness")
+
+SECONDS = 5.0
+"""How long a question may take to arrive."""
+
+Answer = Callable[[], Awaitable[dict[str, Any]]]
+
+
+class NotThere(Exception):
+    """No proxy listens."""
+
+
+def beside(path: Path) -> Path:
+    """The socket that goes with a file."""
+    return path.with_suffix(".sock")
+
+
+class Control:
+    """Listens, and answers by name."""
+
+    def __init__(self, path: Path, answers: Mapping[str, Answer]) -> None:
+        self._path = path
+        self._answers = answers
+        self._server: asyncio.Server | None = None
+
+    async def listen(self) -> None:
+        """Takes connections, if the path is none that is too long for a socket: then commands
+        cannot ask, and their word counts with the next agent check or SIGHUP."""
+        before = os.umask(0o177)  # for the owner only, from the first moment on
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=64)
+        except OSError as error:
+            _log.warning("no socket for commands at %s: %s", self._path, error.strerror or error)
+        finally:
+            os.umask(before)
+
+    def close(self) -> None:
+        """Ends it."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, ValueError, TimeoutError):
+            async with asyncio.timeout(SECONDS):
+                name = (await reader.readline()).decode("ascii", "replace").strip()
+            answer = self._answers.get(name)
+            told = await answer() if answer else {"error": f"not one of {sorted(self._answers)}"}
+            writer.write(json.dumps(told).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+
+def ask(path: Path, question: str, seconds: float) -> dict[str, Any]:
+    """What a running proxy answers; NotThere if there is none, OSError if it does not answer."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(seconds)
+        try:
+            asking.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            raise NotThere from None
+        asking.sendall(question.encode() + b"\n")
+        with asking.makefile("rb") as answer:
+            line = answer.readline()
+    if not line.endswith(b"\n"):
+        raise NotThere  # it ended just now
+    found: dict[str, Any] = json.loads(line)
+    return found
