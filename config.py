@@ -9,11 +9,10 @@ config.REQUIRE_PYINFRA_VERSION = ">=3.10,<3.11"
 
 # Ad-hoc commands (`pyinfra inventory.py exec -- uptime`) need no settings, so none are checked.
 _given = click.get_current_context().params
-_files = [name for name in _given["operations"] if name.endswith(".py")]
+_check = any(name.endswith(".py") for name in _given["operations"])
 hooks.install(
     state,
-    check=bool(_files),
-    whole=not all(name.endswith("uninstall.py") for name in _files),
+    check=_check,
     inventory=_given["inventory"],
     dry=_given["dry"],
     fail_percent=_given["fail_percent"],

@@ -175,6 +175,12 @@ proxy_allow_image_urls = []
 proxy_tls_certificate = None
 # The key must have no password.
 proxy_tls_key = None
+# Port on which a gateway asks each Mac how it is (HAProxy's agent check), without a key; None is
+# a Mac without a gateway.
+proxy_agent_port = None
+# Seconds that a loaded model has for one token, once it was silent for half as long while somebody
+# waits; then a gateway sends nobody here. Only with proxy_agent_port.
+proxy_token_deadline = 60
 
 # -- Gateway -----------------------------------------------------------------------------------
 # Hosts of the group `gateways` in inventory.py make one service of all Macs (docs/fleet.md). The

@@ -28,7 +28,6 @@ from herd.verbs import (
     start_stop,
     status,
     sudoers,
-    uninstall,
     unload,
     usage,
 )
@@ -66,8 +65,6 @@ def _run(options: argparse.Namespace) -> bool:
     match options.verb:
         case "key":
             key.key(inventory, options)
-        case "uninstall":
-            return uninstall.uninstall(inventory, limit, options)
         case "lock":
             lock.lock(inventory, options.model)
         case "dashboard":

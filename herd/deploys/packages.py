@@ -16,8 +16,7 @@ def formulae_of(settings: Settings) -> list[str]:
 @step("Packages")
 def install() -> None:
     """Missing ones are installed; the others stay in the version that they have."""
-    want = desired()
-    settings = want.settings
+    settings = desired().settings
     formulae = formulae_of(settings)
     brew.homebrew(
         name="Install Homebrew",
@@ -28,7 +27,6 @@ def install() -> None:
         name="Install llama.cpp, llama-swap, hf, uv and Python",
         names=formulae,
         prefix=settings.homebrew_prefix,
-        noted=want.layout.installed_packages,
     )
     if settings.homebrew_upgrade:
         brew.current(

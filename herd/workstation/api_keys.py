@@ -114,7 +114,7 @@ def shipped(settings: Settings, config: Path = CONFIG) -> Shipped:
     if faults:
         raise ValueError("; ".join(faults))
     contexts = _contexts(settings)
-    extra = {**allowed, "contexts": contexts}
+    extra = {**allowed, "contexts": contexts, "slots": _slots(settings)}
     document = {"apiKeys": values, **{name: given for name, given in extra.items() if given}}
     origins, media = allowed.values()
     return Shipped(
@@ -130,6 +130,16 @@ def _contexts(settings: Settings) -> dict[str, int]:
         if model.ctx_size
         for name in (model.name, *model.aliases)
     }
+
+
+def _slots(settings: Settings) -> list[dict[str, Any]]:
+    """How many requests each model serves at once, for a gateway, which goes elsewhere then."""
+    if settings.proxy_agent_port is None:
+        return []
+    return [
+        {"names": [model.name, *model.aliases], "slots": model.parallel}
+        for model in settings.models.values()
+    ]
 
 
 def of_workstation(config: Path = CONFIG) -> dict[str, Any]:

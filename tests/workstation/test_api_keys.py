@@ -8,6 +8,8 @@ import pytest
 
 from herd.workstation import api_keys
 from proxy.keys.key import digest_of
+from proxy.keys.keys_file import parse_keys
+from proxy.keys.slots import Slots
 from tests.core.samples import settings
 
 ANNA, BEN, PLAIN = "sk-anna-EXAMPLE-0123456789", "sk-ben-EXAMPLE-0123456789", "sk-plain-0123456789"
@@ -73,6 +75,16 @@ def test_origins_of_the_settings_win_over_those_of_the_file() -> None:
 
     allowed = {"allowOrigins": ["https://b.example"]}
     assert json.loads(found.text) == {"apiKeys": [PLAIN], **allowed, **CONTEXTS}
+
+
+def test_behind_a_gateway_the_proxy_is_told_how_many_slots_each_model_has() -> None:
+    """As the proxy reads it."""
+    found = shipped(entry("anna", ANNA), proxy_agent_port=3001)
+    one = settings().models["gpt-oss-120b"]
+
+    slots = parse_keys(found.text).slots.of(one.name)
+    assert slots == Slots((one.name, *one.aliases), one.parallel)
+    assert "slots" not in json.loads(shipped(entry("anna", ANNA)).text)
 
 
 def test_the_proxy_is_told_what_fits_into_each_model_by_all_of_its_names() -> None:

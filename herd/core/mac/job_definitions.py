@@ -38,6 +38,8 @@ def proxy_command(layout: Layout, python: str) -> list[str]:
     host = f"[{settings.proxy_host}]" if ":" in settings.proxy_host else settings.proxy_host
     # It reads a renewed pair by itself, so nothing of the files' content belongs to the job.
     pair = ["--tls-cert", layout.tls_certificate, "--tls-key", layout.tls_key]
+    agent = ["--agent", f"{host}:{settings.proxy_agent_port}"]
+    agent += ["--token-deadline", str(settings.proxy_token_deadline)]
     return [
         *(python, "-m", "proxy", "serve"),
         *("--config", layout.keys),
@@ -49,6 +51,7 @@ def proxy_command(layout: Layout, python: str) -> list[str]:
         # launchd rotates nothing, and llama-swap neither; the proxy keeps both logs small.
         *(word for job in JOBS for word in ("--log-file", layout.log(job))),
         *(pair if settings.proxy_tls_certificate else ()),
+        *(agent if settings.proxy_agent_port else ()),
     ]
 
 

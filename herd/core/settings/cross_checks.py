@@ -308,6 +308,8 @@ def _ports(settings: Settings) -> dict[int, list[str]]:
     """Each port, and the settings that ask for it."""
     ports: dict[int, list[str]] = defaultdict(list)
     ports[settings.proxy_port].append("proxy_port")
+    if settings.proxy_agent_port:
+        ports[settings.proxy_agent_port].append("proxy_agent_port")
     ports[settings.llama_swap_port].append("llama_swap_port")
     for port in settings.llama_server_ports:
         ports[port].append("llama_server_start_port")

@@ -186,6 +186,8 @@ class Settings(Strict):
     proxy_allow_image_urls: list[Text]
     proxy_tls_certificate: Text | None
     proxy_tls_key: Text | None
+    proxy_agent_port: UserPort | None
+    proxy_token_deadline: Annotated[int, Field(ge=5, le=3600)]
 
     gateway_port: UserPort
     gateway_haproxy_port: UserPort
@@ -237,7 +239,8 @@ class Settings(Strict):
     @property
     def ports(self) -> list[int]:
         """Every port of the stack, in order."""
-        return sorted({self.proxy_port, self.llama_swap_port, *self.llama_server_ports})
+        agent = [self.proxy_agent_port] if self.proxy_agent_port else []
+        return sorted({self.proxy_port, *agent, self.llama_swap_port, *self.llama_server_ports})
 
 
 # A key of host.data with such a start is meant for us, so an unknown one is a slip of the pen.

@@ -128,6 +128,12 @@ def test_the_proxy_runs_its_release_on_its_own_environment() -> None:
     assert found["EnvironmentVariables"]["PYTHONPATH"] == release
 
 
+def test_behind_a_gateway_the_proxy_says_how_it_is() -> None:
+    words = definition(PROXY, layout(proxy_agent_port=3001))["ProgramArguments"]
+
+    assert words[-4:] == ["--agent", "[::]:3001", "--token-deadline", "60"]
+
+
 def test_a_certificate_is_named_where_it_stands_and_its_content_is_no_part_of_the_job() -> None:
     found = definition(PROXY, layout(proxy_tls_certificate="a.pem", proxy_tls_key="b.pem"))
     other = definition(PROXY, layout(proxy_tls_certificate="c.pem", proxy_tls_key="d.pem"))
