@@ -72,6 +72,9 @@ deploy: .venv/.deploy  ## deploy without asking
 upgrade: .venv/.deploy  ## deploy, and upgrade the Homebrew packages
 	@$(WORDS) $(BIN)/pyinfra -y --data homebrew_upgrade=true $(ON) {} -- "$$INVENTORY" deploy.py
 
+uninstall: .venv/.deploy  ## take it off the Macs; asks first: ARGS='--models --packages'
+	@$(WORDS) $(HERD) uninstall --inventory="$$INVENTORY" $(ON) {}
+
 # -- Between deploys
 status start stop restart dashboard unload logs usage: .venv/.deploy
 	@$(WORDS) $(HERD) $@ --inventory="$$INVENTORY" $(ON) {}
@@ -148,4 +151,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) tests/clients/aider.in -o tests/clients/aider.lock
 	@npm --prefix tests/clients install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade verify status start stop restart dashboard unload logs usage chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks
+.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade uninstall verify status start stop restart dashboard unload logs usage chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks

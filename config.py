@@ -9,10 +9,11 @@ config.REQUIRE_PYINFRA_VERSION = ">=3.10,<3.11"
 
 # Ad-hoc commands (`pyinfra inventory.py exec -- uptime`) need no settings, so none are checked.
 _given = click.get_current_context().params
-_check = any(name.endswith(".py") for name in _given["operations"])
+_files = [name for name in _given["operations"] if name.endswith(".py")]
 hooks.install(
     state,
-    check=_check,
+    check=bool(_files),
+    whole=not all(name.endswith("uninstall.py") for name in _files),
     inventory=_given["inventory"],
     dry=_given["dry"],
     fail_percent=_given["fail_percent"],

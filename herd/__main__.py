@@ -28,6 +28,7 @@ from herd.verbs import (
     start_stop,
     status,
     sudoers,
+    uninstall,
     unload,
     usage,
 )
@@ -65,6 +66,8 @@ def _run(options: argparse.Namespace) -> bool:
     match options.verb:
         case "key":
             key.key(inventory, options)
+        case "uninstall":
+            return uninstall.uninstall(inventory, limit, options)
         case "lock":
             lock.lock(inventory, options.model)
         case "dashboard":

@@ -26,9 +26,16 @@ from herd.workstation.herd_directory import directory
 
 
 def install(
-    state: Any, *, check: bool, inventory: str, dry: bool = False, fail_percent: int | None = None
+    state: Any,
+    *,
+    check: bool,
+    inventory: str,
+    whole: bool = True,
+    dry: bool = False,
+    fail_percent: int | None = None,
 ) -> None:
-    """Act once pyinfra has its inventory, and before it connects; `check` makes the plan then.
+    """Act once pyinfra has its inventory, and before it connects; `check` makes the plan then, or,
+    where it is not `whole`, looks at the settings only: who takes a Mac off needs no key for it.
 
     A `dry` run asks nobody whether to go on without a host that failed.
 
@@ -52,7 +59,10 @@ def install(
             if note := toolkit.mismatch(directory(inventory)):
                 click.echo(f"Note: {note}.", err=True)
             try:
-                plan.make(state.inventory, inventory)
+                if whole:
+                    plan.make(state.inventory, inventory)
+                else:
+                    plan.settings_of(state.inventory)
             except SettingsError as error:
                 raise CliError(str(error)) from None
 

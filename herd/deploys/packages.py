@@ -16,7 +16,8 @@ def formulae_of(settings: Settings) -> list[str]:
 @step("Packages")
 def install() -> None:
     """Missing ones are installed; the others stay in the version that they have."""
-    settings = desired().settings
+    want = desired()
+    settings = want.settings
     formulae = formulae_of(settings)
     brew.homebrew(
         name="Install Homebrew",
@@ -27,6 +28,7 @@ def install() -> None:
         name="Install llama.cpp, llama-swap, hf, uv and Python",
         names=formulae,
         prefix=settings.homebrew_prefix,
+        noted=want.layout.installed_packages,
     )
     if settings.homebrew_upgrade:
         brew.current(

@@ -6,7 +6,7 @@ from pyinfra.api import HiddenValue
 from herd import plan
 from herd.deploys.desired import desired
 from herd.deploys.step import step
-from herd.operations import stack, summary
+from herd.operations import deploy_record, stack, summary
 from herd.workstation import certificate_files
 
 
@@ -23,6 +23,13 @@ def serves() -> None:
             pin=certificate_files.pin(want.certificate.shown if want.certificate else None),
             models=want.models,
         )
+    deploy_record.noted(
+        name="Note what was deployed",
+        layout=want.layout,
+        bundle=want.bundle,
+        models=want.models,
+        who=want.who,
+    )
     summary.show(
         name="Summary",
         layout=want.layout,

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pyinfra.api import FactProcessError, StringCommand
+from pyinfra.api import FactProcessError, QuoteString, StringCommand
 
 from herd.facts.fact import Fact
 from herd.facts.script import script
@@ -90,3 +90,16 @@ class Outdated(Fact[list[str]]):
             raise FactProcessError(f"`brew outdated` gave no list: {error!r}") from error
         short = {name.rpartition("/")[2] for name in outdated}
         return [name for name in self.names if name.rpartition("/")[2] in short]
+
+
+class InstalledByUs(Fact[list[str]]):
+    """Formulae that deploys of a stack installed, as they noted them; none where the last deploy
+    was before that was noted."""
+
+    default = list
+
+    def command(self, path: str) -> StringCommand:
+        return StringCommand("! [ -f", QuoteString(path), "] || cat", QuoteString(path))
+
+    def process(self, output: Iterable[str]) -> list[str]:
+        return [line for line in output if re.fullmatch(r"[\w.@+-]+(/[\w.-]+/[\w.@+-]+)?", line)]

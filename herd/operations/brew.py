@@ -11,6 +11,7 @@ from pyinfra import host
 from herd.facts.brew import Brew, Outdated, Packages
 from herd.facts.files import State
 from herd.facts.gathered import Question
+from herd.facts.script import script
 from herd.operations.commands import Commands, operation, shown
 
 PATIENCE = 300
@@ -36,17 +37,18 @@ def homebrew(*, prefix: str, installer: str) -> Commands:
     yield shown("install-homebrew", prefix, installer)
 
 
-def _formulae_asks(names: Sequence[str], *, prefix: str) -> Iterator[Question]:
+def _formulae_asks(names: Sequence[str], *, prefix: str, noted: str) -> Iterator[Question]:
     yield Question(Brew, homebrew_prefix=prefix)
 
 
 @operation(asks=_formulae_asks)
-def formulae(names: Sequence[str], *, prefix: str) -> Commands:
+def formulae(names: Sequence[str], *, prefix: str, noted: str) -> Commands:
     """
     Have formulae installed, in any version.
 
     + names: as for `brew install`; those of a tap by full name ("user/tap/name")
     + prefix: Homebrew's
+    + noted: absolute path of the file where those that this installs are noted
     """
     state = host.get_fact(Brew, homebrew_prefix=prefix) or Packages((), {}, frozenset())
     missing = [name for name in names if name.rpartition("/")[2] not in state.formulae]
@@ -59,7 +61,10 @@ def formulae(names: Sequence[str], *, prefix: str) -> Commands:
         # Homebrew is there, its version is unknown; a fresh one is 6 or later.
         yield shown("brew", prefix, PATIENCE, "trust", "--formula", name)
     if missing:
+        # Before: what is noted and not there is nobody's, but not the other way round.
+        yield script("note-packages", noted, *missing)
         yield shown("brew", prefix, PATIENCE, "install", *missing)
+        yield script("note-dependencies", noted, f"{prefix}/Cellar", *state.formulae)
 
 
 @operation()

@@ -145,3 +145,13 @@ def refuse(text: str) -> None:
     for line in text.splitlines():
         logger.error(line)
     host.state.fail_hosts({host.state.inventory.get_host(host.name)})
+
+
+def changed_so_far() -> Iterator[str]:
+    """Names of this run's operations that did something on this host."""
+    state = host.state
+    for op_hash in state.get_op_order():
+        if op_hash in state.ops[host]:
+            meta = state.get_op_data_for_host(host, op_hash).operation_meta
+            if meta.is_complete() and meta.did_change():
+                yield from sorted(state.get_op_meta(op_hash).names)

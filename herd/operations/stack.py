@@ -77,7 +77,7 @@ def strays_of(layout: Layout, bundle: Bundle, uid: int) -> list[int]:
 
 
 def _old_jobs_asks(layout: Layout, job_names: Sequence[str], *, uid: int) -> Iterator[Question]:
-    yield Question(Installed, texts=_texts(layout))
+    yield Question(Installed, texts=texts(layout))
 
 
 @operation(asks=_old_jobs_asks, changes=launchd.CHANGED)
@@ -90,7 +90,7 @@ def without_old_jobs(layout: Layout, job_names: Sequence[str], *, uid: int) -> C
     + uid: the user at the console
     """
     wanted = {layout.label(name) for name in job_names}
-    installed = host.get_fact(Installed, texts=_texts(layout))
+    installed = host.get_fact(Installed, texts=texts(layout))
     old = [label for label in installed if label not in wanted]
     if not old:
         host.noop("there are no old jobs")
@@ -99,7 +99,7 @@ def without_old_jobs(layout: Layout, job_names: Sequence[str], *, uid: int) -> C
         yield from launchd.remove(label, uid=uid, path=layout.agent(label))
 
 
-def _texts(layout: Layout) -> list[str]:
+def texts(layout: Layout) -> list[str]:
     """What our property lists of this stack hold."""
     return [f"<string>{xml_quote(layout.root)}/"]
 

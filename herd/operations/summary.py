@@ -17,7 +17,7 @@ from herd.facts.gathered import Question
 from herd.facts.mac import Mac
 from herd.facts.models import Models
 from herd.facts.programs import Linked
-from herd.operations.commands import Commands, operation
+from herd.operations.commands import Commands, changed_so_far, operation
 
 PROGRAMS = ["llama-server", "llama-swap"]
 
@@ -55,7 +55,7 @@ def show(
             ("keys", ", ".join(keys)),
             ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
             *(("sleeps", told) for told in [sleeps(_mac(layout).sleep)] if told),
-            ("changed", ", ".join(_changed()) or "nothing"),
+            ("changed", ", ".join(changed_so_far()) or "nothing"),
             ("try", _curl(settings, url, models)),
         ]
         logger.info("")
@@ -120,13 +120,3 @@ def _model(layout: Layout, model: Resolved) -> str:
     names = f" (also {', '.join(settings.aliases)})" if settings.aliases else ""
     source = f"{model.repo} at {model.commit[:12]}"
     return f"{model.name}{names}: {gib(model.size)}, {context}{parts}, {source}"
-
-
-def _changed() -> Iterator[str]:
-    """Names of this run's operations that did something on this host."""
-    state = host.state
-    for op_hash in state.get_op_order():
-        if op_hash in state.ops[host]:
-            meta = state.get_op_data_for_host(host, op_hash).operation_meta
-            if meta.is_complete() and meta.did_change():
-                yield from sorted(state.get_op_meta(op_hash).names)

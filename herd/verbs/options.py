@@ -32,6 +32,13 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
 
     for name, text in deploy.VERBS.items():
         add(name, text)
+    gone = add("uninstall", "take off the Macs what the toolkit put there; asks before it does")
+    gone.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    gone.add_argument("--dry", action="store_true", help="only show what would be done")
+    gone.add_argument("--models", action="store_true", help="the models that it fetched, too")
+    gone.add_argument(
+        "--packages", action="store_true", help="the Homebrew packages that it installed, too"
+    )
     add("status", "services, loaded models, versions, and whether all is served")
     add("start", "start the services now, in the background, without a new login")
     add("stop", "stop them until the next start, login or deploy")

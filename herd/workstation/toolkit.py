@@ -87,6 +87,20 @@ def mismatch(directory: Path) -> str:
     return f"{directory / PIN} names {NAME} {pin}, and this is {_revision() or version()}"
 
 
+def revision() -> str:
+    """Which one this is: of a checkout its commit, "+" for changes beside it; of what was installed
+    the tag, the commit or the version."""
+    return (state_of(ROOT) if is_checkout() else "") or _revision() or version()
+
+
+def state_of(directory: Path) -> str:
+    """The commit that is checked out around a directory, in twelve digits, with "+" when files that
+    git knows differ from it; "" when there is none."""
+    found = git(directory, "rev-parse", "--short=12", "HEAD").decode().strip()
+    changed = found and git(directory, "status", "--porcelain", "--untracked-files=no")
+    return f"{found}+" if changed else found
+
+
 def _is_at(pin: str) -> bool:
     if source := _source():
         here = git(source, "rev-parse", "HEAD")

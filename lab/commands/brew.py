@@ -182,13 +182,29 @@ def _upgrade(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
 
 
 def _uninstall(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
+    going = {name.rpartition("/")[2] for name in names}
     for name in names:
         short = name.rpartition("/")[2]
         if short not in homebrew.installed():
             raise BrewError(f"No such keg: {homebrew.cellar / short}")
+        if needing := _dependents(homebrew, short) - going:
+            # Homebrew's uninstall.rb and dependents_message.rb.
+            verb = "are" if len(needing) > 1 else "is"
+            raise BrewError(
+                f"Refusing to uninstall {homebrew.cellar / short / homebrew.installed()[short][-1]}"
+                f"\nbecause it is required by {', '.join(sorted(needing))}, which {verb} currently"
+                " installed.\nYou can override this and force removal with:\n"
+                f"  brew uninstall --ignore-dependencies {short}"
+            )
         print(f"Uninstalling {homebrew.cellar / short}... (12 files, 3MB)")
         homebrew.uninstall(short)
     return 0
+
+
+def _dependents(homebrew: Homebrew, name: str) -> set[str]:
+    """Installed formulae that need this one."""
+    found = (homebrew.find(each) for each in homebrew.installed())
+    return {each.name for each in found if each and name in each.dependencies}
 
 
 def _link(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:

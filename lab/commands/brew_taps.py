@@ -42,6 +42,7 @@ def tap(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
 
 
 def untap(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
+    import contextlib
     import shutil
 
     for name in names:
@@ -52,6 +53,8 @@ def untap(homebrew: Homebrew, names: list[str], flags: list[str]) -> int:
             )
         sys.stderr.write(f"Untapping {lower}...\nUntapped 1 formula (14 files, 10.5KB).\n")
         shutil.rmtree(homebrew.tap_path(lower))
+        with contextlib.suppress(OSError):  # that has others (tap.rb, rmdir_if_possible)
+            homebrew.tap_path(lower).parent.rmdir()
     return 0
 
 

@@ -56,8 +56,8 @@ def test_a_changed_key_is_written_and_only_files_and_answers_are_asked_again(
 
     assert run.changed("mac1") == {"Proxy | Write the API keys"}
     commands = sent(mac)
-    # Two questions, whose keys change, three of the write, and what it changed.
-    assert len(commands) == ONCE + 1 + 3 + 1
+    # Two questions, whose keys change, three of the write, what it changed, and the run's record.
+    assert len(commands) == ONCE + 1 + 3 + 1 + 1
     again = commands[-1]
     assert "--- anonymous" in again
     assert "shasum -a 256" in again

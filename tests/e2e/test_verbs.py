@@ -30,6 +30,7 @@ from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, Run, is_served, until
 
 VERBS = {
     "status": ["--limit"],
+    "uninstall": ["--limit", "--yes", "--dry", "--models", "--packages"],
     "start": ["--limit"],
     "stop": ["--limit"],
     "restart": ["--limit"],

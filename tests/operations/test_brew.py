@@ -14,7 +14,18 @@ def state(installed: list[str], trust: str = TRUST, version: str = "6.0.18") -> 
 
 
 def formulae(answer: list[str]) -> Run:
-    return run(brew.formulae, names=NAMES, prefix="/opt/homebrew", answers={"packages": answer})
+    return run(
+        brew.formulae,
+        names=NAMES,
+        prefix="/opt/homebrew",
+        noted="/s/installed-packages",
+        answers={"packages": answer},
+    )
+
+
+def brews(found: Run) -> list[str]:
+    """What Homebrew is told, without our own notes of it."""
+    return [words for words in found.sent if not words.startswith("note-")]
 
 
 def test_nothing_is_sent_when_everything_is_there() -> None:
@@ -27,7 +38,7 @@ def test_nothing_is_sent_when_everything_is_there() -> None:
 def test_a_versioned_formula_is_found_by_its_whole_name() -> None:
     """pyinfra's own brew.packages installs python@3.13 again on each run."""
     assert formulae(state([*INSTALLED[:4], "python@3.13 3.13.9"])).untouched
-    assert formulae(state([*INSTALLED[:4], "python@3.12 3.12.9"])).sent == [
+    assert brews(formulae(state([*INSTALLED[:4], "python@3.12 3.12.9"]))) == [
         "brew /opt/homebrew 300 install python@3.13"
     ]
 
@@ -35,7 +46,7 @@ def test_a_versioned_formula_is_found_by_its_whole_name() -> None:
 def test_only_what_is_missing_is_installed_at_once_and_by_full_name() -> None:
     found = formulae(state(["llama.cpp 0.5.0", "hf 2.4"]))
 
-    assert found.sent == [
+    assert brews(found) == [
         "brew /opt/homebrew 300 install mostlygeek/llama-swap/llama-swap uv python@3.13"
     ]
     assert found.changed
@@ -45,7 +56,19 @@ def test_only_what_is_missing_is_installed_at_once_and_by_full_name() -> None:
 def test_a_person_sees_what_homebrew_says() -> None:
     found = formulae(state([]))
 
-    assert found.printed == found.sent
+    assert found.printed == brews(found)
+
+
+def test_what_is_installed_is_noted_before_and_what_came_along_after() -> None:
+    """A run that is killed in between has noted what nobody else can have installed."""
+    found = formulae(state(["llama.cpp 0.5.0", "openssl@3 3.6.0", "hf 2.4", "uv 0.9"]))
+
+    missing = "mostlygeek/llama-swap/llama-swap python@3.13"
+    assert found.sent == [
+        f"note-packages /s/installed-packages {missing}",
+        f"brew /opt/homebrew 300 install {missing}",
+        "note-dependencies /s/installed-packages /opt/homebrew/Cellar llama.cpp openssl@3 hf uv",
+    ]
 
 
 def test_an_outdated_formula_stays() -> None:
@@ -55,7 +78,7 @@ def test_an_outdated_formula_stays() -> None:
 def test_a_tap_is_trusted_before_its_formula_is_installed() -> None:
     found = formulae(state([], trust=NO_TRUST))
 
-    assert found.sent == [
+    assert brews(found) == [
         "brew /opt/homebrew 300 trust --formula mostlygeek/llama-swap/llama-swap",
         "brew /opt/homebrew 300 install " + " ".join(NAMES),
     ]
@@ -74,14 +97,14 @@ def test_a_trusted_tap_is_enough() -> None:
 def test_a_homebrew_before_6_is_not_asked_to_trust() -> None:
     found = formulae(state([], trust="", version="5.1.2"))
 
-    assert found.sent == ["brew /opt/homebrew 300 install " + " ".join(NAMES)]
+    assert brews(found) == ["brew /opt/homebrew 300 install " + " ".join(NAMES)]
 
 
 def test_on_a_bare_mac_everything_is_to_be_trusted_and_installed() -> None:
     """As in a dry run, before Homebrew itself is there."""
     found = formulae([])
 
-    assert len(found.sent) == 2
+    assert len(brews(found)) == 2
 
 
 def test_a_failing_install_fails_the_host() -> None:
@@ -89,6 +112,7 @@ def test_a_failing_install_fails_the_host() -> None:
         brew.formulae,
         names=NAMES,
         prefix="/opt/homebrew",
+        noted="/s/installed-packages",
         answers={"packages": state([])},
         fails=["brew /opt/homebrew 300 install"],
     )

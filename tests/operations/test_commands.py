@@ -26,7 +26,9 @@ def sent_to(
     state.check_for_changes = False
     connect_all(state)
     add_op(state, files.text, path="/first", content="x", name="First")
-    add_op(state, brew.formulae, names=["hf"], prefix="/opt/homebrew", name="Second")
+    add_op(
+        state, brew.formulae, names=["hf"], prefix="/opt/homebrew", noted="/noted", name="Second"
+    )
     add_op(state, files.text, path="/third", content="x", name="Third")
     run_ops(state)
     found = {

@@ -124,6 +124,16 @@ class Layout:
         """The script that runs the stack in the foreground; Finder opens a .command in Terminal."""
         return self.under("start.command")
 
+    @property
+    def installed_packages(self) -> str:
+        """Which of Homebrew's formulae a deploy installed, so that an uninstall knows its own."""
+        return self.under("installed-packages")
+
+    @property
+    def last_deploy(self) -> str:
+        """What was deployed last: by whom, when, of which revision."""
+        return self.under("last-deploy.json")
+
     def log(self, job: str) -> str:
         """The log of a job, "llama-swap" or "proxy"."""
         return self.under(f"{job}.log")

@@ -255,3 +255,15 @@ def undeclared(models: Iterable[Resolved], there: Holdings) -> list[Undeclared]:
 
 
 _WORTH_A_WORD = 100 << 20
+
+
+def belongings(there: Holdings) -> list[str]:
+    """Every file that the toolkit put there, whichever model it is of: what it fetched, as receipts
+    of these very files say, and what cut-off transfers of it left."""
+    known = {path.partition("/")[0] for path in [*there.receipts, *there.begun]}
+    return sorted(
+        path
+        for path in there.files
+        if ((receipt := there.verified(path)) and receipt.origin in (FETCHED, ASKED))
+        or (path.partition("/")[0] in known and _TRANSFER.match(path))
+    )

@@ -1,0 +1,9 @@
+"""Takes a stack off Macs again: `pyinfra inventory.py uninstall.py`, as `make uninstall` does."""
+
+from herd.deploys import uninstall
+
+uninstall.services()
+uninstall.files()
+uninstall.models()
+uninstall.packages()
+uninstall.leave()
