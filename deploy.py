@@ -5,6 +5,7 @@ from herd.deploys import llama_swap, models, packages, preflight, proxy, service
 preflight.check()
 packages.install()
 proxy.install()
+models.fit()
 models.fetch()
 llama_swap.configure()
 services.run()

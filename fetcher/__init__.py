@@ -10,6 +10,8 @@ What is known, without I/O:
 - `errors`       what ends a model's way
 - `names`        which names files may have
 - `spec`         the document on stdin, with all its faults
+- `fit_spec`     the same of `fit`
+- `gguf_header`  where the header of a model's file ends
 - `ranges`       which bytes of a file are there
 - `peer_list`    what another Mac says that it has
 - `who_fetches`  who of several Macs fetches a file, from whom
@@ -39,5 +41,7 @@ The program:
 - `work`         one model of the run, and how far it is
 - `transfer`     which bytes are fetched next, from where, over which connection
 - `run`          the order of it all
+- `skeleton`     a model's file with its header only
+- `fit`          what llama.cpp says that models take of memory
 - `__main__`     stdin, signals, the exit code
 """

@@ -1,4 +1,7 @@
-"""stdin, signals and the exit code: 0 all is in place, 1 something is not, 2 a bad document."""
+"""stdin, signals and the exit code: 0 all is in place, 1 something is not, 2 a bad document.
+
+With the argument `fit` it asks llama.cpp what models take of memory, and fetches none.
+"""
 
 import asyncio
 import os
@@ -6,9 +9,13 @@ import signal
 import sys
 import traceback
 
+from fetcher import fit, fit_spec
+from fetcher.errors import Failure
+from fetcher.fit_spec import FitSpec
 from fetcher.progress import Gone, complain
 from fetcher.run import Run
 from fetcher.spec import Spec, parse
+from fetcher.work import Work
 
 
 def main() -> None:
@@ -19,8 +26,9 @@ def main() -> None:
     # With HTTPS_PROXY aiohttp takes passwords, too, which are not ours to send: one of the Hub's
     # host beside our token it even refuses.
     os.environ["NETRC"] = os.devnull
+    parsed = fit_spec.parse if sys.argv[1:] == ["fit"] else parse
     try:
-        spec = parse(sys.stdin.buffer.read())
+        spec = parsed(sys.stdin.buffer.read())
     except ValueError as error:
         print(f"fetcher: {error}", file=sys.stderr)
         sys.exit(2)
@@ -35,7 +43,7 @@ def main() -> None:
     os._exit(code) if _flushed() is False else sys.exit(code)
 
 
-def _run(spec: Spec) -> int:
+def _run(spec: Spec | FitSpec) -> int:
     try:
         import uvloop
     except ImportError:
@@ -44,13 +52,17 @@ def _run(spec: Spec) -> int:
         return runner.run(_until_end(spec))
 
 
-async def _until_end(spec: Spec) -> int:
+async def _until_end(spec: Spec | FitSpec) -> int:
     """Runs until all is done, the connection is gone, or a signal comes."""
     loop = asyncio.get_running_loop()
     # A task's error may have an address in it, which this would print.
     loop.set_exception_handler(lambda *_: None)
-    run = Run(spec)
-    task = asyncio.ensure_future(run.all())
+    works: list[Work] = []
+    if isinstance(spec, FitSpec):
+        task = asyncio.ensure_future(_fits(spec))
+    else:
+        run = Run(spec)
+        works, task = run.works, asyncio.ensure_future(run.all())
     ends: list[int] = []
 
     def end(number: int) -> None:
@@ -66,10 +78,18 @@ async def _until_end(spec: Spec) -> int:
         return 1
     except asyncio.CancelledError:
         if ends == [signal.SIGTERM]:
-            for work in run.works:
+            for work in works:
                 if not work.is_over:
                     complain(work.name, "a later run has taken over")
         return 1
+
+
+async def _fits(spec: FitSpec) -> bool:
+    try:
+        return await fit.run(spec)
+    except Failure as failure:
+        complain("fetcher", str(failure))
+        return False
 
 
 def _flushed() -> bool:

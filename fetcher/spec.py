@@ -76,39 +76,41 @@ class Spec:
 
 def parse(text: str | bytes) -> Spec:
     """Raises ValueError with one line that has all problems, and no secret."""
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        # Of a JSONDecodeError only the place; its document has the secrets.
-        where = f": {error.msg} at {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        raise ValueError(f"stdin is no JSON document{where}") from None
-    reader = _Reader()
-    spec = reader.spec(data)
+    reader = Reader()
+    spec = reader.spec(load(text))
     if spec is None or reader.problems:
         raise ValueError("; ".join(reader.problems))
     return spec
 
 
-class _Reader:
+def load(text: str | bytes) -> Any:
+    """The document, as it is. Raises ValueError, without what is in it."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        # Of a JSONDecodeError only the place; its document has the secrets.
+        where = f": {error.msg} at {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        raise ValueError(f"stdin is no JSON document{where}") from None
+
+
+class Reader:
     """Reads values by kind, and keeps what is wrong with them."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
 
     def spec(self, data: Any) -> Spec | None:
-        data = self._object(data, "the document")
-        connections = self._number(data, "connections", "", at_least=1)
+        data = self.object(data, "the document")
+        connections = self.number(data, "connections", "", at_least=1)
         again = data.get("again", False)
         if not isinstance(again, bool):
-            self._wrong("again", "is to be true or false")
+            self.wrong("again", "is to be true or false")
         origin = data.get("origin")
         if origin not in (FETCHED, ASKED):
-            self._wrong("origin", f"is to be {FETCHED!r} or {ASKED!r}")
-        token = data.get("token")
-        if token is not None and not _is_header(token):
-            self._wrong("token", "is to be printable text or null")
+            self.wrong("origin", f"is to be {FETCHED!r} or {ASKED!r}")
+        token = self.token(data)
         models = [
-            self._model(each, f"models[{n}]") for n, each in enumerate(self._list(data, "models"))
+            self._model(each, f"models[{n}]") for n, each in enumerate(self.list(data, "models"))
         ]
         fleet = None if data.get("peers") is None else self._fleet(data["peers"])
         patience = self._patience(data.get("patience", {}))
@@ -117,50 +119,56 @@ class _Reader:
             return None
         return Spec(connections, again, str(origin), token, fleet, tuple(models), patience)
 
+    def token(self, data: dict[str, Any]) -> str | None:
+        token = data.get("token")
+        if token is not None and not _is_header(token):
+            self.wrong("token", "is to be printable text or null")
+        return token
+
     def _model(self, data: Any, where: str) -> Model:
-        data = self._object(data, where)
-        name = self._text(data, "name", where)
-        directory = self._text(data, "directory", where)
+        data = self.object(data, where)
+        name = self.text(data, "name", where)
+        directory = self.text(data, "directory", where)
         if not directory.startswith("/"):
-            self._wrong(f"{where}.directory", "is to be an absolute path")
+            self.wrong(f"{where}.directory", "is to be an absolute path")
         files = [
-            self._file(each, f"{where}.files[{n}]")
-            for n, each in enumerate(self._list(data, "files", f"{where}."))
+            self.file(each, f"{where}.files[{n}]")
+            for n, each in enumerate(self.list(data, "files", f"{where}."))
         ]
         return Model(name, Path(directory), tuple(files))
 
-    def _file(self, data: Any, where: str) -> File:
-        data = self._object(data, where)
-        path = self._text(data, "path", where)
+    def file(self, data: Any, where: str) -> File:
+        data = self.object(data, where)
+        path = self.text(data, "path", where)
         if wrong := names.fault(path):
-            self._wrong(f"{where}.path", f"is to lead to a file below the directory: it {wrong}")
-        sha256 = self._text(data, "sha256", where)
+            self.wrong(f"{where}.path", f"is to lead to a file below the directory: it {wrong}")
+        sha256 = self.text(data, "sha256", where)
         if not re.fullmatch("[0-9a-f]{64}", sha256):
-            self._wrong(f"{where}.sha256", "is to be 64 digits of lower-case hex")
-        size = self._number(data, "size", f"{where}.", at_least=0)
+            self.wrong(f"{where}.sha256", "is to be 64 digits of lower-case hex")
+        size = self.number(data, "size", f"{where}.", at_least=0)
         return File(path, size, sha256, self._url(data, where))
 
     def _fleet(self, data: Any) -> Fleet:
-        data = self._object(data, "peers")
-        me, key = self._text(data, "me", "peers"), data.get("key")
+        data = self.object(data, "peers")
+        me, key = self.text(data, "me", "peers"), data.get("key")
         if not key or not _is_header(key):
-            self._wrong("peers.key", "is to be printable text")
+            self.wrong("peers.key", "is to be printable text")
         others = {}
-        for number, each in enumerate(self._list(data, "others", "peers.")):
+        for number, each in enumerate(self.list(data, "others", "peers.")):
             where = f"peers.others[{number}]"
-            each = self._object(each, where)
-            others[self._text(each, "name", where)] = self._url(each, where).rstrip("/")
+            each = self.object(each, where)
+            others[self.text(each, "name", where)] = self._url(each, where).rstrip("/")
         # A list for all Macs may well have this one in it.
         others.pop(me, None)
         return Fleet(me, str(key), others)
 
     def _patience(self, data: Any) -> Patience:
-        data = self._object(data, "patience")
+        data = self.object(data, "patience")
         known = {each.name for each in fields(Patience)}
         for name, value in data.items():
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if name not in known or not is_number or not value > 0:
-                self._wrong("patience", f"has {', '.join(sorted(known))}, each above 0")
+                self.wrong("patience", f"has {', '.join(sorted(known))}, each above 0")
         return Patience(**data) if not self.problems else Patience()
 
     def _meet(self, models: list[Model]) -> None:
@@ -170,43 +178,43 @@ class _Reader:
             for file in model.files:
                 path = model.directory / file.path
                 if seen.setdefault(path, file.sha256) != file.sha256:
-                    self._wrong(f"{path}", "is wanted with two contents")
+                    self.wrong(f"{path}", "is wanted with two contents")
         for one, other in names.clashes(map(str, seen)):
-            self._wrong(other, f"cannot be beside {one}")
+            self.wrong(other, f"cannot be beside {one}")
 
-    def _object(self, data: Any, where: str) -> dict[str, Any]:
+    def object(self, data: Any, where: str) -> dict[str, Any]:
         if isinstance(data, dict):
             return data
-        self._wrong(where, "is to be an object")
+        self.wrong(where, "is to be an object")
         return {}
 
-    def _list(self, data: dict[str, Any], key: str, where: str = "") -> list[Any]:
+    def list(self, data: dict[str, Any], key: str, where: str = "") -> list[Any]:
         if isinstance(found := data.get(key), list):
             return found
-        self._wrong(f"{where}{key}", "is to be a list")
+        self.wrong(f"{where}{key}", "is to be a list")
         return []
 
-    def _number(self, data: dict[str, Any], key: str, where: str, *, at_least: int) -> int:
+    def number(self, data: dict[str, Any], key: str, where: str, *, at_least: int) -> int:
         found = data.get(key)
         if isinstance(found, int) and not isinstance(found, bool) and found >= at_least:
             return found
-        self._wrong(f"{where}{key}", f"is to be a whole number, at least {at_least}")
+        self.wrong(f"{where}{key}", f"is to be a whole number, at least {at_least}")
         return at_least
 
-    def _text(self, data: dict[str, Any], key: str, where: str) -> str:
+    def text(self, data: dict[str, Any], key: str, where: str) -> str:
         found = data.get(key)
         if isinstance(found, str) and found and "\0" not in found:
             return found
-        self._wrong(f"{where}.{key}", "is to be text, and not empty")
+        self.wrong(f"{where}.{key}", "is to be text, and not empty")
         return "-"
 
     def _url(self, data: dict[str, Any], where: str) -> str:
-        found = self._text(data, "url", where)
+        found = self.text(data, "url", where)
         if found != "-" and not _is_http(found):
-            self._wrong(f"{where}.url", "is to be a URL of http or https, without a user in it")
+            self.wrong(f"{where}.url", "is to be a URL of http or https, without a user in it")
         return found
 
-    def _wrong(self, where: str, what: str) -> None:
+    def wrong(self, where: str, what: str) -> None:
         problem = f"{where} {what}"
         if problem not in self.problems:
             self.problems.append(problem)

@@ -269,6 +269,7 @@ def sets_of(
     for model in models:
         try:
             facts = Facts.load(model.gguf) if model.gguf else None
+            draft = Facts.load(model.draft.gguf) if model.draft else None
         except ValueError:
             command = lock_models.command(inventory, model.name)
             what = f"{lock_models.beside(inventory)} has facts of a header that we cannot read."
@@ -276,7 +277,7 @@ def sets_of(
             problems.append(Problem(f"{host}: models.{model.name}", what, fix))
             continue
         if facts:
-            known[model.name] = (model.in_memory, facts)
+            known[model.name] = (model.in_memory, facts, draft)
     return memory_fit.together(settings, known), problems
 
 

@@ -110,8 +110,12 @@ class Homebrew:
             if short == formula.name or short in formula.oldnames:
                 if "/" in name and name.rpartition("/")[0].lower() != formula.tap:
                     return None
-                version = self.mac.facts["formulae"].get(formula.name, formula.version)
-                return Formula(**(formula.__dict__ | {"version": str(version)}))
+                facts = self.mac.facts
+                version = facts["formulae"].get(formula.name, formula.version)
+                found = Formula(**(formula.__dict__ | {"version": str(version)}))
+                if found.name == "llama.cpp" and facts["fit_params"] is not None:
+                    found.binaries = (*found.binaries, "llama-fit-params")
+                return found
         return None
 
     def installed(self) -> dict[str, list[str]]:
@@ -285,6 +289,8 @@ def _write_binary(mac: Machine, path: Path) -> None:
     project = Path(__file__).parents[1]
     if path.name == "llama-server":
         call = f"lab.llama_server.write_wrapper(path, {mac.facts['llama_server']!r})"
+    elif path.name == "llama-fit-params":
+        call = f"lab.fit_params.write_wrapper(path, {mac.facts['fit_params']!r})"
     elif path.name == "llama-swap":
         call = "lab.llama_swap.write_wrapper(path)"
     elif path.name.startswith("python3"):

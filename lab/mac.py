@@ -52,6 +52,7 @@ DEFAULTS: dict[str, Any] = {
     "volumes": {},  # further ones by mount point below the Mac's root: "Volumes/Fast": "exfat"
     "prefix_owner": None,  # another account, if Homebrew's prefix is not the user's
     "llama_server": "current",  # the variant lab.llama_server writes
+    "fit_params": None,  # or KiB that the stand-in of llama-fit-params tells of a token
     "firewall": 0,  # socketfilterfw's State
     "filevault": False,
     "wired_limit_mb": 0,
@@ -102,11 +103,11 @@ def workstation_programs() -> dict[str, str]:
 
     Raises lab.real.NotThere.
     """
-    from lab import llama_server, llama_swap  # not for every stand-in command
+    from lab import fit_params, llama_server, llama_swap  # not for every stand-in command
 
-    swap, server = llama_swap.find(), llama_server.find()
-    named = {llama_server.NAMED: str(server or llama_server.STAND_IN)}
-    return named | ({llama_swap.NAMED: str(swap)} if swap else {})
+    named = {llama_server.NAMED: str(llama_server.find() or llama_server.STAND_IN)}
+    others = {llama_swap.NAMED: llama_swap.find(), fit_params.NAMED: fit_params.find()}
+    return named | {name: str(path) for name, path in others.items() if path}
 
 
 class Machine:

@@ -27,8 +27,8 @@ NAMES = (
 # Of these families, what is meant for the tests, leads to an index, or is about files only. Not
 # PYTHONDONTWRITEBYTECODE: a thousand processes would compile what the first could write.
 KEPT = (
-    *("LAB_HAPROXY", "LAB_LLAMA_SERVER", "LAB_LLAMA_SWAP", "PYTHONPYCACHEPREFIX"),
-    *NETWORK_NAMES,
+    *("LAB_HAPROXY", "LAB_LLAMA_FIT_PARAMS", "LAB_LLAMA_SERVER", "LAB_LLAMA_SWAP"),
+    *("PYTHONPYCACHEPREFIX", *NETWORK_NAMES),
 )
 LOOPBACK = "127.0.0.1,localhost,::1"
 

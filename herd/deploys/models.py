@@ -5,8 +5,24 @@ from pyinfra.api import HiddenValue
 
 from herd import plan
 from herd.deploys.desired import desired
+from herd.deploys.preflight import needs
 from herd.deploys.step import step
-from herd.operations import models, sharing
+from herd.operations import memory, models, sharing
+
+
+@step("Models")
+def fit() -> None:
+    """Once llama.cpp is there, it tells from their headers whether they fit; only then comes what
+    is large."""
+    want = desired()
+    if want.settings.preflight_fit != "off":
+        memory.fits(
+            name="Ask llama.cpp what the models take of memory",
+            layout=want.layout,
+            needs=needs(want),
+            models=want.models,
+            bundle=want.bundle,
+        )
 
 
 @step("Models")

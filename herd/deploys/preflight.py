@@ -3,10 +3,28 @@
 from herd.core.mac import sudo_rules
 from herd.core.mac.preflight import Fetch, Needs
 from herd.core.text.units import GIB
-from herd.deploys.desired import desired
+from herd.deploys.desired import Desired, desired
 from herd.deploys.packages import formulae_of
 from herd.deploys.step import step
 from herd.operations import preflight
+
+
+def needs(want: Desired) -> Needs:
+    """What the stack asks of the host at hand."""
+    settings = want.settings
+    return Needs(
+        models=[Fetch(model.name, model.in_memory) for model in want.models],
+        memory_reserve=settings.preflight_memory_reserve_gb * GIB,
+        disk_reserve=settings.preflight_disk_reserve_gb * GIB,
+        console=settings.launchd_autostart != "off",
+        together=want.together,
+        fit=settings.preflight_fit,
+        formulae=[name.rpartition("/")[2] for name in formulae_of(settings)],
+        homebrew_prefix=settings.homebrew_prefix,
+        upgrade=settings.homebrew_upgrade,
+        root=sudo_rules.commands(want.layout, want.user),
+        removable=want.removable if settings.launchd_autostart == "background" else (),
+    )
 
 
 @step("Preflight")
@@ -14,25 +32,12 @@ def check() -> None:
     """Comes first: a host with problems drops out unchanged, and the others go on."""
     want = desired()
     settings, layout = want.settings, want.layout
-    fetches = [Fetch(model.name, model.in_memory) for model in want.models]
     preflight.check(
         name="Check that this Mac can serve the models",
         layout=layout,
         models=want.models,
         uid=want.uid,
-        needs=Needs(
-            models=fetches,
-            memory_reserve=settings.preflight_memory_reserve_gb * GIB,
-            disk_reserve=settings.preflight_disk_reserve_gb * GIB,
-            console=settings.launchd_autostart != "off",
-            together=want.together,
-            fit=settings.preflight_fit,
-            formulae=[name.rpartition("/")[2] for name in formulae_of(settings)],
-            homebrew_prefix=settings.homebrew_prefix,
-            upgrade=settings.homebrew_upgrade,
-            root=sudo_rules.commands(layout, want.user),
-            removable=want.removable if settings.launchd_autostart == "background" else (),
-        ),
+        needs=needs(want),
         ports={
             settings.proxy_port: "proxy_port",
             settings.llama_swap_port: "llama_swap_port",

@@ -22,6 +22,7 @@ from herd.facts.models import Models
 from herd.facts.programs import Owned
 from herd.facts.startup_files import Printing
 from herd.facts.sudo import Granted
+from herd.operations import memory
 from herd.operations.commands import Commands, operation, refuse
 
 
@@ -44,6 +45,7 @@ def _check_asks(
     yield Question(Owned, homebrew_prefix=prefix, programs=programs)
     if needs.root:
         yield Question(Granted, words=probe(needs.root))
+    yield from memory.asks(layout)
     if needs.removable:
         yield Question(Unread, uid=uid, directories=list(needs.removable))
 
@@ -75,6 +77,9 @@ def check(
     room = Room(sum(missing.values()), mac.disk_free if there.free is None else there.free)
     foreign = _foreign(host.get_fact(Listeners, ports=settings.ports), layout, uid)
     holders = {f"{port} ({ports[port]})": str(listener) for port, listener in foreign.items()}
+    if needs.fit != "off":
+        told, questions = memory.questions_of(layout, models)
+        needs = memory.as_told(needs, models, told, questions)
     found = problems(mac, needs, room, holders, _homebrew(settings.homebrew_prefix, needs))
     if needs.root and not host.get_fact(Granted, words=probe(needs.root)):
         found.append(without_root())

@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from lab import fit_params
 from tests.core.models.test_gguf import gpt_oss_120b, written
 from tests.e2e.fleet import Fleet, plain
 
@@ -62,3 +65,37 @@ def test_a_mac_that_nobody_has_yet(deployed: Fleet, tmp_path: Path) -> None:
     assert none.out.startswith("group_data/all.py on a Mac with 16 GB and macOS 26\n")
     assert "gpt-oss-120b is not locked: this is how it is on the Hub now" in none.out
     assert "KV cache, 18 sliding layers" in none.out
+
+
+def test_llama_cpp_has_the_last_word_before_anything_is_fetched(
+    make_fleet: Callable[..., Fleet],
+) -> None:
+    """By the headers; what it has said is not asked again, and is looked at before a change."""
+    if fit_params.find():
+        pytest.skip(f"{fit_params.NAMED} names a real one, whose figures are others")
+    fleet = make_fleet("mac1", fit_params=16 << 10)
+    mac, stack = fleet["mac1"], fleet["mac1"].home / "llama-swap"
+    large = {"models": {"recite": {"ctx_size": 8192}}}
+
+    refused = fleet.deploy(mac1=large)
+
+    words = plain(refused.err)
+    assert refused.code == 1
+    assert "mac1 cannot serve these models: 1 problem." in words
+    assert "128.0 GiB  llama-fit-params on this Mac" in words
+    assert "KV cache and states: 128.0 GiB by llama-fit-params, 2.0 MiB by our own sum" in words
+    assert "- recite: ctx_size = 6144 instead of 8192." in words
+    assert not (stack / "models").exists()
+    assert not (stack / "config.yaml").exists()
+
+    mac.clear_log()
+    again = fleet.deploy(mac1=large)
+
+    assert again.code == 1
+    assert "mac1 cannot be set up: 1 problem." in plain(again.err)
+    assert "128.0 GiB  llama-fit-params on this Mac" in plain(again.err)
+    assert len(mac.log) == 2
+
+    run = fleet.settles()
+    assert "recite fits, " in plain(run.err)
+    assert "recite: KV cache and states: 8.0 GiB by llama-fit-params" in plain(run.err)

@@ -11,6 +11,7 @@ from gguf import PoolingType
 from lab import llama_server, tiny_parts
 from tests.e2e.fleet import SENTENCE, Fleet, plain
 from tests.e2e.test_infra import verify
+from tests.e2e.test_one_question import ONCE
 
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwAD"
@@ -37,7 +38,7 @@ DATA = {"models": MODELS, "llama_swap_groups": GROUPS}
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1")
+    fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1", fit_params=16)
     hub = fleet.lab.hub_root
     tiny_parts.write_whole(hub / SEES / "sees-Q4_K_M.gguf")
     for name, kind in (("BF16", 32), ("F16", 1), ("F32", 0)):
@@ -48,7 +49,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     tiny_parts.write_whole(hub / SMALL / "small.gguf")
     tiny_parts.write_whole(hub / EMBEDS / "embeds.gguf", PoolingType.LAST)
     tiny_parts.write_whole(hub / RANKS / "ranks.gguf", PoolingType.RANK)
-    fleet.settles(mac1=DATA)
+    first = fleet.settles(mac1=DATA)
+    assert "recite, sees, embeds and ranks together fits, " in plain(first.err)
     yield fleet
     fleet.stop()
 
@@ -56,10 +58,12 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 def test_every_kind_answers_in_its_own_way_and_the_second_run_changes_nothing(
     fleet: Fleet,
 ) -> None:
+    fleet["mac1"].clear_log()
     run = fleet.deploy(mac1=DATA)
 
     assert run.code == 0, run.err
     assert run.changed("mac1") == set()
+    assert len(fleet["mac1"].log) == ONCE
     assert fleet.says(model="sees") == SENTENCE
     assert fleet.ask("/v1/embeddings", {"model": "embeds", "input": "Hi"})["data"][0]["embedding"]
     query = {"model": "ranks", "query": "milk", "documents": ["a cow", "a Mac"]}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +69,14 @@ class Program:
             "PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), "LC_ALL": "C",
         }  # fmt: skip
 
-    def start(self, document: object, **options: Any) -> subprocess.Popen[str]:
+    def start(
+        self, document: object, arguments: Sequence[str] = (), **options: Any
+    ) -> subprocess.Popen[str]:
         """Beside the test."""
         text = document if isinstance(document, str) else json.dumps(document)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
         process = subprocess.Popen(
-            [sys.executable, "-m", "fetcher"],
+            [sys.executable, "-m", "fetcher", *arguments],
             stdin=subprocess.PIPE, text=True, encoding="utf-8", env=self.environment, **pipes,
         )  # fmt: skip
         assert process.stdin

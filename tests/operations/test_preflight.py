@@ -43,7 +43,7 @@ def test_a_good_mac_is_sent_nothing() -> None:
     found = check()
 
     assert found.untouched
-    assert len(found.asked) == 5
+    assert len(found.asked) == 6
 
 
 def test_what_is_only_estimated_not_to_fit_is_said_and_goes_on() -> None:

@@ -82,6 +82,11 @@ class Layout:
         """The directory of all models."""
         return self.under("models")
 
+    @property
+    def fit(self) -> str:
+        """What this Mac's llama.cpp said that models take of memory."""
+        return self.under("fit")
+
     def model_directory(self, model: Model) -> str:
         """A model's directory, named after its repository as a hand-run install names it."""
         return self.under("models", model.directory)

@@ -9,7 +9,7 @@ from herd.core.mac.packages import Programs
 from herd.core.mac.sudo_rules import Command
 from herd.core.models import memory_fit
 from herd.core.models.memory_estimate import Served
-from herd.core.models.memory_fit import Limits
+from herd.core.models.memory_fit import Limits, Sum
 from herd.core.settings.problems import Problem
 from herd.core.settings.schema import Fit
 from herd.core.text.quoting import shell_quote
@@ -44,7 +44,9 @@ class Needs:
     `fit` is what becomes of those that do not fit. `formulae` are the short names of Homebrew's;
     with `upgrade` what is there is replaced anyway. `removable` are directories that launchd's jobs
     must be able to read, and may not. `root` is what only root may do, which the SSH user must be
-    able to without a password.
+    able to without a password. `unasked` are models of which this Mac's llama.cpp
+    will be asked before they are fetched: only what no answer can change is a problem of theirs
+    now.
     """
 
     models: Sequence[Fetch]
@@ -58,6 +60,7 @@ class Needs:
     upgrade: bool = False
     removable: Sequence[str] = ()
     root: Sequence[Command] = ()
+    unasked: frozenset[str] = frozenset()
 
 
 WARNING = "warning"
@@ -185,7 +188,7 @@ def _tools(mac: Identity) -> list[Problem]:
 
 
 def _room(mac: Identity, needs: Needs, room: Room) -> list[Problem]:
-    found = [] if needs.fit == "off" else list(_memory(mac, needs))
+    found = memory_problems(mac, needs)
     if room.missing and room.missing + needs.disk_reserve > room.free:
         found.append(
             Problem(
@@ -199,18 +202,27 @@ def _room(mac: Identity, needs: Needs, room: Room) -> list[Problem]:
     return found
 
 
-def _memory(mac: Identity, needs: Needs) -> Iterator[Problem]:
+def limits(mac: Identity, needs: Needs) -> Limits:
+    """What models may take there."""
+    return Limits.of(
+        mac.memory,
+        mac.macos,
+        wired_limit=mac.wired_limit,
+        gpu_memory=mac.gpu_memory,
+        reserve=needs.memory_reserve,
+    )
+
+
+def memory_problems(mac: Identity, needs: Needs) -> list[Problem]:
     """What does not fit: a warning where that is asked for, or where it is only estimated."""
+    return [] if needs.fit == "off" else list(_memory(mac, needs))
+
+
+def _memory(mac: Identity, needs: Needs) -> Iterator[Problem]:
     found = []
     if mac.system == "Darwin":
-        limits = Limits.of(
-            mac.memory,
-            mac.macos,
-            wired_limit=mac.wired_limit,
-            gpu_memory=mac.gpu_memory,
-            reserve=needs.memory_reserve,
-        )
-        found += memory_fit.problems(needs.together, limits)
+        has = limits(mac, needs)
+        found += memory_fit.problems(_decided(needs, has), has)
     summed = {served.name for models in needs.together for served in models}
     for model in needs.models:
         weights = sum(model.files.values())
@@ -228,3 +240,11 @@ def _memory(mac: Identity, needs: Needs) -> Iterator[Problem]:
     for problem in found:
         soft = needs.fit == "warn" or problem.kind == memory_fit.ESTIMATE
         yield replace(problem, kind=WARNING) if soft else problem
+
+
+def _decided(needs: Needs, has: Limits) -> Iterator[Sequence[Served]]:
+    """The sets of which nobody will be asked, or whose weights are too much already."""
+    for models in needs.together:
+        asked_later = {served.name for served in models} & needs.unasked
+        if not asked_later or not Sum(tuple(models), has).weights_fit:
+            yield models

@@ -5,17 +5,18 @@ tests/core/models/test_memory_estimate_real.py compares it with what the real se
 layers have which cache is in caches.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from herd.core.models import caches
 from herd.core.models.gguf import Facts
+from herd.core.models.measured import Measured
 from herd.core.settings import part_sources
 from herd.core.settings.extra_args import canonical
 from herd.core.settings.schema import Model
-from herd.core.text.units import GIB, MIB
+from herd.core.text.units import GIB, MIB, gib
 
 # Bytes of a value in the KV cache: blocks of 32 values with their scale (ggml-common.h).
 BYTES = {
@@ -139,13 +140,32 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What llama.cpp said of a model used so, or of the one that drafts for it; `size` are the
+    bytes of the files that it was asked about."""
+
+    measured: Measured
+    use: Use
+    facts: Facts
+    size: int
+    drafts: bool = False
+
+
+@dataclass(frozen=True)
 class Served:
-    """A model as one host serves it: its files with their sizes, and what its header says."""
+    """A model as one host serves it: its files with their sizes, and what its header says.
+
+    `draft` is what the header of a second model says, which drafts for it. `told` is what that
+    Mac's llama.cpp says of either, `silent` why it could not.
+    """
 
     name: str
     use: Use
     files: Mapping[str, int]
     facts: Facts
+    draft: Facts | None = None
+    told: tuple[Told, ...] = ()
+    silent: str = ""
 
     @property
     def weights(self) -> int:
@@ -185,22 +205,10 @@ class Layers:
 
 
 def terms(served: Served) -> list[Term]:
-    """Everything that one model takes. Raises ValueError when its header says too little."""
+    """Everything that one model takes, by llama.cpp's own word where it was asked. Raises
+    ValueError when its header says too little."""
     use, facts = served.use, served.facts
-    files = f"{len(served.files)} file{'' if len(served.files) == 1 else 's'}"
-    kind = f", {facts.quantisation}" if facts.quantisation else ""
-    found = [Term("weights", served.weights, f"{files}{kind}")]
-    types = use.cache_type_k
-    if use.cache_type_v != types:
-        types += f" and {use.cache_type_v}"
-    for layers in kv_cache(use, facts):
-        slots = f"{layers.streams} x " if layers.streams > 1 else ""
-        cells = f"{slots}{layers.cells} cells of {layers.cell:,} B ({types})"
-        found.append(Term(f"KV cache, {layers.name}", layers.size, cells, gpu=use.kv_offload))
-    if state := caches.states(facts):
-        what = f"{use.parallel} x {state:,} B"
-        found.append(Term("recurrent state", use.parallel * state, what, gpu=use.kv_offload))
-    found.append(Term("compute buffers", _compute(use, facts), f"allowance at ubatch {use.ubatch}"))
+    found = list(_told(served) if served.told else _counted(served))
     default = ", llama-server's default" if use.cache_ram == CACHE_RAM else ""
     found.append(Term("prompt cache", use.cache_ram, f"--cache-ram{default}", gpu=False))
     if size := _checkpoints(use, facts):
@@ -208,16 +216,102 @@ def terms(served: Served) -> list[Term]:
     return found
 
 
+def _counted(served: Served) -> Iterator[Term]:
+    """By our own arithmetic."""
+    use, facts = served.use, served.facts
+    files = f"{len(served.files)} file{'' if len(served.files) == 1 else 's'}"
+    kind = f", {facts.quantisation}" if facts.quantisation else ""
+    yield Term("weights", served.weights, f"{files}{kind}")
+    types = use.cache_type_k
+    if use.cache_type_v != types:
+        types += f" and {use.cache_type_v}"
+    for layers in kv_cache(use, facts):
+        slots = f"{layers.streams} x " if layers.streams > 1 else ""
+        cells = f"{slots}{layers.cells} cells of {layers.cell:,} B ({types})"
+        yield Term(f"KV cache, {layers.name}", layers.size, cells, gpu=use.kv_offload)
+    if state := caches.states(facts):
+        what = f"{use.parallel} x {state:,} B"
+        yield Term("recurrent state", use.parallel * state, what, gpu=use.kv_offload)
+    yield Term("compute buffers", _compute(use, facts), f"allowance at ubatch {use.ubatch}")
+    if served.draft:
+        drafts = draft_use(use)
+        what = f"{served.draft.architecture}, for as many tokens"
+        yield Term("KV cache of the draft", _caches(drafts, served.draft), what)
+        what = f"allowance at ubatch {use.ubatch}"
+        yield Term("compute buffers of the draft", _compute(drafts, served.draft), what)
+
+
+def _told(served: Served) -> Iterator[Term]:
+    """By llama.cpp's word. Of another use than it was asked about, it is scaled as our own sum
+    would be."""
+    for told in served.told:
+        use = draft_use(served.use) if told.drafts else served.use
+        grown = _ratio(_caches(use, told.facts), _caches(told.use, told.facts))
+        wider = _ratio(_compute(use, told.facts), _compute(told.use, told.facts))
+        of = " of the draft" if told.drafts else ""
+        for device in told.measured.devices:
+            on_gpu = told.measured.on_gpu(device)
+            beside = of if on_gpu else f"{of}, beside the GPU"
+            sizes = {
+                "weights": device.model,
+                "KV cache and states": int(device.context * grown),
+                "compute buffers": int(device.compute * wider),
+            }
+            for name, size in sizes.items():
+                if size:
+                    yield Term(f"{name}{beside}", size, TOLD, gpu=on_gpu)
+    if more := served.weights - sum(told.size for told in served.told):
+        yield Term("weights of what goes along", more, "its files")
+
+
+TOLD = "llama-fit-params on this Mac"
+"""Where the figures are from that are llama.cpp's own."""
+
+
+def draft_use(use: Use) -> Use:
+    """Of a second model, which drafts: for as many tokens, in f16 whatever the first has."""
+    return replace(use, cache_type_k="f16", cache_type_v="f16", swa_full=False)
+
+
+def _caches(use: Use, facts: Facts) -> int:
+    """Bytes of all caches and states."""
+    return sum(layers.size for layers in kv_cache(use, facts)) + use.parallel * caches.states(facts)
+
+
+def _ratio(now: int, then: int) -> float:
+    return now / then if then else 1.0
+
+
 def notes(served: Served) -> list[str]:
     """What a reader of the sum has to know."""
     facts = served.facts
     found = list(served.use.notes)
+    found += differences(served)
+    if served.told:
+        return found
     if not caches.is_known(facts.architecture):
         found.append(
             f"architecture {facts.architecture} is unknown here: what its header does not say is "
             "counted as the most expensive kind, so this is an upper estimate"
         )
     return found
+
+
+def differences(served: Served) -> Iterator[str]:
+    """Where our own sum is another than llama.cpp's, by more than a tenth; or that it gave none."""
+    if served.silent:
+        yield f"llama-fit-params cannot tell ({served.silent}): our own sum stands in"
+    for told in served.told:
+        of = " of the draft" if told.drafts else ""
+        caches_, compute = _caches(told.use, told.facts), _compute(told.use, told.facts)
+        figures = {
+            f"KV cache and states{of}": (told.measured.context, caches_),
+            f"all{of}": (told.measured.total, told.size + caches_ + compute),
+        }
+        for name, (theirs, ours) in figures.items():
+            # They are told in whole MiB.
+            if abs(ours - theirs) > max(theirs // 10, len(told.measured.devices) * 3 * MIB):
+                yield f"{name}: {gib(theirs)} by llama-fit-params, {gib(ours)} by our own sum"
 
 
 def cells(use: Use, facts: Facts) -> int:

@@ -98,7 +98,7 @@ class Sum:
     def is_sure(self) -> bool:
         """Whether the sum is llama.cpp's own, of all models, and not an upper estimate."""
         return all(
-            caches.is_known(served.facts.architecture) and served.facts.complete
+            served.told or (caches.is_known(served.facts.architecture) and served.facts.complete)
             for served in self.models
         )
 
@@ -159,12 +159,12 @@ class Sum:
 
 
 def together(
-    settings: Settings, locked: Mapping[str, tuple[Mapping[str, int], Facts]]
+    settings: Settings, locked: Mapping[str, tuple[Mapping[str, int], Facts, Facts | None]]
 ) -> list[tuple[Served, ...]]:
     """Each set of models that llama-swap may keep loaded at a time, none within another.
 
-    `locked` has of each model the bytes by file, and what its header says; models that are not in
-    it are left out.
+    `locked` has of each model the bytes by file, what its header says, and that of one which
+    drafts for it; models that are not in it are left out.
     """
     known = {
         name: Served(name, Use.of(model), *locked[name])

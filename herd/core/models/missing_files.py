@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from herd.core.models import splits
+from herd.core.models.file_kinds import Kind
 
 FETCHED, ASKED, ADOPTED = "fetched", "asked", "adopted"
 """Who put a file there: a deploy; `make fetch`, for a person; or somebody, before us."""
@@ -126,6 +127,11 @@ class Resolved:
         return own | {
             path: size for part in self.parts if part.kind for path, size in part.files.items()
         }
+
+    @property
+    def draft(self) -> Part | None:
+        """A second model, which drafts: it has caches of its own."""
+        return next((p for p in self.parts if p.role == "draft" and p.kind == Kind.MODEL), None)
 
     @property
     def size(self) -> int:

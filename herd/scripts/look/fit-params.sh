@@ -1,0 +1,12 @@
+# Which program tells what models take of memory, a word a line, and what it said before: a note has a
+# line for each device. usage: fit-params.sh PREFIX DIRECTORY
+if [ -x "$1/bin/llama-fit-params" ]; then
+  printf 'program %s\n' "$1/bin/llama-fit-params"
+elif [ -x "$1/bin/llama" ] && "$1/bin/llama" fit-params --help >/dev/null 2>&1; then
+  printf 'program %s\n' "$1/bin/llama" fit-params
+fi
+cd -- "$2" 2>/dev/null || exit 0
+for note in [0-9a-f]*; do
+  [ ${#note} -ne 16 ] || sed "s/^/note $note /" "$note"
+done
+exit 0
