@@ -66,7 +66,7 @@ def test_what_only_root_may_do_is_granted() -> None:
     found = check(needs=replace(NEEDS, root=ROOT), **{PROBE: "yes"})
 
     assert found.untouched
-    assert len(found.asked) == 6
+    assert len(found.asked) == 7
 
 
 @pytest.mark.parametrize("said", ["no", ""])
