@@ -26,6 +26,7 @@ _log = logging.getLogger("proxy.upstream")
 SMALL = 16384  # of a body that is read at one look
 PIECE = 4096  # of a longer one, that is looked at and goes up before others have their turn
 MOST_HELD = 262144  # of a body that cannot go up yet, before the client has to wait
+MOST_REPEATED = 2**20  # of a request that is kept to be sent a second time
 REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 
 
@@ -42,6 +43,7 @@ class Forwarding:
         "_form",
         "_full",
         "_held",
+        "_kept",
         "_relay",
         "_replay",
         "_route",
@@ -70,7 +72,8 @@ class Forwarding:
         self._full = False  # whether llama-swap takes no more for now
         self._up: Connection | None = None
         self._relay: Relay | None = None  # once the request has begun to go up
-        self._replay = b""  # all of the request, if it may be sent a second time
+        self._replay: list[bytes] | None = None  # all that went up, if it may go up once more
+        self._kept = 0  # bytes of that
 
     def begin(self, data: bytes) -> None:
         """Takes the request up, or to where more of its body is needed."""
@@ -196,7 +199,7 @@ class Forwarding:
         elif self._held.size or len(data) > SMALL:
             self._held.add(data)  # goes up by and by
         elif (data or self._whole) and not self._is_refused(data):
-            self._up.write(self._framed(data))
+            self._write(self._framed(data))
 
     def _more(self) -> None:
         """Goes on with what is held, if it may go up: in turns, as it has to be looked at."""
@@ -211,7 +214,7 @@ class Forwarding:
             piece = held.take(PIECE)
             if self._is_refused(piece):
                 return True
-            self._up.write(self._framed(piece))
+            self._write(self._framed(piece))
             if held.size and monotonic() > until:
                 return False
         return True
@@ -285,14 +288,28 @@ class Forwarding:
         )
         line = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
         data = b"".join((line, lines, framing, b"\r\n", self._framed(first)))
-        repeats = request.method in REPEATABLE or self._engine.pool.behind.repeats
-        if up.used and repeats and self._all_up():
-            self._replay = data
+        once_more = up.used and request.method in REPEATABLE and self._all_up()
+        if once_more or self._engine.pool.behind.repeats:
+            self._replay = []
+            self._keep(data)
         self._relay = Relay(
             transaction, self, self._engine.policy, self._wire, ticket, self._route.endings
         )
         up.send(self._relay, data, to_head=request.method == "HEAD")
         self._flow()
+
+    def _write(self, data: bytes) -> None:
+        if self._up is not None:
+            self._up.write(data)
+            if self._replay is not None:
+                self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        self._kept += len(data)
+        if self._replay is not None and self._kept <= MOST_REPEATED:
+            self._replay.append(data)
+        else:
+            self._replay = None
 
     def _framing(self) -> bytes:
         """How the end of the body is told; without that, what goes up is none."""
@@ -322,7 +339,7 @@ class Forwarding:
         self._up = connection
         transaction = self._transaction
         if self._relay is not None:
-            replay, self._replay = self._replay, b""
+            replay, self._replay = b"".join(self._replay or ()), None
             connection.send(self._relay, replay, to_head=transaction.request.method == "HEAD")
             return
         transaction.tell_to_send()
@@ -344,7 +361,7 @@ class Forwarding:
 
     def answered(self) -> None:
         """It has begun."""
-        self._replay = b""
+        self._replay = None
 
     def refused(self) -> bool:
         """llama-swap does not take our key, if we have one. That is no fault of the client's: it
@@ -371,8 +388,9 @@ class Forwarding:
         transaction = self._transaction
         if transaction.status:
             transaction.break_off(why)
-        elif self._replay and not begun:
-            # It was idle for a while, and closed by the other side just as it was used again.
+        elif self._replay is not None and not begun and self._all_up():
+            # It was idle for a while, and closed by the other side just as it was used again; or
+            # HAProxy took the server out that had it.
             self._engine.pool.connect(self)
         else:
             _log.warning("%s no answer: %s", transaction.request.id, why)

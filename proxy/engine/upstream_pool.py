@@ -20,7 +20,8 @@ class Behind:
     """Who wants to be shown our key."""
     repeats: bool
     """Whether a POST may be sent a second time, if its connection was closed before a byte of an
-    answer: HAProxy closes idle ones at a reload, and would try the request again itself."""
+    answer. HAProxy closes idle ones at a reload, and from 3.0 on in this way what a server has had
+    that is taken out (`on-marked-down shutdown-sessions`)."""
 
 
 LLAMA_SWAP = Behind("llama-swap", "llama-swap", repeats=False)
