@@ -75,6 +75,9 @@ upgrade: .venv/.deploy  ## deploy, and upgrade the Homebrew packages
 uninstall: .venv/.deploy  ## take it off the Macs; asks first: ARGS='--models --packages'
 	@$(WORDS) $(HERD) uninstall --inventory="$$INVENTORY" $(ON) {}
 
+pull: .venv/.deploy  ## on a Mac of the inventory: update the repository, deploy to itself: ARGS='--every 60'
+	@$(WORDS) $(HERD) pull --inventory="$$INVENTORY" {}
+
 # -- Between deploys
 status start stop restart dashboard unload logs usage: .venv/.deploy
 	@$(WORDS) $(HERD) $@ --inventory="$$INVENTORY" $(ON) {}

@@ -23,6 +23,7 @@ from herd.verbs import (
     key,
     lock,
     logs,
+    pull,
     render,
     run,
     start_stop,
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m herd") -> 
     """Run one verb; 0 when it did what it says, 1 when not."""
     known = parser(program)
     options, more = known.parse_known_args(argv)
-    if more and options.verb not in deploy.VERBS:
+    options.more = more
+    if more and options.verb not in {*deploy.VERBS, "pull"}:
         known.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         if options.verb == "init":
@@ -70,6 +72,8 @@ def _run(options: argparse.Namespace) -> bool:
             return uninstall.uninstall(inventory, limit, options)
         case "lock":
             lock.lock(inventory, options.model)
+        case "pull":
+            return pull.pull(inventory, options.host, options.every, options.more)
         case "dashboard":
             dashboard.dashboard(inventory, limit)
         case "chat":

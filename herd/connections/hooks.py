@@ -18,6 +18,7 @@ from pyinfra.api.output import set_echo
 from pyinfra_cli.exceptions import CliError
 
 from herd import plan
+from herd.connections import here
 from herd.connections.connected import Connected
 from herd.core.settings.problems import SettingsError
 from herd.core.text.harmless import harmless
@@ -46,8 +47,9 @@ def install(
     state.cwd = str(directory(inventory).resolve())
     initialise = state.init
 
-    def init(*arguments: Any, **options: Any) -> None:
-        initialise(*arguments, **options)
+    def init(everything: Any, *arguments: Any, **options: Any) -> None:
+        here.take(everything)
+        initialise(everything, *arguments, **options)
         state.add_callback_handler(Connected())
         if dry:
             state.should_raise_failed_hosts = None

@@ -19,6 +19,7 @@ from pyinfra.context import ctx_state
 from pyinfra_cli.inventory import make_inventory
 
 from herd import plan
+from herd.connections import here
 from herd.connections.connected import Connected
 from herd.core.mac import startup_files
 from herd.core.mac.layout import Layout
@@ -114,6 +115,7 @@ def read(inventory: str) -> State:
         cause = error.__context__ or error
         words = f"{inventory} cannot be read: {type(cause).__name__}: {cause}"
         raise RemoteError(words) from None
+    here.take(everything)
     state.init(everything, Config())
     return state
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from herd import plan
+from herd.connections.here import is_here
 from herd.connections.remote import RemoteError, hosts, only, ssh_command
 from herd.core.mac.endpoints import local_proxy, public_proxy
 from herd.core.settings.schema import Settings
@@ -21,7 +22,7 @@ def dashboard(inventory: str, limits: Sequence[str]) -> None:
     host = only(chosen)
     settings = plan.settings_of(state.inventory)[host.name]
     log_in = f"Log in with {_administrators(settings, api_keys.beside(inventory))}."
-    if settings.proxy_tls_certificate or host.name.startswith("@local"):
+    if settings.proxy_tls_certificate or is_here(host):
         print(f"{public_proxy(settings, plan.address(host))}/ui/ shows {host.name}. {log_in}")
         return
     here, there = _free_port(settings.proxy_port), local_proxy(settings).removeprefix("http://")

@@ -77,12 +77,27 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     used.add_argument("--key", metavar="NAME", help="of this key only")
     used.add_argument("--json", action="store_true", help="for programs, by host")
 
+    pulled = add(
+        "pull", "on a Mac of the inventory: bring the repository up to date, and deploy here"
+    )
+    pulled.add_argument("--host", metavar="NAME", help="which of the hosts this Mac is")
+    pulled.add_argument(
+        "--every", type=_minutes, metavar="MINUTES", help="have launchd do so; 0 is no more"
+    )
+
     add("facts", "keep in facts.lock what each Mac says of itself, for what follows")
     _add_offline(verb, everywhere)
     text = "write a repository for a herd of one's own"
     begin = verb.add_parser("init", help=text, description=f"{text}.")
     begin.add_argument("directory", metavar="DIR", help="made, in a directory that is there")
     return root
+
+
+def _minutes(text: str) -> int:
+    """0, or at least a minute: a Mac that is as it should be is to be left alone."""
+    if not text.isdigit() or int(text) > 7 * 24 * 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes up to a week")
+    return int(text)
 
 
 def _add_offline(verb: Any, everywhere: argparse.ArgumentParser) -> None:

@@ -1,0 +1,85 @@
+"""Pull mode: a Mac that deploys to itself, as what the inventory has it."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from herd.core.mac.layout import SYSTEM_PATH
+from lab.lab import Mac
+from lab.mac import ROOTS
+from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, plain
+
+
+def in_front(mac: Mac, directory: Path) -> str:
+    """A PATH on which `sh` does for a program of this Mac what its sshd does for a connection: the
+    paths in a command are those of macOS."""
+    shell = directory / "sh"
+    shell.write_text(
+        f"""#!{sys.executable} -IS
+import os, re, sys
+words = sys.argv[1:]
+if words[:1] == ["-c"]:
+    text = words[1].replace("PATH={SYSTEM_PATH}", "PATH={mac.path}")
+    words[1] = re.sub(r"(?<![\\w.$/-])(?={"|".join(ROOTS)})", "{mac.root}", text)
+os.environ["PATH"] = "{mac.path}"
+os.execv("{mac.root}/bin/sh", ["sh", *words])
+"""
+    )
+    shell.chmod(0o755)
+    return f"{directory}:{mac.path}"
+
+
+def test_a_mac_deploys_to_itself_and_its_launchd_does_so_again(
+    make_fleet: Callable[..., Fleet], tmp_path: Path
+) -> None:
+    fleet = make_fleet("mac1", "mac2")
+    mac = fleet["mac1"]
+    path = in_front(mac, tmp_path)
+
+    def pull(*words: str) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            [sys.executable, "-m", "herd", "pull", "--inventory", fleet.lab.inventory, *words],
+            cwd=PROJECT,
+            env={
+                **mac.environment(),
+                **{"PATH": path, "PYTHONPATH": str(PROJECT), "API_KEYS": KEY},
+                "HF_ENDPOINT": fleet.lab.hub_url,
+            },
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        return done
+
+    nobody = pull("--host", "mac3")
+    assert nobody.returncode == 1
+    assert (
+        "mac3 is no one host of the inventory; say which this Mac is with --host" in nobody.stderr
+    )
+
+    first = pull()
+    assert first.returncode == 0, first.stderr
+    assert fleet.says() == SENTENCE
+    second = pull()
+    assert "changed:  nothing" in plain(second.stdout + second.stderr)
+    # Neither of them went through SSH, or to the other one.
+    assert mac.log == fleet["mac2"].log == []
+
+    # What a push from elsewhere would write is the same.
+    pushed = fleet.deploy("--limit", "mac1")
+    assert pushed.code == 0, pushed.err
+    assert pushed.changed("mac1") == set()
+
+    every = pull("--every", "60")
+    assert every.returncode == 0, every.stderr
+    label = "com.moonspirit.pull"
+    job = mac.launchd.job(label)
+    assert job
+    assert shlex.split(every.stdout)[:4] == ["This", "Mac", "pulls", "now,"]
+    again = pull("--every", "60")
+    assert again.stdout.startswith("This Mac pulls every 60 minutes, as mac1; ")
+    assert pull("--every", "0").stdout == "This Mac pulls no more by itself.\n"
+    assert mac.launchd.job(label) is None
+    assert not (mac.home / f"Library/LaunchAgents/{label}.plist").exists()
