@@ -137,11 +137,15 @@ class Repository:
         Raises ValueError, in words, when that cannot be read, or splits do not belong together.
         """
         try:
-            header = gguf.read(Remote(self.repo, self.commit, found.first))
+            header = self.header(found)
             selection.refuse_splits(replace(found, header=header))
             return gguf.facts_of(header).dump()
         except ValueError as error:
             raise ValueError(f"{self.repo}: {found.first} {error}") from None
+
+    def header(self, found: Found) -> Header:
+        """All keys of a model's header. Raises ValueError, in words."""
+        return gguf.read(Remote(self.repo, self.commit, found.first))
 
     def file(self, path: str) -> File:
         """A file with its checksum."""

@@ -5,7 +5,8 @@ Headers decide which file is what (herd/core/models/selection.py); of a file no 
 
 from pydantic import ValidationError
 
-from herd.core.models import selection
+from herd.core.models import selection, vocabularies
+from herd.core.models.file_kinds import Kind
 from herd.core.models.models_lock import Locked, LockedPart, Terms
 from herd.core.models.selection import Found
 from herd.core.models.splits import is_gguf, sets, some
@@ -76,7 +77,7 @@ def _parts(
                 there = (
                     hugging_face.look_into(source.repo, source.revision) if source.repo else here
                 )
-                parts.append(_declared(role, text, source.pattern, there, chosen))
+                parts.append(_declared(role, text, source.pattern, there, here, chosen))
             except ValidationError as error:
                 raise ValueError(f"{role}={text!r} {_in_words(error)}") from None
             except ValueError as error:
@@ -97,14 +98,20 @@ def _projector(
         raise ValueError(f"{here.repo} {error}") from None
 
 
-def _declared(role: str, text: str, pattern: str, there: Repository, chosen: Found) -> LockedPart:
+def _declared(
+    role: str, text: str, pattern: str, there: Repository, here: Repository, chosen: Found
+) -> LockedPart:
     matched = selection.included(there.files, pattern)
     if not matched:
         raise ValueError(selection.nothing(there.repo, pattern, list(there.files), role))
     if role in selection.KINDS:
-        return there.part(
-            role, text, *selection.part_of(role, pattern, chosen, there.look(matched))
-        )
+        found, why = selection.part_of(role, pattern, chosen, there.look(matched))
+        if role == "draft" and found.kind is Kind.MODEL:
+            # A head has the tokens of the model that it is for, and needs not say so.
+            wrong = vocabularies.differ(here.header(chosen), there.header(found))
+            if wrong:
+                raise ValueError(f"cannot draft for {chosen.first}: {found.first} {wrong}")
+        return there.part(role, text, found, why)
     firsts = sorted({*sets(matched), *(path for path in matched if not is_gguf(path))})
     if len(firsts) > 1:
         raise ValueError(f"matches {len(firsts)} files: {some(firsts)}; name one")

@@ -391,3 +391,23 @@ def test_the_line_that_is_told_can_be_written(
     assert line
     found = lock(fleet, include=json.loads(line[1]))
     assert found.first in files
+
+
+def draft(tokens: int) -> Fill:
+    def fill(writer: GGUFWriter) -> None:
+        writer.add_block_count(1)
+        writer.add_embedding_length(64)
+        writer.add_head_count(2)
+        writer.add_context_length(512)
+        writer.add_token_list([str(number) for number in range(tokens)])
+
+    return fill
+
+
+def test_a_draft_with_other_tokens_is_refused_and_one_with_the_same_is_not(fleet: Fleet) -> None:
+    put(fleet, {"m.gguf": weights(), "same.gguf": draft(2), "other.gguf": draft(200)})
+
+    assert (
+        "draft='other.gguf' cannot draft for m.gguf: other.gguf has 200 tokens, and the model 2"
+    ) in refused(fleet, include=["m.gguf"], draft="other.gguf")
+    assert lock(fleet, include=["m.gguf"], draft="same.gguf").parts[0].first == "same.gguf"

@@ -149,7 +149,7 @@ _KEYS = {
     for field in Facts.model_fields
     if field not in ("architecture", "quantisation", "chat_template", "complete")
 }
-_TOKENS = "tokenizer.ggml.tokens"
+TOKENS = "tokenizer.ggml.tokens"
 # Without these there is nothing to compute with, so they are worth reading a tokenizer for.
 _ESSENTIAL = ("block_count", "context_length", "embedding_length", "head_count")
 
@@ -215,10 +215,10 @@ def _read(source: Source, limit: int, *, only_start: bool = False) -> Header:
             found[key] = _scalar(cursor, kind, key)
             continue
         kind, count = cursor.unpack("IQ", key)
-        if key == _TOKENS:
+        if key == TOKENS:
             found[key] = count
         if kind == _STRING:
-            if only_start and key == _TOKENS and _has(found, ("block_count",)):
+            if only_start and key == TOKENS and _has(found, ("block_count",)):
                 return Header(found, tensors, complete=False)
             try:
                 cursor.skip_texts(count, key)
@@ -277,7 +277,7 @@ def facts_of(header: Header) -> Facts:
         raise GgufError("has no general.architecture")
     values = {field: found.get(f"{architecture}.{key}") for field, key in _KEYS.items()}
     values = {field: value for field, value in values.items() if value is not None}
-    values.setdefault("vocab_size", found.get(_TOKENS))
+    values.setdefault("vocab_size", found.get(TOKENS))
     if not isinstance(values.get("feed_forward_length"), list):
         values.pop("feed_forward_length", None)  # where it is the same, it tells nothing here
     for name in ("head_count", "head_count_kv", "indexer_types"):
