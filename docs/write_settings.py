@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from herd.core.settings.extra_args import OWNED_FLAGS
 from herd.core.settings.llama_swap_options import Filters
 from herd.core.settings.precedence import MERGED
+from herd.core.settings.release import Release
 from herd.core.settings.schema import Group, Model, Settings
 from herd.core.settings.swap_matrix import Matrix
 
@@ -149,6 +150,7 @@ def page() -> str:
         (f"`{name}`", _default(field), _values_of(Group, name))
         for name, field in Group.model_fields.items()
     ]
+    release = [(f"`{name}`", _values_of(Release, name)) for name in Release.model_fields]
     *most, last = (f"`{name}`" for name in MERGED)
     text: str = Template(TEMPLATE.read_text(), keep_trailing_newline=True).render(
         sections=sections,
@@ -156,6 +158,7 @@ def page() -> str:
         group=_table(rules, "Field", "Default", "Values"),
         matrix=_table(matrix, "Field", "Default", "Values"),
         filters=_table(filters, "Field", "Default", "Values"),
+        release=_table(release, "Field", "Values"),
         flags=", ".join(f"`{flag}`" for flag in OWNED_FLAGS),
         merged=f"{', '.join(most)} and {last}",
     )

@@ -138,10 +138,15 @@ models_address = None
 # -- llama-server ------------------------------------------------------------------------------
 # The first port; each model has one, in the order of their names.
 llama_server_start_port = 10001
+# An exact release of llama.cpp in place of Homebrew's, so that it can be rolled back: {"version":
+# "b10686", "url": "https://….tar.gz", "sha256": "…"}. `make pin ARGS=llama.cpp` prints the newest.
+llama_cpp_release = None
 
 # -- llama-swap --------------------------------------------------------------------------------
 # Its port, on 127.0.0.1 only.
 llama_swap_port = 8080
+# The same of llama-swap: `make pin ARGS=llama-swap`.
+llama_swap_release = None
 # Whether it applies a changed config.yaml by itself; if not, the deploy restarts it.
 llama_swap_watch_config = True
 # Seconds that a model may take to load; 63 GB from a cold disk take a while.

@@ -57,11 +57,29 @@ def create(mac: Machine) -> None:
             found = workstation(name)
             if found and not own.is_symlink():
                 own.symlink_to(found)
+    write_mv(mac.root / "bin/mv")
     for folder, modules in STAND_INS.items():
         for module, names in modules.items():
             for name in names.split():
                 write_stand_in(mac, mac.root / folder / name, module, name)
     sync(mac)
+
+
+def write_mv(own: Path) -> None:
+    """mv(1) of BSD, whose -h takes a link to a directory for the link that it is: GNU's -T."""
+    found = workstation("mv")
+    if own.exists() or not found:
+        return
+    if sys.platform == "darwin":
+        own.symlink_to(found)
+        return
+    gnu = shlex.quote(found)
+    draft = own.with_name(".mv.new")
+    draft.write_text(
+        f'#!/bin/sh\n[ "$1" != -hf ] || {{ shift; set -- -fT "$@"; }}\nexec {gnu} "$@"\n'
+    )
+    draft.chmod(0o755)
+    draft.replace(own)
 
 
 def sync(mac: Machine) -> None:

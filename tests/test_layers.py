@@ -59,7 +59,18 @@ def name(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts)
 
 
-OURS = ("herd", "proxy", "fetcher", "lab", "tests", "deploy", "config", "inventory", "group_data")
+OURS = (
+    "herd",
+    "proxy",
+    "fetcher",
+    "lab",
+    "tests",
+    "deploy",
+    "rollback",
+    "config",
+    "inventory",
+    "group_data",
+)
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)

@@ -73,7 +73,7 @@ def _line(
         )
 
     host, template = subject.host, "mend templates/config.yaml.j2."
-    program = host.layout.brew("llama-server")
+    program = host.layout.program("llama-server")
     if words[:1] != [program]:
         yield finding(
             f"its program is {words[0] if words else 'missing'}, not {program}.", template

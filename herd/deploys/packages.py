@@ -1,16 +1,17 @@
-"""Homebrew, and what it brings."""
+"""Homebrew, and what it brings; pinned releases."""
 
 from herd.core.settings.schema import Settings
 from herd.deploys.desired import desired
 from herd.deploys.step import step
-from herd.operations import brew
+from herd.operations import brew, releases
 
 FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
 
 
 def formulae_of(settings: Settings) -> list[str]:
-    """Everything that Homebrew shall bring."""
-    return [*FORMULAE, settings.proxy_python]
+    """Everything that Homebrew shall bring: what is pinned comes from elsewhere."""
+    ours = (name for name in FORMULAE if name.rpartition("/")[2] not in settings.releases)
+    return [*ours, settings.proxy_python]
 
 
 @step("Packages")
@@ -30,6 +31,8 @@ def install() -> None:
         prefix=settings.homebrew_prefix,
         noted=want.layout.installed_packages,
     )
+    if settings.releases:
+        releases.installed(name="Have the pinned releases", layout=desired().layout)
     if settings.homebrew_upgrade:
         brew.current(
             name="Upgrade what is outdated", names=formulae, prefix=settings.homebrew_prefix

@@ -22,6 +22,7 @@ def needs(want: Desired) -> Needs:
         formulae=[name.rpartition("/")[2] for name in formulae_of(settings)],
         homebrew_prefix=settings.homebrew_prefix,
         upgrade=settings.homebrew_upgrade,
+        pinned_server="llama.cpp" in settings.releases,
         root=sudo_rules.commands(want.layout, want.user),
         removable=want.removable if settings.launchd_autostart == "background" else (),
     )

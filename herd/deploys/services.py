@@ -1,25 +1,18 @@
 """The launchd jobs, in the way that launchd_autostart asks for."""
 
-from herd.core.files import written_files
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
 from herd.deploys.desired import desired
 from herd.deploys.step import step
-from herd.operations import files, proxy, stack
+from herd.operations import files, proxy, releases, stack
 
 
 @step("Services")
 def run() -> None:
-    """After everything that they run; then what no job uses any more can go."""
+    """After everything that they run."""
     want = desired()
     layout, bundle, uid = want.layout, want.bundle, want.uid
     autostart = want.settings.launchd_autostart
-    foreground = written_files.start_command(layout, bundle, uid)
-    files.text(
-        name="Write the foreground start",
-        path=foreground.path,
-        content=foreground.text,
-        mode=foreground.mode,
-    )
+    stack.start_command(name="Write the foreground start", layout=layout, bundle=bundle, uid=uid)
     stack.without_old_jobs(
         name="Remove old jobs",
         layout=layout,
@@ -38,4 +31,11 @@ def run() -> None:
         files.private(name="Keep the logs private", paths=[layout.log(job) for job in JOBS])
         stack.job(name="Run llama-swap", layout=layout, bundle=bundle, job_name=LLAMA_SWAP, uid=uid)
         stack.job(name="Run the proxy", layout=layout, bundle=bundle, job_name=PROXY, uid=uid)
-    proxy.only(name="Remove old releases of the proxy", layout=layout, bundle=bundle)
+
+
+@step("Services")
+def clean() -> None:
+    """Once they serve: what neither they nor what could be put back uses any more."""
+    want = desired()
+    proxy.only(name="Remove old releases of the proxy", layout=want.layout, bundle=want.bundle)
+    releases.only(name="Remove old releases of llama.cpp and llama-swap", layout=want.layout)

@@ -1,4 +1,4 @@
-"""Proves that the stack serves, and tells how to use it."""
+"""Proves that the stack serves, and at the end tells how to use it."""
 
 from pyinfra import host
 from pyinfra.api import HiddenValue
@@ -22,7 +22,14 @@ def serves() -> None:
             held=held,
             pin=certificate_files.pin(want.certificate.shown if want.certificate else None),
             models=want.models,
+            prove=bool(want.settings.releases) or want.settings.homebrew_upgrade,
         )
+
+
+@step("Verify")
+def tell() -> None:
+    """At the end, as it says what was changed."""
+    want = desired()
     deploy_record.noted(
         name="Note what was deployed",
         layout=want.layout,

@@ -39,11 +39,17 @@ class Served:
     stranger: bool = False
     other_certificate: bool = False
 
-    def complaint(self, models: Collection[str], preload: Mapping[str, str]) -> str | None:
+    def complaint(
+        self,
+        models: Collection[str],
+        asked: Mapping[str, str],
+        *,
+        stay_loaded: Collection[str] | None = None,
+    ) -> str | None:
         """What is not as it should be: health, closed to strangers, open to a key, the models.
 
-        `preload` has a mark for each model that is to be loaded; without it among those that
-        answered, nobody knows that the model does.
+        `asked` has a mark for each model that is to answer; without it among those that did, nobody
+        knows that the model does. Of these, those that `stay_loaded` are loaded; None is all.
         """
         if self.llama_swap != 200:
             return f"llama-swap {_answers(self.llama_swap)} on /health"
@@ -62,11 +68,15 @@ class Served:
         if self.listed != set(models):
             listed, wanted = ", ".join(sorted(self.listed)), ", ".join(sorted(models))
             return f"llama-swap lists {listed or 'no model'}, not {wanted}"
-        if waiting := [name for name in preload if self.states.get(name) != "ready"]:
+        if waiting := [n for n in _of(asked, stay_loaded) if self.states.get(n) != "ready"]:
             return f"not loaded: {', '.join(waiting)}"
-        if silent := [name for name, mark in preload.items() if mark not in self.answered]:
+        if silent := [name for name, mark in asked.items() if mark not in self.answered]:
             return f"loaded, but not known to answer: {', '.join(silent)}"
         return None
+
+
+def _of(asked: Collection[str], chosen: Collection[str] | None) -> list[str]:
+    return [name for name in asked if chosen is None or name in chosen]
 
 
 def _answers(code: int) -> str:

@@ -1,4 +1,5 @@
-"""Homebrew's links, without the second that asking brew takes: which versions, and whose."""
+"""Which versions of programs run, by where links lead, without the second that asking brew takes;
+and whose they are."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,16 +13,19 @@ from herd.facts.script import script
 
 
 class Linked(Fact[Mapping[str, str]]):
-    """Versions by formula ({"llama.cpp": "0.9.0"}), from where Homebrew's links point."""
+    """Versions by formula ({"llama.cpp": "0.9.0"}), from where Homebrew's links point; of a pinned
+    release, the name of its directory."""
 
     default = dict
 
-    def command(self, homebrew_prefix: str, programs: list[str]) -> StringCommand:
-        paths = [QuoteString(f"{homebrew_prefix}/bin/{program}") for program in programs]
-        return StringCommand("for link in", *paths, '; do readlink "$link"; done; true')
+    def command(self, links: list[str]) -> StringCommand:
+        quoted = [QuoteString(link) for link in links]
+        # That to a release names its neighbour.
+        told = 'to=$(readlink "$link"); case $to in */*) ;; ?*) to=${link%/*}/$to ;; esac'
+        return StringCommand("for link in", *quoted, f"; do {told}; printf '%s\\n' \"$to\"; done")
 
     def process(self, output: Iterable[str]) -> Mapping[str, str]:
-        found = (re.search(r"Cellar/([^/]+)/([^/]+)/", line) for line in output)
+        found = (re.search(r"(?:Cellar|releases)/([^/]+)/([^/]+)(?:/|$)", line) for line in output)
         return {match[1]: match[2] for match in found if match}
 
 

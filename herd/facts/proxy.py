@@ -12,10 +12,12 @@ from herd.workstation.api_keys import Mark
 
 @dataclass(frozen=True)
 class Installed:
-    """Absolute paths: `whole` can be used, `junk` was left by a run that was killed."""
+    """Absolute paths: `whole` can be used, `junk` was left by a run that was killed, `kept` are
+    named by definitions that could be put back."""
 
     whole: frozenset[str]
     junk: frozenset[str]
+    kept: frozenset[str] = frozenset()
 
 
 class Releases(Fact[Installed]):
@@ -30,13 +32,13 @@ class Releases(Fact[Installed]):
         return script("proxy-state", directory)
 
     def process(self, output: Iterable[str]) -> Installed:
-        paths: dict[str, set[str]] = {"whole": set(), "junk": set()}
+        paths: dict[str, set[str]] = {"whole": set(), "junk": set(), "kept": set()}
         for line in output:
             kind, _, name = line.partition(" ")
             if kind not in paths or not name:
                 raise FactProcessError(f"not a release or environment: {line!r}")
             paths[kind].add(f"{self.directory}/{name}")
-        return Installed(frozenset(paths["whole"]), frozenset(paths["junk"]))
+        return Installed(*map(frozenset, paths.values()))
 
 
 class KeyMarks(Fact[list[Mark]]):

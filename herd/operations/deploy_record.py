@@ -27,7 +27,7 @@ def _noted_asks(
     layout: Layout, bundle: Bundle, *, models: Sequence[Resolved], who: WhoDeploys
 ) -> Iterator[Question]:
     yield Question(LastDeploy, path=layout.last_deploy)
-    yield Question(Linked, homebrew_prefix=layout.settings.homebrew_prefix, programs=PROGRAMS)
+    yield Question(Linked, links=layout.version_links(PROGRAMS))
 
 
 @operation(asks=_noted_asks)
@@ -42,8 +42,7 @@ def noted(
     + models: what their repositories hold
     + who: who deploys, of which revisions
     """
-    prefix = layout.settings.homebrew_prefix
-    linked = host.get_fact(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
+    linked = host.get_fact(Linked, links=layout.version_links(PROGRAMS))
     want = Deployed(
         settings=digest(layout.settings, models),
         versions={**linked, "proxy": bundle.release},

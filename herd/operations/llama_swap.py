@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pyinfra import host, logger
 
 from herd.core.files import templates, written_files
+from herd.core.files.written_files import Written
 from herd.core.mac import command_line, llama_server_flags
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
@@ -22,10 +23,11 @@ from herd.facts.llama_server import KnownFlags
 from herd.facts.script import script
 from herd.operations.commands import Commands, operation, refuse
 from herd.operations.files import is_as_wanted, show_diff, write
+from herd.operations.last_good import guarded
 
 
 def _config_asks(layout: Layout, files: Sequence[Resolved]) -> Iterator[Question]:
-    yield Question(KnownFlags, program=layout.brew("llama-server"))
+    yield Question(KnownFlags, program=layout.program("llama-server"))
     yield Question(State, paths=[layout.config])
 
 
@@ -37,10 +39,10 @@ def config(layout: Layout, files: Sequence[Resolved]) -> Commands:
     + layout: where the stack lives, and its settings
     + files: those of each model; one whose files have another content is loaded anew
     """
-    flags = host.get_fact(KnownFlags, program=layout.brew("llama-server"))
+    flags = host.get_fact(KnownFlags, program=layout.program("llama-server"))
     (entry,) = host.get_fact(State, paths=[layout.config])
     _say_what_is_dropped(layout, flags)
-    if flags and (wrong := list(_refused(layout, files, flags))):
+    if flags and (wrong := list(refused_arguments(layout, files, flags))):
         title = f"{host.name} has a llama-server that would not start: {count(wrong)}."
         refuse(report(title, wrong))
         return
@@ -50,16 +52,25 @@ def config(layout: Layout, files: Sequence[Resolved]) -> Commands:
         host.noop("config.yaml is as wanted")
         return
     show_diff(want.path, want.text)
-    trial = layout.under("config.trial.yaml")
-    tried = templates.config(layout, files, flags, preload=[])
-    yield from write(trial, tried, want.mode)
-    yield script("accept-config", layout.brew("llama-swap"), trial)
+    yield from guarded(layout, _written(layout, files, flags, want))
+
+
+def _written(layout: Layout, files: Sequence[Resolved], flags: Flags, want: Written) -> Commands:
+    yield from accepted(layout, files, flags, layout.program("llama-swap"))
     yield from write(want.path, want.content, want.mode)
     if layout.settings.llama_swap_watch_config:
         yield script("await-reload", layout.settings.llama_swap_port)
 
 
-def _refused(layout: Layout, files: Sequence[Resolved], flags: Flags) -> Iterator[Problem]:
+def accepted(layout: Layout, files: Sequence[Resolved], flags: Flags, program: str) -> Commands:
+    """Commands that fail where a llama-swap does not accept the configuration; the one that is
+    there stays."""
+    trial = layout.under("config.trial.yaml")
+    yield from write(trial, templates.config(layout, files, flags, preload=[]), "600")
+    yield script("accept-config", program, trial)
+
+
+def refused_arguments(layout: Layout, files: Sequence[Resolved], flags: Flags) -> Iterator[Problem]:
     """What the models' arguments hold that this llama-server does not take: an upgrade may have
     taken it away, so what is there already is looked at, too."""
     of = {each.name: each for each in files}

@@ -34,8 +34,8 @@ def asks(layout: Layout) -> Iterator[Question]:
     """What `questions_of` asks of the Mac."""
     prefix = layout.settings.homebrew_prefix
     yield Question(FitParams, homebrew_prefix=prefix, directory=layout.fit)
-    yield Question(KnownFlags, program=layout.brew("llama-server"))
-    yield Question(Linked, homebrew_prefix=prefix, programs=programs(layout)[LLAMA_SWAP])
+    yield Question(KnownFlags, program=layout.program("llama-server"))
+    yield Question(Linked, links=layout.version_links(programs(layout)[LLAMA_SWAP]))
 
 
 def questions_of(layout: Layout, models: Sequence[Resolved]) -> tuple[Fits, list[Ask]]:
@@ -43,7 +43,8 @@ def questions_of(layout: Layout, models: Sequence[Resolved]) -> tuple[Fits, list
     cannot be."""
     first, *others = asks(layout)
     fits = first.ask(host)
-    if not fits.program:
+    # Homebrew's is another build than a pinned one.
+    if not fits.program or "llama.cpp" in layout.settings.releases:
         return Fits(), []
     flags, build = (question.ask(host) for question in others)
     if flags is None:

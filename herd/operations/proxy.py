@@ -122,14 +122,14 @@ def certificate(layout: Layout, pair: Any, *, uid: int) -> Commands:
 @operation(asks=_releases, changes=[Releases])
 def only(layout: Layout, bundle: Bundle) -> Commands:
     """
-    Remove releases and environments that no job uses any more.
+    Remove releases and environments that no job uses any more, nor one that could be put back.
 
     + layout: where the stack lives, and its settings
     + bundle: the code and dependencies that stay
     """
     state = host.get_fact(Releases, directory=layout.proxy)
     keep = {layout.proxy_release(bundle), layout.proxy_environment(bundle)}
-    old = sorted((state.whole | state.junk) - keep)
+    old = sorted((state.whole | state.junk) - keep - state.kept)
     if not old:
         host.noop("there are no old releases")
         return

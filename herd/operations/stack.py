@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pyinfra import host
@@ -32,6 +32,8 @@ from herd.facts.programs import Linked
 from herd.facts.script import script
 from herd.operations import launchd
 from herd.operations.commands import Commands, operation, shown
+from herd.operations.files import is_as_wanted, show_diff, write
+from herd.operations.last_good import guarded
 from herd.workstation.api_keys import Held
 
 
@@ -104,6 +106,28 @@ def texts(layout: Layout) -> list[str]:
     return [f"<string>{xml_quote(layout.root)}/"]
 
 
+def _start_command_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
+    yield Question(State, paths=[layout.start_command])
+
+
+@operation(asks=_start_command_asks, changes=[State])
+def start_command(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
+    """
+    Keep the script that runs the stack in the foreground.
+
+    + layout: where the stack lives, and its settings
+    + bundle: the proxy's code
+    + uid: whose jobs it stops
+    """
+    want = written_files.start_command(layout, bundle, uid)
+    (entry,) = host.get_fact(State, paths=[want.path])
+    if is_as_wanted(entry, want.content, want.mode):
+        host.noop("it is as wanted")
+        return
+    show_diff(want.path, want.text)
+    yield from guarded(layout, write(want.path, want.content, want.mode))
+
+
 def _job_asks(layout: Layout, bundle: Bundle, job_name: str, *, uid: int) -> Iterator[Question]:
     yield from _start_asks(layout, job_name)
     secret = layout.swap_key if job_name == LLAMA_SWAP else None
@@ -128,7 +152,7 @@ def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Command
     """The same, for use in another operation."""
     autostart = layout.settings.launchd_autostart
     definition = written_files.job(layout, bundle, job_name, **_start(layout, job_name))
-    yield from launchd.converge(
+    converging = launchd.converge(
         definition,
         uid=uid,
         path=layout.plist(job_name),
@@ -136,6 +160,23 @@ def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Command
         console=autostart != "off" or _console(layout),
         secret=layout.swap_key if job_name == LLAMA_SWAP else None,
     )
+    if job_name == PROXY:
+        converging = _tried(layout, bundle, converging)
+    yield from guarded(layout, converging)
+
+
+def _tried(layout: Layout, bundle: Bundle, commands: Commands) -> Commands:
+    """Before the proxy that runs is ended, the new one comes up beside it."""
+    first = next(commands, None)
+    if first is None:
+        return
+    python = layout.proxy_python(bundle)
+    yield script(
+        *("accept-proxy", local_proxy(layout.settings).partition(":")[0]),
+        *(layout.proxy_release(bundle), python, *job_definitions.proxy_trial(layout, python)),
+    )
+    yield first
+    yield from commands
 
 
 def _window_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
@@ -155,13 +196,14 @@ def window(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
     + bundle: the proxy's code
     + uid: the user at the console
     """
-    yield from launchd.converge(
+    converging = launchd.converge(
         _window(layout, bundle, uid),
         uid=uid,
         path=layout.plist(LLAMA_SWAP),
         running=False,
         secret=layout.swap_key,
     )
+    yield from guarded(layout, converging)
 
 
 def _is_window(main: Job | None, layout: Layout, bundle: Bundle, uid: int) -> bool:
@@ -181,18 +223,15 @@ def _window(layout: Layout, bundle: Bundle, uid: int) -> dict[str, Any]:
 
 
 def _start_asks(layout: Layout, name: str) -> Iterator[Question]:
-    prefix, programs = layout.settings.homebrew_prefix, job_definitions.programs(layout)[name]
-    yield Question(Linked, homebrew_prefix=prefix, programs=programs)
+    yield _linked(layout, name)
     if name == LLAMA_SWAP and not layout.settings.llama_swap_watch_config:
         yield Question(State, paths=[layout.config])
 
 
 def _start(layout: Layout, name: str) -> Start:
     """What a job finds at its start on this Mac."""
-    settings = layout.settings
-    prefix, programs = settings.homebrew_prefix, job_definitions.programs(layout)[name]
-    linked = host.get_fact(Linked, homebrew_prefix=prefix, programs=programs)
-    if name == PROXY or settings.llama_swap_watch_config:
+    linked = _linked(layout, name).ask(host)
+    if name == PROXY or layout.settings.llama_swap_watch_config:
         return {"linked": linked, "config": ""}
     (config,) = host.get_fact(State, paths=[layout.config])
     return {"linked": linked, "config": config.sha256}
@@ -224,15 +263,17 @@ def window_opened(layout: Layout, *, uid: int) -> Commands:
 
 
 def _serving_asks(
-    layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved]
+    layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved], prove: bool = False
 ) -> Iterator[Question]:
     stdin = key_options(held.unmask().secret)
-    yield _linked(layout)
+    yield _linked(layout, LLAMA_SWAP)
     yield Question(Answers, layout=layout, pin=pin, _stdin=stdin)
 
 
 @operation(asks=_serving_asks, changes=[Answers, Listeners])
-def serving(layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved]) -> Commands:
+def serving(
+    layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved], prove: bool = False
+) -> Commands:
     """
     Wait, within a limit, until the stack serves its models to those with a key only, and those
     that are to be loaded have answered, each in its own way.
@@ -242,35 +283,53 @@ def serving(layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved]) 
       without one no request with a key is tried
     + pin: of the proxy's certificate, by `herd.workstation.certificate_files.pin`
     + models: their files, which tell what they do
+    + prove: whether of a build that has not answered yet one model is asked, if none is anyway
     """
     settings = layout.settings
     of = {each.name: each for each in models}
     loaded = [settings.models[name] for name in settings.preload]
     key: Held = held.unmask()
+    proof = [] if loaded or not prove else [_easiest(settings, key)]
     stdin = key_options(key.secret)
     if host.state.is_executing:
         for line in _skipped(settings.preload, key):
             host.log(line)
 
     def marks() -> dict[str, str]:
-        build = _linked(layout).ask(host) if loaded else {}
-        return {model.name: _mark(model, of[model.name], build) for model in loaded}
+        build = _linked(layout, LLAMA_SWAP).ask(host) if loaded or proof else {}
+        asked = {model.name: _mark(model, of[model.name], build) for model in loaded}
+        return asked | dict.fromkeys(proof, f"build-{_digest(dict(build))}")
 
     def complaint() -> str | None:
         served = host.get_fact(Answers, layout=layout, pin=pin, _stdin=stdin)
-        return served.complaint(settings.models, marks())
+        return served.complaint(settings.models, marks(), stay_loaded=settings.preload)
 
     if not complaint():
         host.noop("the stack serves")
         return
-    yield shown(
-        "verify",
-        *(settings.verify_timeout, settings.llama_swap_health_timeout + 30),
-        *(local_proxy(settings), pin, layout.root),
-        *(settings.llama_swap_port, layout.swap_key, layout.log(LLAMA_SWAP), layout.log(PROXY)),
-        *_questions(settings, of, marks(), key),
-        _stdin=stdin,
+    yield from guarded(
+        layout,
+        _proven(
+            shown(
+                "verify",
+                *(settings.verify_timeout, settings.llama_swap_health_timeout + 30),
+                *(local_proxy(settings), pin, layout.root),
+                *(
+                    settings.llama_swap_port,
+                    layout.swap_key,
+                    layout.log(LLAMA_SWAP),
+                    layout.log(PROXY),
+                ),
+                *_questions(settings, of, marks(), key),
+                _stdin=stdin,
+            ),
+            complaint,
+        ),
     )
+
+
+def _proven(waiting: StringCommand, complaint: Callable[[], str | None]) -> Commands:
+    yield waiting
     # The wait cannot read JSON; what came of it can be seen as before.
     if wrong := complaint():
         yield StringCommand("printf '%s\\n'", QuoteString(wrong), ">&2; exit 1")
@@ -286,14 +345,24 @@ def _skipped(models: Sequence[str], key: Held) -> list[str]:
     )
 
 
-def _linked(layout: Layout) -> Question:
-    programs = job_definitions.programs(layout)[LLAMA_SWAP]
-    return Question(Linked, homebrew_prefix=layout.settings.homebrew_prefix, programs=programs)
+def _linked(layout: Layout, job_name: str) -> Question:
+    programs = job_definitions.programs(layout)[job_name]
+    return Question(Linked, links=layout.version_links(programs))
+
+
+def _easiest(settings: Settings, key: Held) -> str:
+    """The first model, of those that the key opens if there are any."""
+    return next(filter(key.may_use, settings.models), next(iter(settings.models)))
 
 
 def _mark(model: Model, files: Resolved, build: Mapping[str, str]) -> str:
     """Names a model as it is now: what may change whether it answers gives it another mark."""
-    said = [model.model_dump(mode="json"), files.version, task_of(model, files), dict(build)]
+    return _digest(
+        [model.model_dump(mode="json"), files.version, task_of(model, files), dict(build)]
+    )
+
+
+def _digest(said: Any) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 

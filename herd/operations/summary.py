@@ -10,6 +10,7 @@ from herd.core.mac.mac import Identity, sleeps
 from herd.core.mac.questions import question
 from herd.core.models.missing_files import Resolved, Undeclared, repositories, undeclared
 from herd.core.models.tasks import CHAT, COMPLETION, SPEECH, task_of
+from herd.core.settings.release import version_of
 from herd.core.settings.schema import Settings
 from herd.core.text.quoting import shell_quote
 from herd.core.text.units import gib
@@ -25,7 +26,7 @@ PROGRAMS = ["llama-server", "llama-swap"]
 def _show_asks(
     layout: Layout, *, address: str, models: Sequence[Resolved], keys: Sequence[str]
 ) -> Iterator[Question]:
-    yield Question(Linked, homebrew_prefix=layout.settings.homebrew_prefix, programs=PROGRAMS)
+    yield Question(Linked, links=layout.version_links(PROGRAMS))
     yield Question(Models, directory=layout.models)
     settings = layout.settings
     yield Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
@@ -46,15 +47,15 @@ def show(
     if host.state.is_executing:
         settings = layout.settings
         url = public_proxy(settings, address)
-        prefix = settings.homebrew_prefix
-        versions = host.get_fact(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
+        versions = host.get_fact(Linked, links=layout.version_links(PROGRAMS))
+        told = ", ".join(f"{name} {version_of(each)}" for name, each in versions.items())
         rows = [
             ("endpoint", f"{url}/v1 for OpenAI's clients, {url} for Anthropic's"),
             *(("model", _model(layout, model)) for model in models),
             *_disk(layout, models),
             ("keys", ", ".join(keys)),
-            ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
-            *(("sleeps", told) for told in [sleeps(_mac(layout).sleep)] if told),
+            ("versions", told),
+            *(("sleeps", when) for when in [sleeps(_mac(layout).sleep)] if when),
             ("changed", ", ".join(changed_so_far()) or "nothing"),
             ("try", _curl(settings, url, models)),
         ]

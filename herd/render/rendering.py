@@ -19,6 +19,7 @@ from herd.core.mac.archives import bundle
 from herd.core.mac.facts_lock import Facts, Known
 from herd.core.mac.job_definitions import JOBS, PROXY
 from herd.core.mac.layout import Layout
+from herd.core.mac.releases import pinned
 from herd.core.models.memory_estimate import Served
 from herd.core.models.missing_files import Resolved, repositories
 from herd.core.settings.problems import Problem
@@ -147,9 +148,10 @@ def _keys(layout: Layout, shipped: Shipped | None) -> Written:
 
 
 def _linked(mac: Known, settings: Settings, job: str) -> dict[str, str]:
-    """The versions that facts/programs.py would find behind Homebrew's links."""
+    """The versions that facts/programs.py would find behind links."""
     formulae = [settings.proxy_python] if job == PROXY else ["llama-swap", "llama.cpp"]
-    return {name: mac.formulae[name] for name in formulae if name in mac.formulae}
+    known = {**mac.formulae, **pinned(settings)}
+    return {name: known[name] for name in formulae if name in known}
 
 
 def write(rendering: Rendering, out: Path) -> None:

@@ -43,9 +43,9 @@ def facts(remotes: Sequence[Remote], inventory: str) -> bool:
 
 
 def _asks(remote: Remote) -> Iterator[Question]:
-    prefix, layout = remote.settings.homebrew_prefix, remote.layout
-    yield Question(KnownFlags, program=layout.brew("llama-server"))
-    yield Question(Linked, homebrew_prefix=prefix, programs=_programs(layout))
+    layout = remote.layout
+    yield Question(KnownFlags, program=layout.program("llama-server"))
+    yield Question(Linked, links=layout.version_links(_programs(layout)))
 
 
 def _programs(layout: Layout) -> list[str]:
@@ -55,8 +55,8 @@ def _programs(layout: Layout) -> list[str]:
 def _said(remote: Remote) -> tuple[Mac, LlamaServer | None]:
     mac, layout = remote.mac, remote.layout
     prefix = remote.settings.homebrew_prefix
-    flags = remote.ask(KnownFlags, program=layout.brew("llama-server"))
-    linked = remote.ask(Linked, homebrew_prefix=prefix, programs=_programs(layout))
+    flags = remote.ask(KnownFlags, program=layout.program("llama-server"))
+    linked = remote.ask(Linked, links=layout.version_links(_programs(layout)))
     server = LlamaServer.of(flags) if flags else None
     said = Mac(
         home=mac.home,

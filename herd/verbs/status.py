@@ -12,6 +12,7 @@ from herd.core.mac.mac import sleeps
 from herd.core.mac.packages import Programs
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.problems import SettingsError
+from herd.core.settings.release import version_of
 from herd.core.settings.schema import Settings
 from herd.core.text.harmless import harmless
 from herd.core.text.secret import key_options
@@ -39,7 +40,7 @@ def _status_asks(remote: Remote) -> Iterator[Question]:
     held, pin = _held(remote.settings, remote.inventory)
     prefix, stdin = remote.settings.homebrew_prefix, key_options(held.secret)
     yield Question(Answers, layout=remote.layout, pin=pin, _stdin=stdin)
-    yield Question(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
+    yield Question(Linked, links=remote.layout.version_links(PROGRAMS))
     yield Question(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
     yield Question(Listeners, ports=_ports(remote.settings))
     yield Question(Models, directory=remote.layout.models)
@@ -51,7 +52,7 @@ def _status(remote: Remote) -> bool:
     held, pin = _held(settings, remote.inventory)
     served = remote.ask(Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret))
     prefix = settings.homebrew_prefix
-    versions = remote.ask(Linked, homebrew_prefix=prefix, programs=PROGRAMS)
+    versions = remote.ask(Linked, links=remote.layout.version_links(PROGRAMS))
     url = public_proxy(settings, remote.address)
     jobs = {name: job_of(remote, name) for name in JOBS}
     listeners = remote.ask(Listeners, ports=_ports(settings))
@@ -64,7 +65,7 @@ def _status(remote: Remote) -> bool:
     for model in settings.models:
         lacking = "its files are missing, or changed" if model in unfit else "not loaded"
         print(f"  {model:<12}{harmless(served.states.get(model, lacking))}")
-    linked = ", ".join(f"{name} {version}" for name, version in versions.items())
+    linked = ", ".join(f"{name} {version_of(each)}" for name, each in versions.items())
     print(f"  {'versions':<12}{harmless(linked) or 'none'}")
     if asleep := sleeps(remote.mac.sleep):
         print(f"  {'sleeps':<12}{asleep}")
@@ -133,11 +134,13 @@ def _asleep(remote: Remote, served: Served) -> str | None:
 
 def _llama_server(remote: Remote, owned: Programs) -> str | None:
     """Why no model could be started."""
-    link = owned.links.get(PROGRAMS[0])
-    if link is None or not link.whole:
+    link, is_pinned = owned.links.get(PROGRAMS[0]), remote.settings.llama_cpp_release is not None
+    if is_pinned and not remote.mac.server_fault:
+        return None
+    if not is_pinned and (link is None or not link.whole):
         how = "deploy again, or `brew link --overwrite llama.cpp` there"
         return f"llama-server is not linked, so no model can start; {how}"
-    if link.formula not in (None, "llama.cpp"):
+    if not is_pinned and link and link.formula not in (None, "llama.cpp"):
         return f"llama-server is that of {link.formula}; `brew link --overwrite llama.cpp` there"
     if fault := remote.mac.server_fault:
         return f"llama-server cannot run: {fault}"

@@ -57,7 +57,7 @@ STATE = "answering.state"  # in the lab's directory: the port and the token
 
 # The workstation's own, where it has them: close enough to what a stock Mac has.
 BORROWED: dict[str, str] = {
-    "bin": "sh bash dash zsh cat chmod cp dd echo ed expr kill ln ls mkdir mv pwd rm rmdir sleep"
+    "bin": "sh bash dash zsh cat chmod cp dd echo ed expr kill ln ls mkdir pwd rm rmdir sleep"
     " stty sync test [ realpath",
     "usr/bin": "awk base64 basename bunzip2 bzip2 cal cmp comm crontab curl cut diff dirname du"
     " egrep env expand false fgrep find file fold getopt grep gunzip gzip head iconv install join"

@@ -124,10 +124,21 @@ class Fleet:
 
     def deploy(self, *options: str, environment: dict[str, str] | None = None, **data: Any) -> Run:
         """`pyinfra -y --json INVENTORY deploy.py`, with data for hosts by name."""
+        return self._run("deploy.py", options, environment, data)
+
+    def rollback(self, *options: str, **data: Any) -> Run:
+        """The same of rollback.py."""
+        return self._run("rollback.py", options, None, data)
+
+    def _run(
+        self,
+        file: str,
+        options: Iterable[str],
+        environment: dict[str, str] | None,
+        data: dict[str, Any],
+    ) -> Run:
         inventory = self.inventory(**data) if data else self.lab.inventory
-        run = self.pyinfra(
-            "-y", "--json", *options, str(inventory), "deploy.py", **(environment or {})
-        )
+        run = self.pyinfra("-y", "--json", *options, str(inventory), file, **(environment or {}))
         operations = {}
         if run.out.strip():
             operations = {o["name"]: o for o in json.loads(run.out)["results"]["operations"]}

@@ -19,6 +19,6 @@ def test_what_homebrew_does_not_link_has_no_version() -> None:
 
 
 def test_the_question_quotes_its_paths() -> None:
-    command = Linked().command("/opt/my brew", ["llama-swap"]).get_raw_value()
+    command = Linked().command(["/opt/my brew/bin/llama-swap"]).get_raw_value()
 
     assert "for link in '/opt/my brew/bin/llama-swap' ;" in command

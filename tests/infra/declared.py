@@ -31,7 +31,7 @@ class Job:
 def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[Written]:
     """Every file whose content a deploy decides, but for the proxy's code and the models."""
     layout = mac.layout
-    flags = mac.ask(KnownFlags, program=layout.brew("llama-server"))
+    flags = mac.ask(KnownFlags, program=layout.program("llama-server"))
     yield written_files.config(layout, mac.models, flags)
     yield written_files.keys(layout, mac.keys.text)
     yield written_files.start_command(layout, mac.bundle, mac.identity.uid)
@@ -91,17 +91,15 @@ def jobs_of(mac: Mac) -> list[Job]:
 
 def asks(mac: Mac) -> None:
     """What the above depends on."""
-    mac.ask(KnownFlags, program=mac.layout.brew("llama-server"))
+    mac.ask(KnownFlags, program=mac.layout.program("llama-server"))
     mac.ask(State, paths=[mac.layout.config])
     for programs in job_definitions.programs(mac.layout).values():
-        mac.ask(Linked, homebrew_prefix=mac.settings.homebrew_prefix, programs=programs)
+        mac.ask(Linked, links=mac.layout.version_links(programs))
 
 
 def _start(mac: Mac, name: str) -> Start:
     linked = mac.ask(
-        Linked,
-        homebrew_prefix=mac.settings.homebrew_prefix,
-        programs=job_definitions.programs(mac.layout)[name],
+        Linked, links=mac.layout.version_links(job_definitions.programs(mac.layout)[name])
     )
     (config,) = mac.ask(State, paths=[mac.layout.config])
     return {"linked": linked, "config": config.sha256}

@@ -6,7 +6,8 @@ from herd.core.mac import job_definitions
 from herd.core.mac import packages as core_packages
 from herd.core.mac.packages import program_of
 from herd.core.settings.problems import Problem
-from herd.deploys.packages import FORMULAE
+from herd.core.settings.release import version_of
+from herd.deploys.packages import formulae_of
 from herd.facts.brew import Brew
 from herd.facts.programs import Linked, Owned
 from tests.infra.mac import Mac
@@ -16,16 +17,16 @@ from tests.infra.report import refuse
 def asks(mac: Mac) -> None:
     prefix = mac.settings.homebrew_prefix
     mac.ask(Brew, homebrew_prefix=prefix)
-    mac.ask(Linked, homebrew_prefix=prefix, programs=["llama-server", "llama-swap"])
+    mac.ask(Linked, links=mac.layout.version_links(["llama-server", "llama-swap"]))
     mac.ask(Owned, homebrew_prefix=prefix, programs=[program_of(name) for name in _short(mac)])
     for programs in job_definitions.programs(mac.layout).values():
         for program in programs:
-            _ = mac.host.file(mac.layout.brew(program)).is_executable
+            _ = mac.host.file(mac.layout.program(program)).is_executable
 
 
 def _short(mac: Mac) -> list[str]:
     """The formulae by the names that Homebrew has for them when they are installed."""
-    return [name.rpartition("/")[2] for name in (*FORMULAE, mac.settings.proxy_python)]
+    return [name.rpartition("/")[2] for name in formulae_of(mac.settings)]
 
 
 def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None]) -> None:
@@ -34,7 +35,7 @@ def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None
     deploy = "deploy again: it installs what is missing."
     if packages is None:
         refuse([Problem(f"{mac.name}: {prefix}", "There is no Homebrew.", deploy)])
-    wanted = [*FORMULAE, mac.settings.proxy_python]
+    wanted = formulae_of(mac.settings)
     problems = []
     for formula in wanted:
         where, short = f"{mac.name}: package {formula}", formula.rpartition("/")[2]
@@ -51,11 +52,11 @@ def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None
         problems.append(Problem(f"{mac.name}: {each.where}", each.what, each.fix))
     for programs in job_definitions.programs(mac.layout).values():
         for program in programs:
-            path = mac.layout.brew(program)
+            path = mac.layout.program(program)
             if not mac.host.file(path).is_executable:
                 where = f"{mac.name}: {path}"
                 fix = "deploy again; if it is installed, `brew link` it there."
                 problems.append(Problem(where, "There is no such program.", fix))
     refuse(problems)
-    linked = mac.ask(Linked, homebrew_prefix=prefix, programs=["llama-server", "llama-swap"])
-    found(", ".join(f"{name} {version}" for name, version in linked.items()))
+    linked = mac.ask(Linked, links=mac.layout.version_links(["llama-server", "llama-swap"]))
+    found(", ".join(f"{name} {version_of(each)}" for name, each in linked.items()))

@@ -31,6 +31,9 @@ _SCRIPTS = {
 }
 
 
+_SAFETY = ("keep-good ", "put-back ")
+
+
 def short(command: str) -> str:
     """A command with its script by name."""
     for text, name in _SCRIPTS.items():
@@ -40,12 +43,14 @@ def short(command: str) -> str:
 
 @dataclass
 class Run:
-    """What came of an operation: `sent` are its commands, `asked` those of its facts.
+    """What came of an operation: `sent` are its commands, `asked` those of its facts; apart from
+    these, in order, `safety` has where it keeps what serves, and puts it back.
 
     `planned` is what a dry run would say: whether there is anything to do.
     """
 
     sent: list[str] = field(default_factory=list)
+    safety: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     uploads: dict[str, str] = field(default_factory=dict)
     stdin: list[str] = field(default_factory=list)
@@ -88,7 +93,8 @@ class _Wire:
         words = short(raw)
         if (stdin := options.get("_stdin")) is not None:
             run.stdin.append(_sent(stdin))
-        (run.asked if self.asking else run.sent).append(words)
+        sent = run.safety if words.startswith(_SAFETY) else run.sent
+        (run.asked if self.asking else sent).append(words)
         if options.get("print_output"):
             run.printed.append(words)
         return not words.startswith(self.fails or "\0"), self._answer(words)

@@ -56,7 +56,7 @@ def test_this_mac_is_asked_directly_whatever_proxy_its_user_has(file: Path) -> N
     asked = [line for line in scripts.text(file.stem).splitlines() if re.search(r"\bcurl -", line)]
 
     far = [line for line in asked if "--noproxy '*'" not in line]
-    assert bool(far) == (file.stem == "install-homebrew"), far
+    assert bool(far) == (file.stem in ("install-homebrew", "release")), far
 
 
 @pytest.mark.parametrize("shell", ["sh", "dash", "bash"])

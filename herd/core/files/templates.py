@@ -63,7 +63,7 @@ def config(
         {
             "name": model.name,
             "version": of[model.name].version,
-            "program": layout.brew("llama-server"),
+            "program": layout.program("llama-server"),
             "arguments": command_line.arguments(layout, model, of[model.name], flags),
             "ttl": model.ttl,
             "aliases": model.aliases,

@@ -19,6 +19,8 @@ _FILES = (
 )
 _DIRECTORIES = (
     r"answered",
+    r"releases",
+    r"last-good(\.(new|old))?",
     r"proxy/release-[0-9a-f]{16}(\.new)?",
     r"proxy/env-3\.\d+-[0-9a-f]{16}",
 )

@@ -1,6 +1,7 @@
 """The launchd jobs of a stack, as property lists in plain data."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from herd.core.mac.archives import Bundle
@@ -28,7 +29,7 @@ def llama_swap_command(layout: Layout) -> list[str]:
     with_key = ["/bin/sh", "-c", _WITH_KEY, layout.swap_key]
     watch = ["--watch-config"] if settings.llama_swap_watch_config else []
     listen = f"127.0.0.1:{settings.llama_swap_port}"
-    command = [layout.brew("llama-swap"), "--config", layout.config, "--listen", listen, *watch]
+    command = [layout.program("llama-swap"), "--config", layout.config, "--listen", listen, *watch]
     return [*with_key, *command]
 
 
@@ -55,8 +56,16 @@ def proxy_command(layout: Layout, python: str) -> list[str]:
     ]
 
 
+def proxy_trial(layout: Layout, python: str) -> list[str]:
+    """What of that command line decides whether it comes up, and touches nothing of the one that
+    runs; without `-m proxy serve` and its address."""
+    words = proxy_command(layout, python)
+    kept = ("--config", "--upstream", "--upstream-key-file", "--tls-cert", "--tls-key")
+    return [word for pair in pairwise(words) if pair[0] in kept for word in pair]
+
+
 def programs(layout: Layout) -> dict[str, list[str]]:
-    """What Homebrew links that each job runs: another version of it restarts the job."""
+    """What each job runs that comes from elsewhere: another version of it restarts the job."""
     python = layout.settings.proxy_python.replace("@", "")
     return {LLAMA_SWAP: ["llama-swap", "llama-server"], PROXY: [python]}
 

@@ -1,9 +1,11 @@
 """Where everything of a stack lives on a Mac."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from herd.core.mac.archives import Bundle
+from herd.core.mac.releases import SOFTWARE
 from herd.core.settings.schema import Model, Settings
 
 SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
@@ -45,6 +47,27 @@ class Layout:
         """A program that Homebrew installed."""
         return f"{self.settings.homebrew_prefix}/bin/{name}"
 
+    def program(self, name: str) -> str:
+        """A program that the stack runs: Homebrew's, or that of the pinned release which runs."""
+        software = SOFTWARE.get(name, "")
+        if software in self.settings.releases:
+            return f"{self.current_release(software)}/{name}"
+        return self.brew(name)
+
+    def version_links(self, names: Iterable[str]) -> list[str]:
+        """The links that tell by where they lead which versions of programs run."""
+        paths = ((name, self.program(name)) for name in names)
+        return [p if p == self.brew(name) else p.rpartition("/")[0] for name, p in paths]
+
+    @property
+    def releases(self) -> str:
+        """The directory of all pinned releases."""
+        return self.under("releases")
+
+    def current_release(self, software: str) -> str:
+        """The link to the release of "llama.cpp" or "llama-swap" that runs."""
+        return f"{self.releases}/{software}/current"
+
     @property
     def path(self) -> str:
         """PATH of the jobs: Homebrew's, then launchd's own default."""
@@ -76,6 +99,11 @@ class Layout:
     def usage(self) -> str:
         """What was used by which key: the proxy's books, which outlive its releases."""
         return self.under("usage.db")
+
+    @property
+    def last_good(self) -> str:
+        """What defined the stack when it served before its last change, to be put back."""
+        return self.under("last-good")
 
     @property
     def models(self) -> str:

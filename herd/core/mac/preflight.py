@@ -47,6 +47,7 @@ class Needs:
     able to without a password. `unasked` are models of which this Mac's llama.cpp
     will be asked before they are fetched: only what no answer can change is a problem of theirs
     now.
+    able to without a password. A `pinned_server` is tried before anything leads to it.
     """
 
     models: Sequence[Fetch]
@@ -61,6 +62,7 @@ class Needs:
     removable: Sequence[str] = ()
     root: Sequence[Command] = ()
     unasked: frozenset[str] = frozenset()
+    pinned_server: bool = False
 
 
 WARNING = "warning"
@@ -130,7 +132,7 @@ def problems(
             uid=mac.uid,
             upgrade=needs.upgrade,
         )
-    if mac.server_fault and not needs.upgrade:
+    if mac.server_fault and not needs.upgrade and not needs.pinned_server:
         add(
             "llama-server",
             f"The installed one cannot run: {mac.server_fault}.",

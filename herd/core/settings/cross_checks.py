@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from herd.core.settings.model_groups import preload_conflicts
 from herd.core.settings.precedence import MERGED, Layer, Merged, merge
 from herd.core.settings.problems import Problem
+from herd.core.settings.release import Release
 from herd.core.settings.schema import Group, Model, Settings, is_ours, model_fields, wanted_keys
 from herd.core.settings.swap_matrix import Matrix
 
@@ -180,6 +181,9 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
         case "missing" if len(at) == 3 and at[0] == "models":
             what = f"The model has no {at[-1]}."
             fix = f"give the model a {at[-1]}, or the default to model_defaults."
+        case "missing" if len(at) == 2 and at[0].endswith("_release"):
+            what = f"The release has no {at[-1]}."
+            fix = "`make pin` writes version, url and sha256; None is Homebrew's."
         case "missing" if len(at) == 3:
             what = f"The group has no {at[-1]}."
             fix = f"give the group {at[-1]}, or set it to None."
@@ -190,12 +194,13 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
             fields = {
                 "llama_swap_groups": Group.model_fields,
                 "llama_swap_matrix": Matrix.model_fields,
+                **dict.fromkeys(("llama_cpp_release", "llama_swap_release"), Release.model_fields),
             }
             known = set(fields.get(at[0], model_fields()))
             near = difflib.get_close_matches(at[-1], known, 1)
             what = f"There is no such setting: {at[-1]}."
             fix = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}."
-        case "value_error" if {"extra_args", "env"} & {*at}:
+        case "value_error" if {"extra_args", "env", "url"} & {*at}:
             what = f"It {what}."  # and may hold a key, or a token
         case "value_error":
             what = f"{value!r} {what}." if not isinstance(value, dict) else f"{what}."

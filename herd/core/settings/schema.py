@@ -16,6 +16,7 @@ from herd.core.settings.field_types import Path, Strict, Text
 from herd.core.settings.llama_server_options import LlamaServerOptions
 from herd.core.settings.llama_swap_options import LlamaSwapOptions
 from herd.core.settings.model_parts import ModelParts
+from herd.core.settings.release import Release
 from herd.core.settings.swap_matrix import Matrix
 
 
@@ -167,8 +168,10 @@ class Settings(Strict):
     models_address: Annotated[Text, AfterValidator(_reachable)] | None
 
     llama_server_start_port: UserPort
+    llama_cpp_release: Release | None
 
     llama_swap_port: UserPort
+    llama_swap_release: Release | None
     llama_swap_watch_config: bool
     llama_swap_health_timeout: Annotated[int, Field(ge=15)]
     llama_swap_groups: dict[Text, Group]
@@ -220,6 +223,12 @@ class Settings(Strict):
     def listens_everywhere(self) -> bool:
         """Whether the proxy listens on every address of its Mac; "::" is IPv4, too."""
         return self.proxy_host in {"0.0.0.0", "::"}
+
+    @property
+    def releases(self) -> dict[str, Release]:
+        """What is not Homebrew's, by software."""
+        pinned = {"llama.cpp": self.llama_cpp_release, "llama-swap": self.llama_swap_release}
+        return {name: release for name, release in pinned.items() if release}
 
     @property
     def preload(self) -> list[str]:

@@ -2,6 +2,9 @@
 root=$1 prefix=$2
 say() { printf '%s\t%s\n' "$1" "$2"; }
 uid=$(id -u)
+case $root in '~'/*) root=$HOME/${root#'~/'} ;; esac
+# Where one is pinned, it runs in place of Homebrew's.
+pinned=$root/releases/llama.cpp/current/llama-server
 say uid "$uid"
 say user "$(id -un)"
 say home "$HOME"
@@ -12,8 +15,10 @@ say chip "$(sysctl -n machdep.cpu.brand_string 2>/dev/null)"
 say memory "$(sysctl -n hw.memsize 2>/dev/null)"
 # What the GPU may wire: as set, else as Metal tells llama-server; or why that does not run.
 say wired "$(sysctl -n iogpu.wired_limit_mb 2>/dev/null)"
-if [ -x "$prefix/bin/llama-server" ]; then
-  said=$("$prefix/bin/llama-server" --list-devices </dev/null 2>&1)
+server=$pinned
+[ -x "$server" ] || server=$prefix/bin/llama-server
+if [ -x "$server" ]; then
+  said=$("$server" --list-devices </dev/null 2>&1)
   say devices $?
   printf '%s\n' "$said" | tail -n 40 | while IFS= read -r line; do say device "$line"; done
 fi
@@ -27,7 +32,6 @@ if [ -x "$prefix/bin/brew" ]; then
 elif sudo -n true 2>/dev/null; then
   say sudo yes
 fi
-case $root in '~'/*) root=$HOME/${root#'~/'} ;; esac
 # Where a path leads by its links, whether it is there or not; and the nearest directory that is.
 leads() {
   at=$1 rest='' hops=0

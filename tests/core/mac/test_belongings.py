@@ -31,6 +31,8 @@ def test_every_file_that_a_layout_names_is_ours() -> None:
         Found("proxy/env-3.13", is_directory=True),
         Found("proxy/config.yaml"),
         Found("answered"),
+        Found("releases"),
+        Found("last-good.mine", is_directory=True),
         Found("CONFIG.YAML"),
         Found("proxy.log.2"),
         Found("config.yaml\n"),
@@ -50,6 +52,7 @@ def test_what_a_run_that_was_killed_leaves_is_ours() -> None:
         Found("proxy/env-3.13-0123456789abcdef", is_directory=True),
         Found("config.trial.yaml.new"),
         Found("usage.db-wal"),
+        Found("last-good.new", is_directory=True),
     ]
 
     assert ours(left) == sorted(each.path for each in left)

@@ -1,0 +1,83 @@
+"""What served before a change is kept, and put back when the run cannot finish.
+
+It is kept once in a run, before the first command that changes what defines the stack, and only
+where the stack serves then: what does not is not worth it.
+"""
+
+import secrets
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from pyinfra import host
+from pyinfra.api import StringCommand
+from pyinfra.api.command import PyinfraCommand
+from pyinfra.api.util import print_host_combined_output
+from pyinfra.connectors.util import CommandOutput
+
+from herd.core.mac.endpoints import llama_swap, local_proxy
+from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.layout import Layout
+from herd.facts.script import script
+from herd.operations.commands import Commands
+
+
+@cache
+def _run() -> str:
+    """Names this run."""
+    return secrets.token_hex(8)
+
+
+def guarded(layout: Layout, commands: Commands) -> Commands:
+    """The commands of an operation that changes what serves; when one fails, what served before
+    is put back, and the operation has failed nevertheless.
+
+    Uninstall removes `Layout.last_good`, a directory.
+    """
+    for command in commands:
+        if not _is_kept():
+            yield script("keep-good", layout.root, _run(), *_urls(layout), *_files(layout))
+        yield _or_put_back(command, layout)
+
+
+def _is_kept() -> bool:
+    """Whether this run has done so on this host; said once it is asked while that goes on."""
+    known = host.state.inventory.get_host(host.name).connector_data
+    before = bool(known.get("last good is kept"))
+    known["last good is kept"] = before or host.state.is_executing
+    return before
+
+
+def _or_put_back(command: Any, layout: Layout) -> PyinfraCommand:
+    made = StringCommand(command) if isinstance(command, str) else command
+    execute = made.execute
+
+    def attempt(state: Any, host: Any, arguments: Any) -> Any:
+        done = execute(state, host, arguments)
+        ok, output = done if isinstance(done, tuple) else (done, CommandOutput([]))
+        if ok:
+            return done
+        # First why, then what was done about it.
+        if not state.print_output:
+            print_host_combined_output(host, output)
+        host.run_shell_command(_put_back(layout), print_output=True)
+        return (False, CommandOutput([])) if isinstance(done, tuple) else False
+
+    made.execute = attempt  # type: ignore[method-assign]
+    return made
+
+
+def _put_back(layout: Layout) -> StringCommand:
+    running = layout.settings.launchd_autostart == "background"
+    jobs = [layout.plist(job) if running else "" for job in JOBS]
+    return script("put-back", layout.root, *jobs, *_urls(layout), *_files(layout))
+
+
+def _urls(layout: Layout) -> Iterator[str]:
+    yield llama_swap(layout.settings)
+    yield local_proxy(layout.settings)
+
+
+def _files(layout: Layout) -> list[str]:
+    """What defines the stack, and may not come up. Keys are not of it: who is out, stays out."""
+    return [layout.config, layout.start_command, *map(layout.plist, JOBS)]

@@ -1,0 +1,169 @@
+"""Pinned releases: fetched, switched to, held at the one before; and what cannot serve is put
+back."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.fleet import SENTENCE, Fleet, plain
+from tests.e2e.releases import llama_cpp, llama_swaps
+
+INSTALL = "Packages | Have the pinned releases"
+SWITCH = "llama-swap | Switch to the pinned releases"
+CONFIG = "llama-swap | Write config.yaml"
+LLAMA_SWAP = "Services | Run llama-swap"
+KEYS = "Proxy | Write the API keys"
+VERIFY = "Verify | Wait until the stack serves"
+PRELOAD = {"models": {"recite": {"preload": True}}}
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A Mac with two pinned releases."""
+    fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1")
+    run = fleet.deploy(mac1=pins(fleet, "b1", "v1"))
+    assert run.code == 0, run.err
+    yield fleet
+    fleet.stop()
+
+
+def pins(fleet: Fleet, server: str, swap: str, **more: Any) -> dict[str, Any]:
+    return {
+        "llama_cpp_release": llama_cpp(fleet, server),
+        "llama_swap_release": llama_swaps(fleet, swap),
+        **PRELOAD,
+        **more,
+    }
+
+
+def stack(fleet: Fleet) -> Path:
+    return fleet["mac1"].home / "llama-swap"
+
+
+def runs(fleet: Fleet, software: str = "llama.cpp") -> str:
+    """The version that the link leads to."""
+    return os.readlink(stack(fleet) / f"releases/{software}/current").rpartition("-")[0]
+
+
+def pid(fleet: Fleet, job: str) -> str:
+    shown = fleet["mac1"].launchd.job(f"com.moonspirit.{job}")
+    assert shown
+    return shown["pid"]
+
+
+def test_a_pinned_release_serves_is_replaced_and_comes_back(fleet: Fleet) -> None:
+    """A second run changes nothing; a rollback holds until something else is pinned."""
+    assert fleet.says() == SENTENCE
+    config = (stack(fleet) / "config.yaml").read_text()
+    assert f"{stack(fleet)}/releases/llama.cpp/current/llama-server\n" in config
+    assert not (fleet["mac1"].prefix / "bin/llama-server").exists()
+    again = fleet.deploy(mac1=pins(fleet, "b1", "v1"))
+    assert again.code == 0, again.err
+    assert again.changed("mac1") == set()
+    proxy, swap = pid(fleet, "proxy"), pid(fleet, "llama-swap")
+
+    newer = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
+
+    assert newer.code == 0, newer.err
+    assert {INSTALL, SWITCH, LLAMA_SWAP} <= newer.changed("mac1")
+    assert (runs(fleet), pid(fleet, "proxy")) == ("b2", proxy)
+    assert pid(fleet, "llama-swap") != swap
+    assert "versions: llama.cpp b2, llama-swap v1" in plain(newer.err)
+
+    back = fleet.rollback(mac1=pins(fleet, "b2", "v1"))
+
+    assert back.code == 0, back.err
+    assert runs(fleet) == "b1"
+    assert fleet.says() == SENTENCE
+    held = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
+    assert (held.code, held.changed("mac1")) == (0, set()), held.err
+    words = "llama.cpp is held at b1 since a rollback, and llama_cpp_release is b2"
+    assert words in plain(back.err)
+    assert words in plain(held.err)
+    again = fleet.rollback(mac1=pins(fleet, "b2", "v1"))
+    assert (again.code, again.changed("mac1")) == (0, set()), again.err
+    forward = fleet.deploy(mac1=pins(fleet, "b2", "v1", homebrew_upgrade=True))
+    assert (forward.code, runs(fleet)) == (0, "b2"), forward.err
+
+
+# Whatever it is asked about itself it answers; it only does not do its work.
+IDLE_SERVER = """#!/bin/sh
+for argument; do
+  case $argument in --version | --help | --list-devices) exec {real} "$argument" ;; esac
+done
+echo 'error: this build has no kernels for your GPU' >&2
+exit 1
+"""
+IDLE_SWAP = """#!/bin/sh
+case "$*" in *config.yaml*) echo 'panic: runtime error' >&2; exit 2 ;; esac
+exec {real} "$@"
+"""
+
+
+def serves_as_before(fleet: Fleet, before: tuple[str, str, str]) -> None:
+    """With the same releases and the same configuration; and a deploy has nothing to restart."""
+    config = (stack(fleet) / "config.yaml").read_text()
+    assert (runs(fleet), runs(fleet, "llama-swap"), config) == before
+    assert fleet.says() == SENTENCE
+    run = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
+    # What is known to answer was forgotten, and keys are of the inventory that was deployed last.
+    assert run.code == 0, run.err
+    assert run.changed("mac1") <= {KEYS, VERIFY}
+
+
+def test_what_does_not_come_up_is_put_back(fleet: Fleet) -> None:
+    """Neither a llama-swap that dies as a job, nor a llama-server that loads no model; a proxy that
+    does not come up takes nobody's place. The host fails, with their words."""
+    first = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
+    assert first.code == 0, first.err
+    config = (stack(fleet) / "config.yaml").read_text()
+    before, proxy = ("b2", "v1", config), pid(fleet, "proxy")
+    real = (stack(fleet) / "releases/llama-swap/current").resolve() / "llama-swap"
+    swap = llama_swaps(fleet, "v2", IDLE_SWAP.format(real=f"'{real}'"))
+    quick = {"verify_timeout": 10}
+
+    run = fleet.deploy(mac1=pins(fleet, "b2", "v1", llama_swap_release=swap, **quick))
+
+    assert run.code == 1
+    assert "What served before is put back, and answers." in plain(run.err)
+    assert "panic: runtime error" in plain(run.err)
+    serves_as_before(fleet, before)
+
+    real = (stack(fleet) / "releases/llama.cpp/current").resolve() / "llama-server"
+    server = llama_cpp(fleet, "b3", IDLE_SERVER.format(real=f"'{real}'"))
+    more = {"models": {"recite": {"preload": True, "ctx_size": 640}}}
+
+    run = fleet.deploy(mac1=pins(fleet, "b2", "v1", llama_cpp_release=server, **quick) | more)
+
+    assert run.code == 1
+    assert "What served before is put back, and answers." in plain(run.err)
+    assert "this build has no kernels for your GPU" in plain(run.err)
+    serves_as_before(fleet, before)
+
+    (release,) = stack(fleet).glob("proxy/release-*")
+    program = release / "proxy/__main__.py"
+    text = program.read_text()
+    program.write_text("raise SystemExit('no such certificate')\n")
+    run = fleet.deploy(mac1=pins(fleet, "b2", "v1", proxy_host="127.0.0.1"))
+    program.write_text(text)
+
+    assert run.code == 1
+    assert "The new proxy does not come up; the old one stays. It says:" in plain(run.err)
+    assert "no such certificate" in plain(run.err)
+    assert pid(fleet, "proxy") == proxy
+    serves_as_before(fleet, before)
+
+
+def test_what_is_homebrews_again_is_linked_to_no_release(fleet: Fleet) -> None:
+    refused = fleet.rollback(mac1=PRELOAD)
+
+    assert refused.code == 1
+    assert "Homebrew's, which installs its newest version only" in plain(refused.err)
+    run = fleet.settles(mac1=PRELOAD)
+    assert LLAMA_SWAP in run.changed("mac1")
+    assert "versions: llama.cpp 0.9.0, llama-swap 250" in plain(run.err)
+    assert not list(stack(fleet).glob("releases/*/current"))
+    assert fleet.says() == SENTENCE
