@@ -23,6 +23,7 @@ from herd.verbs import (
     key,
     lock,
     logs,
+    pin,
     pull,
     render,
     run,
@@ -70,6 +71,8 @@ def _run(options: argparse.Namespace) -> bool:
             key.key(inventory, options)
         case "uninstall":
             return uninstall.uninstall(inventory, limit, options)
+        case "pin":
+            pin.pin(options.software, options.tag)
         case "lock":
             lock.lock(inventory, options.model)
         case "pull":

@@ -10,23 +10,24 @@ from importlib.util import find_spec
 from typing import NoReturn
 
 from herd.connections.remote import RemoteError
+from herd.verbs import upgrade
 from herd.workstation.toolkit import PIN, ROOT
 
 VERBS = {
     "plan": "what a deploy would change; takes pyinfra's options, too",
     "deploy": "deploy without asking; takes pyinfra's options, too",
-    "upgrade": "deploy, and upgrade the Homebrew packages; takes pyinfra's options, too",
+    "upgrade": "one Mac after the other: deploy, and upgrade the packages; ends at the first that "
+    "fails; takes pyinfra's options, too",
+    "rollback": "the pinned releases before, one Mac after the other; takes pyinfra's options, too",
     "verify": "check each Mac from outside against what was declared; takes pytest's options, too",
 }
-_MODES = {
-    "plan": ["--dry"],
-    "deploy": ["-y"],
-    "upgrade": ["-y", "--data", "homebrew_upgrade=true"],
-}
+_MODES = {"plan": ["--dry"], "deploy": ["-y"]}
 
 
 def run(verb: str, inventory: str, limits: Sequence[str], more: Sequence[str]) -> NoReturn:
     """Run one of VERBS to its end, which is this process's."""
+    if verb in upgrade.RUNS:
+        sys.exit(0 if upgrade.roll(verb, inventory, limits, more) else 1)
     chosen = [f"--limit={limit}" for limit in limits]
     if verb == "verify":
         _verify([f"--inventory={inventory}", *chosen, *more])

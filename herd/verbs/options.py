@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from herd.verbs import deploy
-from herd.workstation import key_entry
+from herd.workstation import github_releases, key_entry
 
 
 def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
@@ -117,6 +117,9 @@ def _add_offline(verb: Any, everywhere: argparse.ArgumentParser) -> None:
         "lock", "write models.lock: what each declared model is on the Hub now, to the byte"
     )
     locked.add_argument("model", nargs="*", metavar="MODEL", help="default: every model")
+    pinned = add("pin", "an exact release of llama.cpp or llama-swap, as a setting to declare")
+    pinned.add_argument("software", choices=list(github_releases.REPOSITORIES))
+    pinned.add_argument("tag", nargs="?", metavar="TAG", help="b10686, v250; default: the newest")
     out(add("render", "every file that a deploy would write on every host, in build/rendered"))
     differs = add("render-diff", "what a deploy would write otherwise than at another commit")
     differs.add_argument("base", nargs="?", default="main", metavar="BASE", help="default: main")
