@@ -13,17 +13,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import gevent  # type: ignore[import-untyped]
 from gevent.lock import RLock  # type: ignore[import-untyped]
 from paramiko import SSHException
+from pyinfra import logger
 from pyinfra.api import FactBase, Host, StringCommand
 from pyinfra.api.output import echo
 from pyinfra.connectors.util import CommandOutput, OutputLine
 
+from herd.core.mac.startup_files import MUTE
 from herd.core.text.login_shell import takes_lines
 from herd.core.text.secret import SecretInput
 
 LIFE = 120
 """Seconds that an answer holds: a Mac has other masters, too."""
+
+PATIENCE = 60
+"""Seconds for the first answer, which takes one or two: a shell may wait for somebody to type."""
 
 LAST = 20
 """Lines of each stream that are shown of a question that failed: why is at the end."""
@@ -69,6 +75,7 @@ class Gathered:
         self.noise: list[str] = []
         # Who shares models with a Mac asks it, too.
         self._asking = RLock()
+        self._heard = False
         self._send = host.connector.run_shell_command
         host.connector.run_shell_command = self._run  # type: ignore[method-assign]
 
@@ -138,7 +145,11 @@ class Gathered:
         mark = secrets.token_hex(16)
         options = {**options, "_stdin": reads[0].stdin if reads else None}
         began, executing = time.monotonic(), self.executing
+        waiting = None if self._heard else gevent.spawn_later(PATIENCE, self._give_up)
         _, said = self._send(compose(together, mark), **options)
+        self._heard = True
+        if waiting:
+            waiting.kill()
         if not any(line.line.startswith(mark) for line in said) and self._shell_is_another(options):
             _, said = self._send(compose(together, mark), **options)
         before, answers = parted(said, mark)
@@ -147,6 +158,12 @@ class Gathered:
             return  # while it answered
         for question, (ok, output) in zip(together, answers, strict=False):
             self._answers[question.command] = Answer(ok, output, time.monotonic(), executing)
+
+    def _give_up(self) -> None:
+        """End the connection of a Mac that takes commands, and does not come to them."""
+        logger.error(f"{self._host.print_prefix}It {MUTE} Its connection is given up.")
+        if client := getattr(self._host.connector, "client", None):
+            client.get_transport().close()
 
     def _shell_is_another(self, options: dict[str, Any]) -> bool:
         """Whether the user's login shell takes no lines, which is told to the connection."""

@@ -68,6 +68,21 @@ def test_gnus_tools_before_macos_own_change_nothing(make_fleet: Callable[..., Fl
 
 
 @pytest.mark.soak
+def test_a_startup_file_that_waits_is_named_and_the_others_go_on(
+    make_fleet: Callable[..., Fleet],
+) -> None:
+    fleet = make_fleet("mac1", "mac2")
+    (fleet["mac1"].home / ".zshenv").write_text("sleep 1000\n")
+
+    run = fleet.herd("status")
+
+    assert run.code == 1
+    assert "[mac1] It does not come to what it is asked: a startup file" in plain(run.err)
+    assert "Traceback" not in run.err
+    assert "mac2  http" in run.out
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("shell", ["/opt/homebrew/bin/fish", "/bin/tcsh"])
 def test_a_login_shell_that_reads_otherwise_than_sh(
     make_fleet: Callable[..., Fleet], shell: str

@@ -112,6 +112,22 @@ def test_where_nothing_came_the_login_shell_is_asked_for(
     assert (here.known.has(Question(Said, text="echo a"))) == (asked == 3)
 
 
+@pytest.mark.parametrize(("asked", "told"), [(["sleep 1"], 1), (["true", "sleep 1"], 0)])
+def test_a_first_answer_that_does_not_come_ends_the_connection(
+    here: Here, monkeypatch: pytest.MonkeyPatch, asked: list[str], told: int
+) -> None:
+    """As where a startup file waits; later ones may take as long as they do."""
+    monkeypatch.setattr(gathered, "PATIENCE", 0.4)
+    given_up: list[str] = []
+    monkeypatch.setattr(Gathered, "_give_up", lambda self: given_up.append(self._host.name))
+
+    for text in asked:
+        here.plan(text)
+        here.known.ask()
+
+    assert given_up == ["@local"] * told
+
+
 OUTPUTS = [
     "echo",
     "echo; echo",

@@ -11,6 +11,11 @@ SILENT = (
     "may end the shell, or start another program in its place"
 )
 """What may be the matter with a Mac that takes commands, and answers none."""
+MUTE = (
+    "does not come to what it is asked: a startup file of the user's shell (~/.zshenv, ~/.bashrc) "
+    "may wait for somebody to type, or for something that does not come."
+)
+"""The same of one that does not end them."""
 
 
 def problem(noise: Sequence[str], files: Sequence[str], home: str) -> Problem:
