@@ -146,10 +146,12 @@ class Gathered:
         options = {**options, "_stdin": reads[0].stdin if reads else None}
         began, executing = time.monotonic(), self.executing
         waiting = None if self._heard else gevent.spawn_later(PATIENCE, self._give_up)
-        _, said = self._send(compose(together, mark), **options)
+        try:
+            _, said = self._send(compose(together, mark), **options)
+        finally:
+            if waiting:
+                waiting.kill()
         self._heard = True
-        if waiting:
-            waiting.kill()
         if not any(line.line.startswith(mark) for line in said) and self._shell_is_another(options):
             _, said = self._send(compose(together, mark), **options)
         before, answers = parted(said, mark)
