@@ -1,10 +1,11 @@
 """Turns Macs into LLM servers: `pyinfra inventory.py deploy.py`. This is the table of contents."""
 
-from herd.deploys import llama_swap, models, packages, preflight, proxy, services, verify
+from herd.deploys import llama_swap, mac, models, packages, preflight, proxy, services, verify
 
 preflight.check()
 packages.install()
 proxy.install()
+mac.keep()
 models.fit()
 models.fetch()
 llama_swap.configure()

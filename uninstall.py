@@ -3,6 +3,7 @@
 from herd.deploys import uninstall
 
 uninstall.services()
+uninstall.mac()
 uninstall.files()
 uninstall.models()
 uninstall.packages()

@@ -186,6 +186,11 @@ proxy_agent_port = None
 # Seconds that a loaded model has for one token, once it was silent for half as long while somebody
 # waits; then a gateway sends nobody here. Only with proxy_agent_port.
 proxy_token_deadline = 60
+# MiB that proxy.log and llama-swap.log may each have: the proxy empties them in place, as launchd
+# keeps them open, and a newsyslog that renames them would have both written to for ever.
+proxy_log_max_mb = 16
+# How many of each are kept of before, as proxy.log.1, each as large; 0 is none.
+proxy_logs_kept = 1
 
 # -- Gateway -----------------------------------------------------------------------------------
 # Hosts of the group `gateways` in inventory.py make one service of all Macs (docs/fleet.md). The
@@ -229,6 +234,28 @@ launchd_label_prefix = "com.moonspirit"
 # "background": at login, and kept running. "terminal": at login in a Terminal window, where
 # Ctrl+C stops both. "off": installed, and running only while started by hand.
 launchd_autostart = "background"
+
+# -- The Mac itself ----------------------------------------------------------------------------
+# None, here and below: as the Mac has it. What is changed needs sudo without a password for exactly
+# that (`make sudoers`), and what it was is put back by uninstall.
+# "never": it does not sleep, its disks neither, its display after 10 minutes. "never-lid-shut": a
+# laptop not even with its lid shut; in a bag it gets hot.
+mac_sleep = None
+# Whether it starts by itself when power comes back, if it ran when that went.
+mac_restart_after_power_loss = None
+# Whether a packet on its cable wakes it.
+mac_wake_on_lan = None
+# MiB that the GPU may wire, now and after each restart; macOS keeps an eighth, but at least 8 GiB,
+# or a quarter where that is less.
+mac_gpu_wired_limit_mb = None
+# Whether the application firewall lets clients reach the proxy's Python, also after an upgrade of
+# it.
+mac_firewall_exception = None
+# Networks that reach the proxy, and nobody else, by a rule of pf: ["192.168.1.0/24", "fd00::/8"];
+# other Macs of its site and a gateway must be in them. The Mac itself always does.
+mac_networks = None
+# Whether macOS installs its updates by itself, and restarts for it.
+mac_automatic_updates = None
 
 # -- Preflight ---------------------------------------------------------------------------------
 # What becomes of models that do not fit into memory together: "refuse", which only warns where the

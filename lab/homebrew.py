@@ -296,6 +296,12 @@ def _write_binary(mac: Machine, path: Path) -> None:
     elif path.name.startswith("python3"):
         # The workstation's interpreter, whatever its version: `uv venv --python` must work.
         path.symlink_to(os.path.realpath(sys.executable))
+        # What bin/python3 of a framework build starts, and ps and the firewall see (Python's own
+        # Mac/README.rst; pythonw.c).
+        version = path.name.removeprefix("python")
+        app = path.parents[1] / "Frameworks/Python.framework/Versions" / version / "Resources"
+        (app / "Python.app/Contents/MacOS").mkdir(parents=True)
+        (app / "Python.app/Contents/MacOS/Python").symlink_to(path)
         return
     elif (venv / path.name).exists():
         path.write_text(f'#!/bin/sh\nexec {shlex.quote(str(venv / path.name))} "$@"\n')

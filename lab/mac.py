@@ -54,6 +54,8 @@ DEFAULTS: dict[str, Any] = {
     "llama_server": "current",  # the variant lab.llama_server writes
     "fit_params": None,  # or KiB that the stand-in of llama-fit-params tells of a token
     "firewall": 0,  # socketfilterfw's State
+    "firewall_apps": {},  # by path: "Allow" or "Block"
+    "pf": {"enabled": False, "references": [], "anchors": {}},
     "filevault": False,
     "wired_limit_mb": 0,
     "sysctl": {},  # further oids
@@ -63,7 +65,18 @@ DEFAULTS: dict[str, Any] = {
         "disksleep": "10",
         "womp": "1",
         "autorestart": "0",
+        "powernap": "1",
+        "standby": "0",
+        "networkoversleep": "0",
+        "ttyskeepawake": "1",
+        "tcpkeepalive": "1",
+        "Sleep On Power Button": "1",
     },
+    "battery": None,  # of a laptop: the same on its battery
+    "power_lacks": [],  # rows that this model cannot have: pmset lists none, and sets none
+    "sleep_disabled": None,  # pmset's disablesleep; None is never set
+    "defaults": {},  # by "DOMAIN KEY", as `defaults read` prints it
+    "lies": [],  # tools that say they did what they did not: "pmset", "socketfilterfw", ...
     "boottime": 0,
     "no_gui_print": 112,  # `launchctl print gui/501` with nobody logged in: 112 and 125 both seen
 }
@@ -228,4 +241,9 @@ class Machine:
         """What a start of the machine resets: its clock of uptime and the volatile sysctls."""
         import time
 
-        self.set(boottime=int(time.time()), wired_limit_mb=0)
+        off = {
+            "enabled": False,
+            "references": [],
+            "anchors": {},
+        }  # com.apple.pfctl loads, and no more
+        self.set(boottime=int(time.time()), wired_limit_mb=0, pf=self.facts["pf"] | off)

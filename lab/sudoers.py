@@ -21,6 +21,8 @@ def allows(rule: str, command: list[str]) -> bool:
     given = " ".join(command[1:])
     if arguments in ("", '""'):
         return not arguments or not given
+    if arguments.startswith("^") and arguments.endswith("$"):  # from sudo 1.9.10 on
+        return re.fullmatch(arguments[1:-1], given) is not None
     return re.fullmatch(_pattern(arguments), given, re.DOTALL) is not None
 
 

@@ -107,7 +107,7 @@ def run_server(args: argparse.Namespace) -> int:
     )
     host, port = args.listen
     log_rotation.append()
-    keeper = log_rotation.Keeper(args.log_file)
+    keeper = log_rotation.Keeper(args.log_file, args.log_max_mb * 2**20, args.logs_kept)
     try:
         run(serve(settings, host, port, drain_seconds=args.drain))
     except OSError as error:

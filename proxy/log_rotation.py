@@ -2,7 +2,8 @@
 
 launchd opens a job's log once, to append, and keeps it open: a file that is renamed is written to
 for ever. So the last part of a file that has grown is copied beside it, and the file is emptied in
-place. Lines that come between the two are lost, which takes microseconds.
+place. Lines that come between the two are lost, which takes microseconds. Copies are numbered, the
+newest is 1.
 """
 
 import fcntl
@@ -17,7 +18,9 @@ from pathlib import Path
 _log = logging.getLogger("proxy.logs")
 
 MOST = 16 * 2**20
-"""Bytes of a log, and of what is kept of it beside it."""
+"""Bytes of a log, and of each copy beside it."""
+KEPT = 1
+"""Copies."""
 SECONDS = 1.0
 """Between two looks: so much longer a file may have grown."""
 
@@ -27,9 +30,16 @@ _PIECE = 2**20
 class Keeper:
     """Looks at some files until it is closed, in a thread of its own."""
 
-    def __init__(self, paths: Sequence[Path], most: int = MOST, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        most: int = MOST,
+        kept: int = KEPT,
+        seconds: float = SECONDS,
+    ) -> None:
         self._paths = paths
         self._most = most
+        self._kept = kept
         self._seconds = seconds
         self._ending = threading.Event()
         self._failing: set[Path] = set()
@@ -50,7 +60,7 @@ class Keeper:
 
     def _look(self, path: Path) -> None:
         try:
-            keep_small(path, self._most)
+            keep_small(path, self._most, self._kept)
             self._failing.discard(path)
         except OSError as error:
             if path not in self._failing:  # said once
@@ -58,8 +68,9 @@ class Keeper:
                 _log.warning("%s cannot be kept small: %s", path.name, error.strerror)
 
 
-def keep_small(path: Path, most: int) -> None:
-    """Empties a file that is larger; its last part, of as many bytes, goes to `path`.1."""
+def keep_small(path: Path, most: int, kept: int = KEPT) -> None:
+    """Empties a file that is larger; its last part, of as many bytes, goes to `path`.1, and what
+    was there to `path`.2, as far as so many are kept."""
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode) or found.st_size <= most:
@@ -90,9 +101,28 @@ def keep_small(path: Path, most: int) -> None:
             os.ftruncate(source, 0)
         finally:
             os.close(target)
-        new.replace(path.with_name(f"{path.name}.1"))
+        _number(path, new, kept)
     finally:
         os.close(source)
+
+
+def _number(path: Path, new: Path, kept: int) -> None:
+    """Each copy moves on by one; those beyond the last are of a time when more were kept."""
+
+    def copy(number: int) -> Path:
+        return path.with_name(f"{path.name}.{number}")
+
+    for number in range(kept, 1, -1):
+        with suppress(FileNotFoundError):
+            copy(number - 1).replace(copy(number))
+    if kept:
+        new.replace(copy(1))
+    else:
+        new.unlink()
+    number = kept + 1
+    while copy(number).exists():
+        copy(number).unlink()
+        number += 1
 
 
 def append(descriptor: int = 2) -> None:

@@ -2,9 +2,12 @@
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from yarl import URL
+
+from proxy import log_rotation
 
 # Below the 5 seconds that launchd leaves between SIGTERM and SIGKILL unless told otherwise.
 DRAIN_SECONDS = 3.0
@@ -111,8 +114,22 @@ def add_serve(server: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="a log to keep below 16 MiB, its last part beside it as PATH.1: ours, and that of "
+        help="a log to keep small, its last part beside it as PATH.1: ours, and that of "
         "llama-swap; may be given more than once",
+    )
+    server.add_argument(
+        "--log-max-mb",
+        type=whole_number(1),
+        default=log_rotation.MOST // 2**20,
+        metavar="N",
+        help="MiB that each of them may have, and each part beside it (default: %(default)s)",
+    )
+    server.add_argument(
+        "--logs-kept",
+        type=whole_number(0),
+        default=log_rotation.KEPT,
+        metavar="N",
+        help="how many such parts are kept: PATH.1 is the newest (default: %(default)s)",
     )
     server.add_argument(
         "--grants",
@@ -150,3 +167,14 @@ def seconds(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"not a number of seconds: {text!r}")
     return value
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """A whole number, from the least that makes sense on."""
+
+    def number(text: str) -> int:
+        if not text.isascii() or not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"not a whole number from {least} on: {text!r}")
+        return int(text)
+
+    return number

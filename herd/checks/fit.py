@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from herd.checks.project import ERROR, NOTE, Finding, Project
 from herd.checks.sources import Place
+from herd.core.mac import wired_limit
 from herd.core.models import memory_fit
 from herd.core.text.units import GIB, gib
 
@@ -14,7 +15,8 @@ def check(project: Project) -> Iterator[Finding]:
     """Every set of models of every host; a deploy asks the Mac itself again."""
     for subject in project.hosts:
         host = subject.host
-        limits = host.known.limits(host.settings.preflight_memory_reserve_gb * GIB)
+        reserve = host.settings.preflight_memory_reserve_gb * GIB
+        limits = host.known.limits(reserve, wired_limit.bytes_of(host.settings))
         policy = host.settings.preflight_fit
         if limits is None or policy == "off":
             continue

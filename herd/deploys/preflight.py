@@ -1,6 +1,6 @@
 """Refuses a Mac that cannot become what is wanted."""
 
-from herd.core.mac import sudo_rules
+from herd.core.mac import managed, sudo_rules, wired_limit
 from herd.core.mac.preflight import Fetch, Needs
 from herd.core.text.units import GIB
 from herd.deploys.desired import Desired, desired
@@ -24,6 +24,7 @@ def needs(want: Desired) -> Needs:
         upgrade=settings.homebrew_upgrade,
         pinned_server="llama.cpp" in settings.releases,
         root=sudo_rules.commands(want.layout, want.user),
+        wired_limit=wired_limit.bytes_of(settings),
         removable=want.removable if settings.launchd_autostart == "background" else (),
     )
 
@@ -39,6 +40,7 @@ def check() -> None:
         models=want.models,
         uid=want.uid,
         needs=needs(want),
+        asked=managed.asked(layout),
         ports={
             settings.proxy_port: "proxy_port",
             settings.llama_swap_port: "llama_swap_port",

@@ -10,6 +10,7 @@ from herd import plan
 from herd.core.mac.layout import Layout
 from herd.deploys.desired import mac_of
 from herd.deploys.step import step
+from herd.operations import mac as restore
 from herd.operations import uninstall
 
 MODELS, PACKAGES = "uninstall_models", "uninstall_packages"
@@ -40,6 +41,12 @@ def services() -> None:
     this = _this()
     uninstall.jobs(name="End and remove the jobs", layout=this.layout, uid=this.uid)
     uninstall.processes(name="Stop what runs outside launchd", layout=this.layout)
+
+
+@step("Mac")
+def mac() -> None:
+    """As it was before any deploy changed it."""
+    restore.restored(name="Put the Mac's settings back", layout=_this().layout)
 
 
 @step("Files")

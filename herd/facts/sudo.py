@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core.mac.sudo_rules import Command
+from herd.core.mac.root_command import Command
 from herd.facts.fact import Fact
 
 

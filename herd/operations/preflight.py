@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pyinfra import host, logger
 
-from herd.core.mac import startup_files, volumes
+from herd.core.mac import managed, startup_files, volumes
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
 from herd.core.mac.packages import program_of
@@ -18,6 +18,7 @@ from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded, Unread
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.mac import Mac
+from herd.facts.mac_settings import MacSettings
 from herd.facts.models import Models
 from herd.facts.programs import Owned
 from herd.facts.startup_files import Printing
@@ -33,6 +34,7 @@ def _check_asks(
     *,
     models: Sequence[Resolved],
     uid: int,
+    asked: Sequence[str] = (),
 ) -> Iterator[Question]:
     settings = layout.settings
     yield Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
@@ -46,6 +48,8 @@ def _check_asks(
     if needs.root:
         yield Question(Granted, words=probe(needs.root))
     yield from memory.asks(layout)
+    if asked:
+        yield Question(MacSettings, asked=list(asked))
     if needs.removable:
         yield Question(Unread, uid=uid, directories=list(needs.removable))
 
@@ -58,6 +62,7 @@ def check(
     *,
     models: Sequence[Resolved],
     uid: int,
+    asked: Sequence[str] = (),
 ) -> Commands:
     """
     Fail this host, and only this one, with all of its problems.
@@ -67,6 +72,7 @@ def check(
     + ports: the ports of the stack, and the setting that names each
     + models: what their repositories hold
     + uid: whose jobs the stack's are
+    + asked: what of the Mac's own settings the stack's ask for
     """
     settings = layout.settings
     mac = host.get_fact(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
@@ -83,6 +89,9 @@ def check(
     found = problems(mac, needs, room, holders, _homebrew(settings.homebrew_prefix, needs))
     if needs.root and not host.get_fact(Granted, words=probe(needs.root)):
         found.append(without_root())
+    if asked:
+        state = host.get_fact(MacSettings, asked=list(asked))
+        found += managed.problems(settings, state, mac.memory)
     if needs.removable:
         unread = host.get_fact(Unread, uid=uid, directories=list(needs.removable))
         found += map(volumes.unread, unread)

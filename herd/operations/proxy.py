@@ -15,6 +15,7 @@ from herd.core.mac.layout import Layout
 from herd.facts.answers import Answers
 from herd.facts.files import Entry, State
 from herd.facts.gathered import Question
+from herd.facts.mac_settings import MacSettings
 from herd.facts.proxy import KeyMarks, Releases
 from herd.facts.script import script
 from herd.operations.commands import Commands, operation, shown
@@ -35,7 +36,7 @@ def _certificate_asks(layout: Layout, pair: Any, *, uid: int) -> Iterator[Questi
     yield Question(State, paths=[layout.tls_key, layout.tls_certificate])
 
 
-@operation(asks=_releases, changes=[Releases])
+@operation(asks=_releases, changes=[Releases, MacSettings])
 def installed(layout: Layout, bundle: Bundle) -> Commands:
     """
     Have the proxy's code and its environment.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from herd import plan
 from herd.connections.remote import Remote, RemoteError, hosts, read
+from herd.core.mac import wired_limit
 from herd.core.models.memory_fit import Limits, Sum, fixes
 from herd.core.models.models_lock import Lock
 from herd.core.settings.problems import report
@@ -24,6 +25,7 @@ def fit(remotes: Sequence[Remote], inventory: str) -> bool:
             mac.macos,
             wired_limit=mac.wired_limit,
             gpu_memory=mac.gpu_memory,
+            declared=wired_limit.bytes_of(settings),
             reserve=settings.preflight_memory_reserve_gb * GIB,
         )
         fits, lines = _fit(settings, limits, held, inventory)
@@ -48,7 +50,8 @@ def fit_in(memory: int, macos: int, inventory: str, limits: Sequence[str]) -> bo
     done, said = True, dict[str, list[str]]()
     for name, settings in wanted.items():
         reserve = settings.preflight_memory_reserve_gb * GIB
-        has = Limits.of(memory * GIB, (macos,), reserve=reserve)
+        declared = wired_limit.bytes_of(settings)
+        has = Limits.of(memory * GIB, (macos,), declared=declared, reserve=reserve)
         fits, lines = _fit(settings, has, held, inventory)
         said.setdefault("\n".join(lines), []).append(name)
         done &= fits

@@ -22,6 +22,7 @@ from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.models import Models
 from herd.facts.programs import Linked, Owned
+from herd.verbs import mac_rows
 from herd.workstation import api_keys, certificate_files
 from herd.workstation.api_keys import Held
 from herd.workstation.herd_directory import directory
@@ -44,6 +45,7 @@ def _status_asks(remote: Remote) -> Iterator[Question]:
     yield Question(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
     yield Question(Listeners, ports=_ports(remote.settings))
     yield Question(Models, directory=remote.layout.models)
+    yield mac_rows.question(remote)
     yield from jobs_ask(remote)
 
 
@@ -69,6 +71,8 @@ def _status(remote: Remote) -> bool:
     print(f"  {'versions':<12}{harmless(linked) or 'none'}")
     if asleep := sleeps(remote.mac.sleep):
         print(f"  {'sleeps':<12}{asleep}")
+    for name, told in mac_rows.rows(remote):
+        print(f"  {name:<12}{harmless(told)}")
     owned = remote.ask(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
     places = volumes.problems(remote.mac.places, remote.mac.home)
     wrong = (

@@ -10,7 +10,8 @@ from __future__ import annotations
 STAND_INS: dict[str, dict[str, str]] = {
     "usr/bin": {
         "system": "sw_vers uname arch memory_pressure vm_stat",
-        "administration": "pmset fdesetup defaults dscl softwareupdate xcode-select",
+        "power": "pmset",
+        "administration": "fdesetup defaults dscl softwareupdate xcode-select",
         "users": "id whoami groups sudo chgrp",
         "files": "stat sed mktemp",
         "hashes": "shasum",
@@ -32,16 +33,18 @@ STAND_INS: dict[str, dict[str, str]] = {
         "users": "chown",
         "lsof": "lsof",
     },
-    "sbin": {"hashes": "md5", "disk": "mount"},
+    "sbin": {"hashes": "md5", "disk": "mount", "firewalls": "pfctl"},
     "usr/libexec": {"shims": "lab-homebrew"},
-    "usr/libexec/ApplicationFirewall": {"administration": "socketfilterfw"},
+    "usr/libexec/ApplicationFirewall": {"firewalls": "socketfilterfw"},
 }
 
 # module: commands that read nothing, are soon done, and need not be a child of who starts them
 # (lab.commands.answering)
 ANSWERED: dict[str, str] = {
     "system": "sw_vers uname arch hostname sysctl",
-    "administration": "fdesetup defaults pmset xcode_select socketfilterfw",
+    "administration": "fdesetup defaults xcode_select",
+    "power": "pmset",
+    "firewalls": "socketfilterfw",
     "users": "id whoami",
     "files": "stat",
     "hashes": "shasum sha256sum md5 md5sum",

@@ -1,4 +1,4 @@
-"""Settings of a Mac that administration tools show: power, names, FileVault, firewall, users."""
+"""Settings of a Mac that administration tools show: names, FileVault, defaults, users."""
 
 from __future__ import annotations
 
@@ -7,53 +7,6 @@ import time
 
 from lab.commands.base import as_root, fail
 from lab.mac import USER, Machine
-
-POWER_KEYS = frozenset(
-    [
-        "sleep",
-        "displaysleep",
-        "disksleep",
-        "womp",
-        "autorestart",
-        "powernap",
-        "standby",
-        "standbydelay",
-        "hibernatemode",
-        "ttyskeepawake",
-        "tcpkeepalive",
-        "lowpowermode",
-        "powermode",
-        "networkoversleep",
-        "lessbright",
-        "acwake",
-        "lidwake",
-        "halfdim",
-    ]
-)
-FIREWALL = (
-    "Firewall is disabled. (State = 0)",
-    "Firewall is enabled. (State = 1)",
-    "Firewall is set to block all non-essential incoming connections. (State = 2)",
-)
-
-
-def pmset(mac: Machine, args: list[str]) -> int:
-    """pmset(1); layout from Apple's PowerManagement."""
-    if args[:1] == ["-g"]:
-        print("System-wide power settings:\nCurrently in use:")
-        for key, value in sorted(mac.facts["power"].items()):
-            print(f" {key:<20} {value}")
-        return 0
-    pairs = args[1:]
-    keys, values = pairs[::2], pairs[1::2]
-    known = all(key in POWER_KEYS for key in keys) and len(keys) == len(values) > 0
-    if args[:1] not in (["-a"], ["-b"], ["-c"], ["-u"]) or not known:
-        return fail("Usage:  pmset [-b | -c | -u | -a] <action> <value>")
-    if not as_root():
-        print("'pmset' must be run as root...")
-        return 1
-    mac.set(power=mac.facts["power"] | dict(zip(keys, values, strict=True)))
-    return 0
 
 
 def scutil(mac: Machine, args: list[str]) -> int:
@@ -95,17 +48,43 @@ def fdesetup(mac: Machine, args: list[str]) -> int:
 
 
 def defaults(mac: Machine, args: list[str]) -> int:
-    """defaults(1) on a Mac where nothing was ever set; auto-login is the exception."""
-    if args[:1] != ["read"] or len(args) < 2:
+    """defaults(1) on a Mac where nothing was ever set, but what the fact `defaults` has by domain
+    and key ("com.apple.x key"). A domain in /Library is root's."""
+    verb, domain, key, *value = (*args, "", "", "")[: max(3, len(args))]
+    stored: dict[str, str] = mac.facts["defaults"]
+    name = f"{domain} {key}"
+    if verb in ("write", "delete"):
+        if domain.startswith("/Library/") and not as_root():
+            return fail(f"{_stamp()} defaults[4242:4242] Could not write domain {domain}; exiting")
+        if verb == "delete" and name not in stored:
+            return _absent(domain, key)
+        if "defaults" not in mac.facts["lies"]:
+            kept = {each: said for each, said in stored.items() if each != name}
+            if verb == "write":
+                kept[name] = {"true": "1", "false": "0"}.get(value[-1].lower(), value[-1])
+            mac.set(defaults=kept)
         return 0
-    domain, key = args[1], args[2] if len(args) > 2 else ""
-    value = mac.facts.get("defaults", {}).get(f"{domain} {key}")
-    if value is not None:
-        print(value)
+    if verb != "read" or not domain:
         return 0
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S.000")
+    if key:
+        if name not in stored:
+            return _absent(domain, key)
+        print(stored[name])
+        return 0
+    own = {each.partition(" ")[2]: v for each, v in stored.items() if each.startswith(f"{domain} ")}
+    if not own:
+        return fail(f"{_stamp()} defaults[4242:4242] \nDomain {domain} does not exist")
+    print("\n".join(["{", *(f"    {each} = {said};" for each, said in own.items()), "}"]))
+    return 0
+
+
+def _stamp() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S.000")
+
+
+def _absent(domain: str, key: str) -> int:
     about = f"The domain/default pair of ({domain}, {key}) does not exist"
-    return fail(f"{stamp} defaults[4242:4242] \n{about}")
+    return fail(f"{_stamp()} defaults[4242:4242] \n{about}")
 
 
 def dscl(mac: Machine, args: list[str]) -> int:
@@ -151,16 +130,3 @@ def xcode_select(mac: Machine, args: list[str]) -> int:
         "Use `sudo xcode-select --switch path/to/Xcode.app` to set one (or see `man xcode-select`)",
         2,
     )
-
-
-def socketfilterfw(mac: Machine, args: list[str]) -> int:
-    """The Application Firewall; reading needs no root in published captures."""
-    if args == ["--getglobalstate"]:
-        print(FIREWALL[int(mac.facts["firewall"])])
-        return 0
-    if args == ["--listapps"]:
-        print("Total number of apps = 0 ")
-        return 0
-    if not as_root():
-        return fail("Must be root to change settings.")
-    return 0

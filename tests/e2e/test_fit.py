@@ -48,7 +48,7 @@ def test_a_deployed_mac_says_itself_what_its_gpu_may_wire(deployed: Fleet) -> No
     assert "of 107.5 GiB: llama-server --list-devices" in default.out
     assert limited.code == 1
     assert "of 1.5 GiB: iogpu.wired_limit_mb" in limited.out
-    assert "- let the GPU wire 2.5 GiB: sudo sysctl iogpu.wired_limit_mb=2560" in limited.out
+    assert "- let the GPU wire 2.5 GiB: mac_gpu_wired_limit_mb = 2560" in limited.out
 
 
 def test_a_mac_that_nobody_has_yet(deployed: Fleet, tmp_path: Path) -> None:

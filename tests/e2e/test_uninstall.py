@@ -107,6 +107,7 @@ def test_what_was_put_there_goes_and_all_else_stays(fleet: Fleet) -> None:
     [
         "Services | End and remove the jobs",
         "Services | Stop what runs outside launchd",
+        "Mac | Put the Mac's settings back",
         "Files | Remove the stack's files",
         "Models | Remove the models",
         "Packages | Uninstall the packages",

@@ -235,7 +235,7 @@ def test_sudo_without_a_password(mac: Mac) -> None:
     assert run(mac, "sysctl -n iogpu.wired_limit_mb")[1] == "57344\n"
     assert run(mac, "pmset -a sleep 0") == (1, "'pmset' must be run as root...\n", "")
     assert run(mac, "sudo -n pmset -a sleep 0 autorestart 1") == (0, "", "")
-    assert " sleep                0\n" in run(mac, "pmset -g")[1]
+    assert " sleep                0 (sleep prevented by powerd)\n" in run(mac, "pmset -g")[1]
 
 
 def test_sudo_by_a_rule(mac: Mac) -> None:
@@ -272,6 +272,101 @@ def test_what_is_roots_alone_is_in_this_macs_folder(mac: Mac) -> None:
     assert (mac.root / "etc/sudoers.d/y").read_text() == "it\n"
     assert run(mac, f"cat {mac.root}/Library/LaunchDaemons/x") == (0, "it\n", "")
     (mac.root / "Library/LaunchDaemons/x").unlink()
+
+
+def test_pmset_says_little_and_does_less(mac: Mac) -> None:
+    """Exit codes and texts of Apple's pmset.m; what it lists is pruned, but not by source."""
+    mac.set(sudo="passwordless", battery={"sleep": "1"}, power_lacks=["autorestart"])
+
+    assert run(mac, "pmset -a disablesleep 1") == (0, "'pmset' must be run as root...\n", "")
+    assert "SleepDisabled" not in run(mac, "pmset -g")[1]
+    assert run(mac, "sudo pmset -b disablesleep 1 sleep 0") == (0, "", "")
+    assert " SleepDisabled\t\t1\n" in run(mac, "pmset -g")[1]
+    assert run(mac, "sudo pmset -a autorestart 1") == (0, "", "")
+    assert "autorestart" not in run(mac, "pmset -g")[1] + run(mac, "pmset -g cap")[1]
+    battery, _, ac = run(mac, "pmset -g custom")[1].partition("AC Power:\n")
+    assert battery.startswith("Battery Power:\n autorestart")
+    assert " sleep                0\n" in battery
+    assert " sleep                1\n" in ac
+    for wrong in ("-a sleeps 0", "-a sleep", "-x sleep 0", "-g nothing", "-a sleep soon"):
+        assert run(mac, f"sudo pmset {wrong}") == (1, "", "Usage: pmset <options>\n")
+    mac.set(battery=None, power_lacks=[], sleep_disabled=None)
+
+
+@pytest.mark.parametrize(("macos", "code"), [("15.7", 1), ("26.1", 0), ("27.0", 0)])
+def test_pmset_of_26_starts_a_mac_whenever_power_comes(mac: Mac, macos: str, code: int) -> None:
+    mac.set(sudo="passwordless", macos=macos)
+
+    assert run(mac, "sudo pmset -a autorestartatconnect 1")[0] == code
+
+
+@pytest.mark.parametrize(
+    ("macos", "said"),
+    [
+        ("15.7", (0, "Application at path ( /p ) added to firewall\n", "")),
+        ("26.1", (255, "", "Must be root to change settings.\n")),
+    ],
+)
+def test_the_firewall_believes_nobody_but_root(mac: Mac, macos: str, said: object) -> None:
+    """Captures of lima-vm/socket_vmnet #51 and of newer ones."""
+    mac.set(sudo="passwordless", macos=macos, firewall=2, firewall_apps={})
+    tool = "/usr/libexec/ApplicationFirewall/socketfilterfw"
+    here = f"{mac.root}{tool}"
+
+    assert run(mac, f"{here} --add /p") == said
+    assert run(mac, f"{here} --listapps")[1] == "Total number of apps = 0 \n"
+    assert run(mac, f"sudo {tool} --unblockapp /p")[1] == (
+        "The application is not part of the firewall\n"
+    )
+    assert run(mac, f"sudo {tool} --add /p && sudo {tool} --blockapp /p")[0] == 0
+    assert run(mac, f"{here} --listapps")[1] == (
+        "Total number of apps = 1 \n1 : /p \n             (Block incoming connections) \n"
+    )
+    assert "enabled" not in run(mac, f"{here} --getglobalstate")[1]
+    assert run(mac, f"sudo {tool} --remove /p")[0] == 0
+    assert mac.facts["firewall_apps"] == {}
+
+
+def test_pf_has_anchors_and_references(mac: Mac) -> None:
+    mac.set(sudo="passwordless")
+    chatter = "No ALTQ support in kernel\nALTQ related functions disabled\n"
+    rule = "pass in quick proto tcp from 10.0.0.7/32 to any port = 3000"
+    load = f"echo '{rule}' | sudo pfctl -a com.apple/250.x -f - && sudo pfctl -E"
+
+    assert run(mac, "pfctl -s info") == (1, "", f"{chatter}pfctl: /dev/pf: Permission denied\n")
+    assert run(mac, "sudo pfctl -s info")[1].startswith("Status: Disabled")
+    assert run(mac, "sudo pfctl -sr")[1].splitlines()[1] == 'anchor "com.apple/*" all'
+    code, out, err = run(mac, load)
+    assert (code, out) == (0, "")
+    token = err.rpartition("Token : ")[2].strip()
+    assert run(mac, "sudo pfctl -a com.apple/250.x -sr") == (
+        0,
+        "pass in quick inet proto tcp from 10.0.0.7 to any port = 3000 flags S/SA keep state\n",
+        chatter,
+    )
+    assert run(mac, "sudo pfctl -s info")[1].startswith("Status: Enabled")
+    assert run(mac, "echo pass everything | sudo pfctl -a com.apple/250.x -f -")[2] == (
+        f"{chatter}stdin:1: syntax error\npfctl: Syntax error in config file: pf rules not loaded\n"
+    )
+    assert run(mac, f"sudo pfctl -X {token} && sudo pfctl -a com.apple/250.x -F rules")[0] == 0
+    assert run(mac, "sudo pfctl -a com.apple/250.x -sr; sudo pfctl -s info")[1].startswith(
+        "Status: Disabled"
+    )
+    run(mac, f"echo '{rule}' | sudo pfctl -f -")
+    assert "com.apple" not in run(mac, "sudo pfctl -sr")[1]
+
+
+def test_defaults_of_the_whole_mac_are_roots(mac: Mac) -> None:
+    domain = "/Library/Preferences/com.apple.x"
+    mac.set(sudo="passwordless", defaults={})
+
+    assert run(mac, f"defaults read {domain}")[2].endswith(f"\nDomain {domain} does not exist\n")
+    assert "Could not write domain" in run(mac, f"defaults write {domain} Key -bool true")[2]
+    assert run(mac, f"sudo defaults write {domain} Key -bool false") == (0, "", "")
+    assert run(mac, f"defaults read {domain}") == (0, "{\n    Key = 0;\n}\n", "")
+    assert run(mac, f"defaults read {domain} Key") == (0, "0\n", "")
+    assert run(mac, f"sudo defaults delete {domain} Key") == (0, "", "")
+    assert run(mac, f"sudo defaults delete {domain} Key")[0] == 1
 
 
 def test_without_command_line_tools(mac: Mac) -> None:

@@ -54,6 +54,31 @@ class TestKeepSmall:
         assert old.read_text().endswith("line 005999\n")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1"]
 
+    def test_as_many_copies_are_kept_as_is_said(self, tmp_path: Path) -> None:
+        """The newest is 1; those of a time when more were kept go."""
+        log = tmp_path / "a.log"
+        for first in range(5):
+            fill(log, 100, first * 100)
+            keep_small(log, 600, kept=3)
+
+        def last(number: int) -> str:
+            return (tmp_path / f"a.log.{number}").read_text().splitlines()[-1]
+
+        assert [last(number) for number in (1, 2, 3)] == [
+            "line 000499",
+            "line 000399",
+            "line 000299",
+        ]
+        assert len(list(tmp_path.iterdir())) == 4
+        fill(log, 100, 500)
+        keep_small(log, 600, kept=1)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1"]
+        assert last(1) == "line 000599"
+        fill(log, 100, 600)
+        keep_small(log, 600, kept=0)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.log"]
+        assert log.stat().st_size == 0
+
     def test_no_link_is_followed(self, tmp_path: Path) -> None:
         """Neither for the log nor for what is kept of it."""
         precious = tmp_path / "precious"

@@ -15,7 +15,7 @@ _FILES = (
     r"fetcher\.pyz",
     r"start\.command",
     r"last-deploy\.json",
-    r"(llama-swap|proxy)\.log(\.1)?",
+    r"(llama-swap|proxy)\.log(\.\d+)?",
 )
 _DIRECTORIES = (
     r"answered",

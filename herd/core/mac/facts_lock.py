@@ -132,8 +132,9 @@ class Known:
     wired_limit: int | None
     gpu_memory: int | None
 
-    def limits(self, reserve: int) -> Limits | None:
-        """What models may take there, with `reserve` bytes for others; None when nobody knows."""
+    def limits(self, reserve: int, declared: int | None) -> Limits | None:
+        """What models may take there, with `reserve` bytes for others, and what a deploy lets the
+        GPU wire; None when nobody knows."""
         if self.memory is None:
             return None
         return Limits.of(
@@ -141,6 +142,7 @@ class Known:
             self.macos,
             wired_limit=self.wired_limit,
             gpu_memory=self.gpu_memory,
+            declared=declared,
             reserve=reserve,
         )
 

@@ -51,6 +51,8 @@ def proxy_command(layout: Layout, python: str) -> list[str]:
         *("--files", layout.models, "--grants", layout.peers),
         # launchd rotates nothing, and llama-swap neither; the proxy keeps both logs small.
         *(word for job in JOBS for word in ("--log-file", layout.log(job))),
+        *("--log-max-mb", f"{settings.proxy_log_max_mb}"),
+        *("--logs-kept", f"{settings.proxy_logs_kept}"),
         *(pair if settings.proxy_tls_certificate else ()),
         *(agent if settings.proxy_agent_port else ()),
     ]

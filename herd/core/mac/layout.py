@@ -167,6 +167,12 @@ class Layout:
         """What was deployed last: by whom, when, of which revision."""
         return self.under("last-deploy.json")
 
+    @property
+    def mac_before(self) -> str:
+        """What settings of the Mac itself were before a deploy changed them first. It is of the
+        Mac, not of one stack: another one, or this one elsewhere, must not note what that made."""
+        return f"{self.home}/Library/Application Support/llama-herd/mac-before"
+
     def log(self, job: str) -> str:
         """The log of a job, "llama-swap" or "proxy"."""
         return self.under(f"{job}.log")

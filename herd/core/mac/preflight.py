@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from herd.core.mac import packages, volumes
 from herd.core.mac.mac import Folder, Identity
 from herd.core.mac.packages import Programs
-from herd.core.mac.sudo_rules import Command
+from herd.core.mac.root_command import Command
 from herd.core.models import memory_fit
 from herd.core.models.memory_estimate import Served
 from herd.core.models.memory_fit import Limits, Sum
@@ -46,8 +46,8 @@ class Needs:
     must be able to read, and may not. `root` is what only root may do, which the SSH user must be
     able to without a password. `unasked` are models of which this Mac's llama.cpp
     will be asked before they are fetched: only what no answer can change is a problem of theirs
-    now.
-    able to without a password. A `pinned_server` is tried before anything leads to it.
+    now. A `pinned_server` is tried before anything leads to it. `wired_limit` is what the deploy lets
+    the GPU wire, in bytes.
     """
 
     models: Sequence[Fetch]
@@ -63,6 +63,7 @@ class Needs:
     root: Sequence[Command] = ()
     unasked: frozenset[str] = frozenset()
     pinned_server: bool = False
+    wired_limit: int | None = None
 
 
 WARNING = "warning"
@@ -211,6 +212,7 @@ def limits(mac: Identity, needs: Needs) -> Limits:
         mac.macos,
         wired_limit=mac.wired_limit,
         gpu_memory=mac.gpu_memory,
+        declared=needs.wired_limit,
         reserve=needs.memory_reserve,
     )
 

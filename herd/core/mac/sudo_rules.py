@@ -9,10 +9,9 @@ import hashlib
 import re
 from collections.abc import Sequence
 
+from herd.core.mac import managed
 from herd.core.mac.layout import Layout
-
-Command = tuple[str, ...]
-"""The absolute path of a program, and its arguments."""
+from herd.core.mac.root_command import Command, Pattern
 
 DIRECTORY = "/etc/sudoers.d"
 _TRUE = "/usr/bin/true"
@@ -20,7 +19,7 @@ _TRUE = "/usr/bin/true"
 
 def commands(layout: Layout, user: str) -> list[Command]:
     """All that a stack's settings ask of root, for the SSH user; the same in every run."""
-    return []
+    return list(managed.root(layout))
 
 
 def writes(path: str, text: str) -> Command:
@@ -84,8 +83,10 @@ def rendered(host: str, path: str, whose: str, granted: Sequence[Command]) -> st
 
 
 def spec(command: Command) -> str:
-    """A command as sudoers(5) has it: nothing in it is a pattern, and its arguments are all."""
+    """A command as sudoers(5) has it: only a `Pattern` is one, and its arguments are all."""
     program, *arguments = command
+    if arguments and isinstance(arguments[0], Pattern):
+        return f"{_escaped(program)} ^{arguments[0]}$"
     return (
         " ".join([_escaped(program), *map(_escaped, arguments)]) if arguments else f'{program} ""'
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
-from herd.core.models import caches, memory_estimate
+from herd.core.models import caches, memory_estimate, wired_memory
 from herd.core.models.gguf import Facts
 from herd.core.models.memory_estimate import Served, Term, Use
 from herd.core.settings import model_groups
@@ -47,9 +47,13 @@ class Limits:
         *,
         wired_limit: int | None = None,
         gpu_memory: int | None = None,
+        declared: int | None = None,
         reserve: int,
     ) -> "Limits":
-        """Of a Mac with `size` bytes, by what it said itself, else by measurements of others."""
+        """Of a Mac with `size` bytes: as a deploy sets it (`declared`), by what it said itself,
+        else by measurements of others."""
+        if declared:
+            return cls(declared, "mac_gpu_wired_limit_mb", size, reserve)
         if wired_limit:
             return cls(wired_limit, "iogpu.wired_limit_mb", size, reserve)
         if gpu_memory:
@@ -275,14 +279,12 @@ def _more_wired(candidate: Sum) -> Iterator[_Way]:
     limits = candidate.limits
     step = 512 * MIB
     wanted = -(-candidate.gpu // step) * step
-    most = (limits.memory - limits.reserve) // step * step
+    spare = min(limits.memory - limits.reserve, wired_memory.most(limits.memory) * MIB)
+    most = spare // step * step
     for size in dict.fromkeys((min(wanted, most), most)):
         if size > limits.gpu:
-            text = (
-                f"let the GPU wire {gib(size)}: sudo sysctl iogpu.wired_limit_mb={size // MIB} "
-                "(until the next restart)"
-            )
-            raised = replace(limits, gpu=size, source="iogpu.wired_limit_mb")
+            text = f"let the GPU wire {gib(size)}: mac_gpu_wired_limit_mb = {size // MIB}"
+            raised = replace(limits, gpu=size, source="mac_gpu_wired_limit_mb")
             yield _Way(text, 0.1, replace(candidate, limits=raised))
 
 

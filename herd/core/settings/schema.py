@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from herd.core.settings import part_sources
 from herd.core.settings.extra_args import LOAD_MODES, canonical, complaints
-from herd.core.settings.field_types import Path, Strict, Text
+from herd.core.settings.field_types import Network, Path, Strict, Text
 from herd.core.settings.llama_server_options import LlamaServerOptions
 from herd.core.settings.llama_swap_options import LlamaSwapOptions
 from herd.core.settings.model_parts import ModelParts
@@ -191,6 +191,8 @@ class Settings(Strict):
     proxy_tls_key: Text | None
     proxy_agent_port: UserPort | None
     proxy_token_deadline: Annotated[int, Field(ge=5, le=3600)]
+    proxy_log_max_mb: Annotated[int, Field(ge=1, le=4096)]
+    proxy_logs_kept: Annotated[int, Field(ge=0, le=99)]
 
     gateway_port: UserPort
     gateway_haproxy_port: UserPort
@@ -212,6 +214,14 @@ class Settings(Strict):
         ),
     ]
     launchd_autostart: Literal["background", "terminal", "off"]
+
+    mac_sleep: Literal["never", "never-lid-shut"] | None
+    mac_restart_after_power_loss: bool | None
+    mac_wake_on_lan: bool | None
+    mac_gpu_wired_limit_mb: Annotated[int, Field(ge=1024, le=1048576)] | None
+    mac_firewall_exception: bool | None
+    mac_networks: list[Network] | None
+    mac_automatic_updates: bool | None
 
     preflight_fit: Fit
     preflight_memory_reserve_gb: Annotated[int, Field(ge=0)]

@@ -228,4 +228,5 @@ def test_a_foreground_start_runs_both_programs_with_their_exact_arguments(tmp_pa
         *("--usage", place.usage),
         *("--files", place.models, "--grants", place.peers),
         *("--log-file", place.log("llama-swap"), "--log-file", place.log("proxy")),
+        *("--log-max-mb", "16", "--logs-kept", "1"),
     ]

@@ -34,7 +34,7 @@ def test_every_file_that_a_layout_names_is_ours() -> None:
         Found("releases"),
         Found("last-good.mine", is_directory=True),
         Found("CONFIG.YAML"),
-        Found("proxy.log.2"),
+        Found("proxy.log.old"),
         Found("config.yaml\n"),
     ],
     ids=lambda found: found.path,

@@ -123,6 +123,7 @@ def test_the_proxy_runs_its_release_on_its_own_environment() -> None:
         *("--grants", "/Users/me/llama-swap/peers.json"),
         *("--log-file", "/Users/me/llama-swap/llama-swap.log"),
         *("--log-file", "/Users/me/llama-swap/proxy.log"),
+        *("--log-max-mb", "16", "--logs-kept", "1"),
     ]
     release = f"/Users/me/llama-swap/proxy/release-{BUNDLE.release}"
     assert found["EnvironmentVariables"]["PYTHONPATH"] == release

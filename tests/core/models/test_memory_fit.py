@@ -135,7 +135,7 @@ def test_the_gpu_may_be_given_more_where_memory_is_left() -> None:
     served = model("m", 46, ctx_size=32768, extra_args=["--cache-ram", "1024"])
 
     assert fixes(Sum((served,), limits(64, 15)))[0] == (
-        "let the GPU wire 49.5 GiB: sudo sysctl iogpu.wired_limit_mb=50688 (until the next restart)"
+        "let the GPU wire 49.5 GiB: mac_gpu_wired_limit_mb = 50688"
     )
 
 
@@ -143,8 +143,7 @@ def test_fewer_slots_a_smaller_context_and_smaller_types_are_computed() -> None:
     candidate = Sum((model(ctx_size=131072, parallel=4),), limits(96, 15))
 
     assert fixes(candidate, most=4) == [
-        "let the GPU wire 79.5 GiB: sudo sysctl iogpu.wired_limit_mb=81408 "
-        "(until the next restart)",
+        "let the GPU wire 79.5 GiB: mac_gpu_wired_limit_mb = 81408",
         'big: cache_type_k and cache_type_v = "q8_0"',
         "big: ctx_size = 77824 instead of 131072",
         "big: parallel = 2 instead of 4",
@@ -203,7 +202,7 @@ def test_every_way_that_names_its_numbers_does_make_it_fit(
         return
     for way in fixes(candidate):
         changed = {name: dict(fields) for name, fields in served.items()}
-        gpu = re.search(r"iogpu.wired_limit_mb=(\d+)", way)
+        gpu = re.search(r"mac_gpu_wired_limit_mb = (\d+)", way)
         if "llama_swap_groups" in way:
             for name, fields in changed.items():
                 assert Sum((model(name, **fields),), has).fits

@@ -1,0 +1,91 @@
+"""Settings of the Mac itself, which root changes: only those that differ, and each is looked at
+again afterwards, as its tool says that all went well in any case.
+
+What a setting was is noted on the Mac once, before its first change; `restored` puts that back.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from pyinfra import host
+from pyinfra.api import QuoteString, StringCommand
+
+from herd.core.mac import managed
+from herd.core.mac.layout import Layout
+from herd.core.mac.managed import Change
+from herd.facts.gathered import Question
+from herd.facts.mac import Mac
+from herd.facts.mac_settings import Before, MacSettings
+from herd.facts.script import script
+from herd.operations.commands import Commands, operation
+
+
+def _kept_asks(layout: Layout, kind: str, *, asked: Sequence[str]) -> Iterator[Question]:
+    yield Question(MacSettings, asked=list(asked))
+    yield _mac(layout)
+
+
+@operation(asks=_kept_asks, changes=[MacSettings, Before, Mac])
+def kept(layout: Layout, kind: str, *, asked: Sequence[str]) -> Commands:
+    """
+    Keep the settings of one kind as they are wanted.
+
+    + layout: where the stack lives, and its settings
+    + kind: of `herd.core.mac.managed.KINDS`
+    + asked: what is asked of the Mac in this run, by `herd.core.mac.managed.asked`
+    """
+
+    def different() -> list[Change]:
+        state = host.get_fact(MacSettings, asked=list(asked))
+        macos = _mac(layout).ask(host).macos
+        return managed.changes(managed.wanted(kind, layout.settings, state, macos), state)
+
+    yield from _changed(layout, different)
+
+
+def _changed(layout: Layout, different: Callable[[], list[Change]]) -> Commands:
+    found = different()
+    if not found:
+        host.noop("the Mac is as wanted")
+        return
+    for each in found:
+        for command in each.commands:
+            yield script("mac-set", layout.mac_before, each.name, each.is_now, *command)
+    if wrong := managed.untaken(different()):
+        yield _failure(wrong)
+
+
+def _restored_asks(layout: Layout) -> Iterator[Question]:
+    yield Question(Before, path=layout.mac_before)
+
+
+@operation(asks=_restored_asks)
+def restored(layout: Layout) -> Commands:
+    """
+    Put back what every setting of the Mac was before a deploy changed it first, and forget it.
+
+    + layout: where the stack lives, and its settings
+    """
+    before = host.get_fact(Before, path=layout.mac_before)
+    if not before:
+        host.noop("no setting of the Mac was changed")
+        return
+    asked = managed.asked(layout, managed.kinds_of(before))
+
+    def different() -> list[Change]:
+        return managed.changes(before, host.get_fact(MacSettings, asked=asked))
+
+    for each in different():
+        for command in each.commands:
+            yield script("run-as-root", *command)
+    if wrong := managed.untaken(different()):
+        yield _failure(wrong)
+    yield StringCommand("rm -f", QuoteString(layout.mac_before))
+
+
+def _failure(words: str) -> StringCommand:
+    return StringCommand("printf '%s\\n'", QuoteString(words), ">&2; exit 1")
+
+
+def _mac(layout: Layout) -> Question:
+    settings = layout.settings
+    return Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)

@@ -1,0 +1,3 @@
+# Runs a command as root, by the rule that `make sudoers` prints. usage: run-as-root.sh /PROGRAM ARGUMENT...
+. as-root.sh
+as_root "$@"

@@ -1,0 +1,34 @@
+"""What `make status` says of the Mac itself: that it restarts for updates, and what of its settings
+is not as declared."""
+
+from collections.abc import Iterator
+
+from herd.connections.remote import Remote
+from herd.core.mac import managed, software_updates
+from herd.facts.gathered import Question
+from herd.facts.mac_settings import MacSettings
+
+
+def question(remote: Remote) -> Question:
+    """What is declared, and in any case whether macOS updates itself."""
+    return Question(MacSettings, asked=_asked(remote))
+
+
+def _asked(remote: Remote) -> list[str]:
+    kinds = {managed.UPDATES, *managed.in_use(remote.settings)}
+    return managed.asked(remote.layout, sorted(kinds))
+
+
+def rows(remote: Remote) -> Iterator[tuple[str, str]]:
+    """Names and words."""
+    state = remote.ask(MacSettings, asked=_asked(remote))
+    settings, macos = remote.settings, remote.mac.macos
+    unmanaged = state.updates if settings.mac_automatic_updates is None else None
+    if told := unmanaged and software_updates.restarts(unmanaged, macos):
+        yield "updates", f"{told}; mac_automatic_updates = False keeps them from it"
+    for problem in managed.problems(settings, state, remote.mac.memory):
+        yield "settings", f"{problem.where}: {problem.what}"
+    for kind in managed.KINDS:
+        want = managed.wanted(kind, settings, state, macos)
+        for each in managed.changes(want, state):
+            yield "settings", f"{each.name} is {each.is_now}, not {each.wanted}; deploy again"

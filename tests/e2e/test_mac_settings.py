@@ -1,0 +1,148 @@
+"""The Mac itself is kept as declared, by the printed rule, and whatever its tools say."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab.lab import Mac
+from tests.e2e.fleet import Fleet
+
+DOMAIN = "/Library/Preferences/com.apple.SoftwareUpdate"
+SETTINGS: dict[str, Any] = {
+    "mac_sleep": "never-lid-shut",
+    "mac_restart_after_power_loss": True,
+    "mac_wake_on_lan": False,
+    "mac_firewall_exception": True,
+    "mac_automatic_updates": False,
+}
+POWER, UPDATES = "Mac | Keep when the Mac sleeps", "Mac | Keep what macOS updates"
+WAY_IN = "Mac | Keep the proxy's way in"
+NOTES = "Library/Application Support/llama-herd/mac-before"
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A laptop that was set up by the printed rule and nothing more."""
+    fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1", macos="27.0", firewall=1)
+    fleet["mac1"].set(battery={"sleep": "1", "displaysleep": "2", "lowpowermode": "0"})
+    run = fleet.deploy(mac1=SETTINGS)
+    assert run.code == 1
+    assert "`make sudoers`" in run.err
+    fleet["mac1"].set(sudo=rules(fleet))
+    assert fleet.settles(mac1=SETTINGS).changed("mac1") >= {POWER, UPDATES, WAY_IN}
+    yield fleet
+    fleet.stop()
+
+
+def rules(fleet: Fleet) -> list[str]:
+    """What `make sudoers` prints, without its comments."""
+    said = fleet.herd("sudoers", inventory=fleet.inventory(mac1=SETTINGS))
+    assert said.code == 0, said.err
+    return [line for line in said.out.splitlines() if not line.startswith("#")]
+
+
+def rows(mac: Mac) -> dict[str, str]:
+    return {key: mac.facts["power"][key] for key in ("sleep", "disksleep", "autorestart", "womp")}
+
+
+def test_the_mac_is_as_declared(kept: Fleet) -> None:
+    mac = kept["mac1"]
+    assert rows(mac) == {"sleep": "0", "disksleep": "0", "autorestart": "1", "womp": "0"}
+    assert mac.facts["battery"] == {"sleep": "0", "displaysleep": "10", "lowpowermode": "0"}
+    assert mac.facts["sleep_disabled"] == 1
+    keys = {name.partition(" ")[2]: value for name, value in mac.facts["defaults"].items()}
+    assert len(keys) == 4
+    assert set(keys.values()) == {"0"}
+    ((program, verdict),) = mac.facts["firewall_apps"].items()
+    assert verdict == "Allow"
+    assert program.startswith(f"{mac.prefix}/Cellar/python@3.13/3.13.9/Frameworks/")
+
+
+def test_what_was_there_is_noted_once(kept: Fleet) -> None:
+    mac = kept["mac1"]
+    notes = (mac.home / NOTES).read_text().splitlines()
+
+    assert "AC Power: sleep\t1" in notes
+    assert "Battery Power: displaysleep\t2" in notes
+    assert "updates: SplatEnabled\tabsent" in notes
+    assert "AC Power: displaysleep\t10" not in notes
+    mac.set(power=mac.facts["power"] | {"sleep": "5"})
+    assert kept.deploy(mac1=SETTINGS).changed("mac1") == {POWER}
+    assert (mac.home / NOTES).read_text().splitlines() == notes
+
+
+def test_an_upgraded_python_is_let_in_again(kept: Fleet) -> None:
+    mac = kept["mac1"]
+    mac.set(formulae={"python@3.13": "3.13.10"})
+    run = kept.deploy("--data", "homebrew_upgrade=true", mac1=SETTINGS)
+
+    assert run.code == 0, run.err
+    assert WAY_IN in run.changed("mac1")
+    assert any("/3.13.10/" in path for path in mac.facts["firewall_apps"])
+
+
+@pytest.mark.parametrize(
+    ("tool", "off", "still"),
+    [
+        ("pmset", {"sleep_disabled": 0}, "SleepDisabled is 0 still, not 1"),
+        pytest.param(
+            "socketfilterfw",
+            {"firewall_apps": {}},
+            "is absent still, not allow",
+            marks=pytest.mark.soak,
+        ),
+        pytest.param(
+            "defaults",
+            {"defaults": {f"{DOMAIN} AutomaticDownload": "1"}},
+            "updates: AutomaticDownload is true still, not false",
+            marks=pytest.mark.soak,
+        ),
+    ],
+)
+def test_a_tool_that_says_it_did_and_did_not_is_an_error(
+    kept: Fleet, tool: str, off: dict[str, Any], still: str
+) -> None:
+    mac = kept["mac1"]
+    mac.set(lies=[tool], **off)
+    run = kept.deploy(mac1=SETTINGS)
+    mac.set(lies=[])
+
+    assert run.code == 1
+    assert still in run.err
+    assert kept.deploy(mac1=SETTINGS).code == 0
+
+
+def test_status_says_what_is_otherwise_and_what_restarts(kept: Fleet) -> None:
+    mac = kept["mac1"]
+    mac.set(power=mac.facts["power"] | {"womp": "1"})
+    said = kept.herd("status", inventory=kept.inventory(mac1=SETTINGS)).out
+    mac.set(power=mac.facts["power"] | {"womp": "0"}, defaults={})
+    other = kept.herd("status").out
+
+    assert "settings    AC Power: womp is 1, not 0; deploy again" in said
+    assert "updates     install by themselves and may restart it" not in said
+    assert "updates     install by themselves and may restart it" in other
+    assert kept.deploy(mac1=SETTINGS).changed("mac1") == {UPDATES}
+
+
+def test_what_cannot_be_is_refused_before_anything_is_changed(kept: Fleet) -> None:
+    mac = kept["mac1"]
+    mac.set(firewall=2, power_lacks=["autorestart"])
+    mac.clear_log()
+    run = kept.deploy(mac1=SETTINGS | {"mac_gpu_wired_limit_mb": 130000})
+    mac.set(firewall=1, power_lacks=[])
+
+    assert run.code == 1
+    assert "blocks all incoming connections" in run.err
+    assert "no row autorestart" in run.err
+    assert "set it to 114688 at most" in run.err
+    assert run.changed("mac1") == set()
+
+
+def test_what_is_let_be_again_stays_as_it_is(kept: Fleet) -> None:
+    mac = kept["mac1"]
+    before = (rows(mac), (mac.home / NOTES).read_text())
+
+    assert kept.deploy().changed("mac1") == set()
+    assert (rows(mac), (mac.home / NOTES).read_text()) == before
