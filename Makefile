@@ -148,6 +148,7 @@ bench: .venv/.dev  ## the figures: a run that changes nothing, the proxy beside 
 	@$(BIN)/python bench/noop.py
 	@$(BIN)/python bench/proxy.py
 	@$(BIN)/python bench/lateness.py
+	@$(BIN)/python bench/gateway.py
 	@$(BIN)/python bench/render.py
 
 override LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks"

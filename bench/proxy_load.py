@@ -105,8 +105,8 @@ class Client(asyncio.Protocol):
         self.transport = transport
         return self
 
-    def ask(self, count: int = 0, rate: int = 0) -> asyncio.Future[None]:
-        """A stream, or a plain answer if `count` is 0."""
+    def ask(self, count: int = 0, rate: int = 0, head: str = "") -> asyncio.Future[None]:
+        """A stream, or a plain answer if `count` is 0; `head` are more header lines."""
         self.got, self.first, self.streams = [], 0.0, count > 0
         self.size = 0
         bench = b"X-Bench: %d %d\r\n" % (count, rate) if count else b""
@@ -114,8 +114,8 @@ class Client(asyncio.Protocol):
         self.transport.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer %b\r\n"
             b"Accept: application/json\r\nContent-Type: application/json\r\n"
-            b"User-Agent: bench/1\r\n%bContent-Length: %d\r\n\r\n%b"
-            % (self.key.encode(), bench, len(QUESTION), QUESTION)
+            b"User-Agent: bench/1\r\n%b%bContent-Length: %d\r\n\r\n%b"
+            % (self.key.encode(), bench, head.encode(), len(QUESTION), QUESTION)
         )
         return self.answered
 

@@ -90,6 +90,20 @@ class Peer:
     port: int
     process: subprocess.Popen[bytes]
 
+    def ready(self, cpus: set[int]) -> None:
+        """Waits until it takes connections, on these cores only, if any are named."""
+        if cpus:
+            os.sched_setaffinity(self.process.pid, cpus)
+        for _ in range(200):
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        for pid in self.pids():
+            if cpus:
+                os.sched_setaffinity(pid, cpus)
+
     def pids(self) -> list[int]:
         """The process and its children."""
         own = self.process.pid
@@ -121,7 +135,7 @@ def new_keys() -> list[str]:
 
 def start(name: str, upstream: int, keys: list[str], directory: Path, cpus: set[int]) -> Peer:
     """Starts a proxy on a free port, and waits until it takes connections."""
-    port = _free_port()
+    port = free_port()
     environment = dict(os.environ)
     if name == "nginx":
         lines = "".join(f'"Bearer {key}" 1; ' for key in keys)
@@ -144,18 +158,8 @@ def start(name: str, upstream: int, keys: list[str], directory: Path, cpus: set[
         command += ["--listen", f"127.0.0.1:{port}", "--upstream", f"http://127.0.0.1:{upstream}"]
     with (directory / f"{name}.out").open("wb") as log:
         process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log)
-    if cpus:
-        os.sched_setaffinity(process.pid, cpus)
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            break
-        except OSError:
-            time.sleep(0.05)
     peer = Peer(name, port, process)
-    for pid in peer.pids():
-        if cpus:
-            os.sched_setaffinity(pid, cpus)
+    peer.ready(cpus)
     return peer
 
 
@@ -166,7 +170,8 @@ def missing() -> list[str]:
     return [name for name, program in programs.items() if not shutil.which(program)]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nothing listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port

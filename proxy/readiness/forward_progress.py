@@ -68,7 +68,8 @@ class ForwardProgress:
         self._name_of = name_of
         self._deadline = deadline
         self._silence = deadline / 2 if silence is None else silence
-        self._again = again
+        self._again = min(again, deadline)
+        self._look_seconds = min(LOOK_SECONDS, deadline)
         self._clock = clock
         self._seen: dict[Request, int] = {}
         self._came: dict[str, float] = {}  # when something last did, by model
@@ -133,7 +134,7 @@ class ForwardProgress:
     async def _states(self) -> dict[str, str]:
         """Of models by llama-swap's names; what still loads gives no token yet, and need not."""
         try:
-            answer = await self._ask("GET", "/running", b"", LOOK_SECONDS)
+            answer = await self._ask("GET", "/running", b"", self._look_seconds)
             running = json.loads(answer.body)["running"]
             return {str(entry["model"]): str(entry["state"]) for entry in running}
         except (TimeoutError, ValueError, KeyError, TypeError):
@@ -173,7 +174,7 @@ class ForwardProgress:
 
     async def _slots(self, path: str) -> slot_progress.Slots:
         try:
-            answer = await self._ask("GET", f"{path}/slots", b"", LOOK_SECONDS)
+            answer = await self._ask("GET", f"{path}/slots", b"", self._look_seconds)
         except TimeoutError:
             return {}
         return slot_progress.read(answer.body) if answer.status == 200 else {}
