@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pyinfra import logger
 from pyinfra.api import Host, Inventory
 from pyinfra.context import ctx_inventory
 
@@ -240,6 +241,8 @@ def _models(
     except ValueError as error:
         mend = f"run `{lock_models.command(inventory)}`, or take the one before from git."
         return {name: [] for name in settings}, [Problem(str(path), f"It {error}.", mend)]
+    if held.lacks:
+        logger.warning(held.lacks)
     models: dict[str, list[Resolved]] = {}
     problems: list[Problem] = []
     for host in hosts:

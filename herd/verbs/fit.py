@@ -6,6 +6,7 @@ from herd import plan
 from herd.connections.remote import Remote, RemoteError, hosts, read
 from herd.core.mac import wired_limit
 from herd.core.models.memory_fit import Limits, Sum, fixes
+from herd.core.models.missing_files import Resolved
 from herd.core.models.models_lock import Lock
 from herd.core.settings.problems import report
 from herd.core.settings.schema import Settings
@@ -69,7 +70,8 @@ def _lock_of(inventory: str) -> Lock:
 
 
 def _fit(settings: Settings, limits: Limits, held: Lock, inventory: str) -> tuple[bool, list[str]]:
-    models, lines = [], []
+    models: list[Resolved] = []
+    lines = [f"  {held.lacks}"] if held.lacks else []
     for model in settings.models.values():
         try:
             found, locked = lock_models.look(held, model)

@@ -1,6 +1,6 @@
 """Loads config.yaml by llama-swap's rules; unknown keys are ignored, as there.
 
-Matrix routing, peers, selectors and profiles are refused: the stand-in cannot do them.
+Peers, selectors and profiles are refused: the stand-in cannot do them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Any
 
 import yaml
 
+from lab.llama_swap import matrix
 from lab.llama_swap.macros import ConfigError, resolve, substitute_environment
+from lab.llama_swap.matrix import Matrix
 
-NOT_SIMULATED = ("matrix", "peers", "selectors", "profiles")
+NOT_SIMULATED = ("peers", "selectors", "profiles")
 IGNORED_PATHS = r".*\.(js|json|css|png|gif|jpg|jpeg|ico|txt)$"
 DEFAULT_GROUP = "(default)"
 
@@ -61,6 +63,7 @@ class Config:
     ignored_paths: list[str]
     models: dict[str, Model]
     groups: dict[str, Group]
+    matrix: Matrix | None
     aliases: dict[str, str]
 
     def real_name(self, name: str) -> str | None:
@@ -161,6 +164,7 @@ def _build(raw: dict[str, Any]) -> Config:
         for name in sorted(bodies)
     }
     aliases = _aliases(models)
+    groups, combined = _routing(raw, models)
     config = Config(
         health_check_timeout=max(15, _whole(raw.get("healthCheckTimeout"), 120)),
         log_level=_text(raw.get("logLevel"), "info").strip().lower(),
@@ -171,7 +175,8 @@ def _build(raw: dict[str, Any]) -> Config:
         preload=[],
         ignored_paths=_texts(_section(raw, "upstream").get("ignorePaths")) or [IGNORED_PATHS],
         models=models,
-        groups=_groups(raw, models),
+        groups=groups,
+        matrix=combined,
         aliases=aliases,
     )
     wanted = _texts(_section(_section(raw, "hooks"), "on_startup").get("preload"))
@@ -227,25 +232,39 @@ def _aliases(models: dict[str, Model]) -> dict[str, str]:
     return aliases
 
 
-def _groups(raw: dict[str, Any], models: dict[str, Model]) -> dict[str, Group]:
+def _routing(
+    raw: dict[str, Any], models: dict[str, Model]
+) -> tuple[dict[str, Group], Matrix | None]:
     router = _section(_section(raw, "routing"), "router")
     settings = _section(router, "settings")
-    legacy = raw.get("groups") or {}
-    if legacy and (router.get("use") or settings.get("groups") or settings.get("matrix")):
+    groups, sets = _section(raw, "groups"), raw.get("matrix")
+    if (groups or sets is not None) and (
+        router.get("use") or settings.get("groups") or settings.get("matrix") is not None
+    ):
         raise ConfigError(
             "config uses both the legacy top-level 'matrix'/'groups' keys and the new "
             "'routing.router' block; please migrate the top-level keys into 'routing.router' "
             "and remove them"
         )
     use = _text(router.get("use"), "")
+    if use not in ("", "group", "matrix"):
+        raise ConfigError(f'routing.router.use: unknown router "{use}" (valid: group, matrix)')
     if use == "matrix":
-        if not settings.get("matrix"):
+        sets = settings.get("matrix")
+        if sets is None:
             raise ConfigError(
                 "routing.router.use is 'matrix' but routing.router.settings.matrix is not set"
             )
-        raise ConfigError("matrix: the lab's stand-in for llama-swap cannot do this")
-    if use not in ("", "group"):
-        raise ConfigError(f'routing.router.use: unknown router "{use}" (valid: group, matrix)')
+    else:
+        groups = groups or _section(settings, "groups")
+    if sets is None:
+        return _groups(groups, models), None
+    if groups:
+        raise ConfigError("config cannot use both 'groups' and 'matrix'")
+    return {}, matrix.compiled(_section({"MatrixConfig": sets}, "MatrixConfig"), models)
+
+
+def _groups(raw: dict[str, Any], models: dict[str, Model]) -> dict[str, Group]:
     groups = {
         str(name): Group(
             members=_texts((body or {}).get("members")),
@@ -253,7 +272,7 @@ def _groups(raw: dict[str, Any], models: dict[str, Model]) -> dict[str, Group]:
             exclusive=_flag((body or {}).get("exclusive"), True),
             persistent=_flag((body or {}).get("persistent"), False),
         )
-        for name, body in (legacy or settings.get("groups") or {}).items()
+        for name, body in raw.items()
     }
     used: dict[str, str] = {}
     for name, group in groups.items():

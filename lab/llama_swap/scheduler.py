@@ -1,4 +1,4 @@
-"""Decides who is served, who waits and who is stopped: groups, swaps and the queue.
+"""Decides who is served, who waits and who is stopped: groups or a matrix, swaps and the queue.
 
 A request for a running model is served at once; one that would stop a busy model waits until
 that is idle; swaps that do not touch each other run side by side.
@@ -34,6 +34,7 @@ class Scheduler:
         self.processes = processes
         self.log = log
         self.group_of = {m: name for name, g in config.groups.items() for m in g.members}
+        self.router = "matrix" if config.matrix else "group"
         self.reserved: Counter[str] = Counter()
         self.serving: Counter[str] = Counter()
         self.swaps: dict[str, Swap] = {}
@@ -70,14 +71,14 @@ class Scheduler:
     async def unload(self, *models: str) -> None:
         """Stop these, or all; whoever waits for one of them is turned away."""
         names = models or tuple(self.processes)
-        self._turn_away(names, StartError("group: model unloaded"))
+        self._turn_away(names, StartError(f"{self.router}: model unloaded"))
         await asyncio.gather(
             *(self.processes[name].stop(self.config.models[name].unload_timeout) for name in names)
         )
         self._drain()
 
     async def shutdown(self, grace: float) -> None:
-        self._turn_away(tuple(self.processes), StartError("group is shutting down"))
+        self._turn_away(tuple(self.processes), StartError(f"{self.router} is shutting down"))
         await asyncio.gather(*(process.stop(grace) for process in self.processes.values()))
 
     def _served(self, model: str) -> None:
@@ -107,10 +108,13 @@ class Scheduler:
         return True
 
     def _evicted_for(self, model: str) -> set[str]:
+        others = {*self.running(), *self.swaps}
+        if self.config.matrix:
+            return self.config.matrix.evicted_for(model, others)
         group = self.group_of[model]
         settings = self.config.groups[group]
         evicted = set()
-        for other in {*self.running(), *self.swaps} - {model}:
+        for other in others - {model}:
             theirs = self.group_of[other]
             if theirs == group:
                 stops = settings.swap
@@ -129,7 +133,7 @@ class Scheduler:
             await self.processes[model].ensure_ready(timeout)
         except StartError as problem:
             error = problem
-            self.log.warn(f"group: starting {model} failed: {problem}")
+            self.log.warn(f"{self.router}: starting {model} failed: {problem}")
         if self.swaps.get(model) is not swap:
             return  # unloaded meanwhile, and its waiters told
         del self.swaps[model]

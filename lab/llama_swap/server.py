@@ -179,7 +179,9 @@ class Server:
         self, request: web.Request, generation: Generation, name: str, path: str, body: bytes
     ) -> Answer:
         if generation.closing:
-            return send(request, 500, "unspecific error: group is shutting down")
+            return send(
+                request, 500, f"unspecific error: {generation.scheduler.router} is shutting down"
+            )
         try:
             await generation.scheduler.acquire(name)
         except TooManyRequests:

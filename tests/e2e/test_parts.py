@@ -32,8 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "ranks": {"repo": RANKS},
 }
 MODELS = {name: {"ctx_size": 512, "preload": True, **fields} for name, fields in KINDS.items()}
-GROUPS = {"all": {"members": list(MODELS), "swap": False}}
-DATA = {"models": MODELS, "llama_swap_groups": GROUPS}
+DATA = {"models": MODELS, "llama_swap_matrix": {"sets": {"all": " & ".join(MODELS)}}}
 
 
 @pytest.fixture(scope="module")

@@ -261,6 +261,34 @@ REFUSED = {
     "routing: {router: {use: matrix}}": (
         "routing.router.use is 'matrix' but routing.router.settings.matrix is not set"
     ),
+    "matrix: {sets: {}}": "matrix: matrix must define at least one set",
+    "matrix: {sets: {s: ' '}}": 'matrix: set "s": empty DSL expression',
+    "matrix: {sets: {s: 'x'}}": 'matrix: set "s": unknown var or model "x"',
+    "matrix: {sets: {s: '+t'}}": 'matrix: set "s" references undefined set "t"',
+    "matrix: {sets: {s: '+t', t: '+s'}}": "matrix: circular reference detected involving set",
+    "matrix: {sets: {s: 'x # y'}}": (
+        "matrix: set \"s\": tokenize: unexpected character '#' at position 2"
+    ),
+    "matrix: {sets: {s: 'x & +'}}": (
+        "matrix: set \"s\": tokenize: expected set name after '+' at position 5"
+    ),
+    "matrix: {sets: {s: '(x'}}": 'matrix: set "s": parse: missing closing parenthesis',
+    "matrix: {sets: {s: 'x &'}}": 'matrix: set "s": parse: unexpected token ""',
+    "matrix: {sets: {s: 'x y'}}": 'matrix: set "s": parse: unexpected token "y" after expression',
+    "matrix: {vars: {a_b: x}, sets: {s: x}}": 'matrix: var key "a_b" must contain only',
+    "matrix: {vars: {a: x}, sets: {s: a}}": 'matrix: var key "a" references unknown model "x"',
+    "matrix: {evict_costs: {a: 0}, sets: {s: a}}": (
+        'matrix: evict_cost for "a" must be a positive integer, got 0'
+    ),
+    "matrix: {evict_costs: {a: 2}, sets: {s: a}}": (
+        'matrix: evict_costs: unknown var or model "a"'
+    ),
+    "matrix: {sets: {s: x}}\ngroups: {g: {members: []}}": (
+        "config cannot use both 'groups' and 'matrix'"
+    ),
+    "matrix: {sets: {s: x}}\nrouting: {router: {use: matrix}}": (
+        "config uses both the legacy top-level 'matrix'/'groups' keys and the new"
+    ),
     "routing: {scheduler: {use: foo}}": (
         'routing.scheduler.use: unknown scheduler "foo" (valid: fifo)'
     ),
@@ -581,6 +609,29 @@ def test_groups_say_who_is_stopped(swap: Swap) -> None:
         swap.chat(name)
         seen[name] = "".join(sorted(each[0] for each in swap.running()))
     assert seen == {"a": "ap", "b": "ab", "p": "abp", "m": "abmp", "other": "op"}
+
+
+@pytest.mark.parametrize("place", ["legacy", "routing"])
+def test_a_matrix_says_who_may_stay(swap: Swap, place: str) -> None:
+    """The cheapest way is taken, the first of equals; who is in no set is alone."""
+    matrix = {
+        "vars": {"x": "a"},
+        "evict_costs": {"b": 5},
+        "sets": {"one": "x & (b | c)", "two": "+one & d", "three": "b & e"},
+    }
+    routing = {"router": {"use": "matrix", "settings": {"matrix": matrix}}}
+    swap.start(
+        {
+            **({"matrix": matrix} if place == "legacy" else {"routing": routing}),
+            "models": {name: model() for name in "abcdef"},
+        }
+    )
+
+    seen = []
+    for name in "abdecabf":
+        swap.chat(name)
+        seen.append(name + ":" + "".join(sorted(swap.running())))
+    assert seen == ["a:a", "b:ab", "d:abd", "e:be", "c:c", "a:ac", "b:ab", "f:f"]
 
 
 def test_a_busy_model_is_not_stopped_for_another(swap: Swap) -> None:

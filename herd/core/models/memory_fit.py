@@ -342,7 +342,10 @@ def _apart(candidate: Sum) -> _Way | None:
     if not all(each.fits for each in alone):
         return None
     names = ", ".join(served.name for served in candidate.models)
-    text = f"one group of llama_swap_groups with swap = True for {names}: one is loaded at a time"
+    text = (
+        f"one of {names} at a time: one group of llama_swap_groups with swap = True; or, with "
+        "llama_swap_matrix, no set that has them together"
+    )
     return _Way(text, 0.5, alone[0])
 
 

@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    PrivateAttr,
     ValidationError,
     model_validator,
 )
@@ -207,6 +208,17 @@ class Lock(_Strict):
 
     version: Literal[2] = VERSION
     models: list[Locked] = []
+    _is_old: bool = PrivateAttr(default=False)
+
+    @property
+    def lacks(self) -> str:
+        """What one of version 1 cannot tell, in a sentence; "" of one of today."""
+        if not self._is_old:
+            return ""
+        return (
+            f"{FILE} is of version 1: whether a projector goes along, and what each model does, is "
+            "known after `make lock`."
+        )
 
     @model_validator(mode="after")
     def _once(self) -> "Lock":
@@ -270,7 +282,8 @@ def parse(text: str) -> Lock:
         if "<<<<<<< " in text:
             raise ValueError("holds a merge conflict") from None
         raise ValueError(f"is no JSON: line {error.lineno}: {error.msg}") from None
-    if isinstance(data, dict) and data.get("version") == 1:
+    is_old = isinstance(data, dict) and data.get("version") == 1
+    if is_old:
         data = _of_version_1(data)
     if isinstance(data, dict) and data.get("version", VERSION) != VERSION:
         raise ValueError(
@@ -278,7 +291,9 @@ def parse(text: str) -> Lock:
             "if a newer one wrote it, update this checkout"
         )
     try:
-        return Lock.model_validate(data)
+        found = Lock.model_validate(data)
+        found._is_old = is_old
+        return found
     except ValidationError as error:
         faults = [_fault(data, each) for each in error.errors(include_url=False)]
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""

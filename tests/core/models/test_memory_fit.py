@@ -161,7 +161,8 @@ def test_models_that_fit_alone_may_take_turns() -> None:
     found = fixes(Sum((model("a"), model("b", 20)), limits(96)))
 
     assert found[0] == (
-        "one group of llama_swap_groups with swap = True for a, b: one is loaded at a time"
+        "one of a, b at a time: one group of llama_swap_groups with swap = True; or, with "
+        "llama_swap_matrix, no set that has them together"
     )
 
 

@@ -222,7 +222,11 @@ def of_version_1(*paths: str) -> str:
     [["m.gguf"], ["m.gguf", "README.md"], ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"]],
 )
 def test_a_lock_of_before_parts_is_read_where_all_is_weights(paths: list[str]) -> None:
-    (model,) = parse(of_version_1(*paths)).models
+    held = parse(of_version_1(*paths))
+    (model,) = held.models
+    assert "version 1" in held.lacks
+    assert "known after `make lock`" in held.lacks
+    assert parse(dump(held)).lacks == ""  # written by `make lock`
 
     assert model.terms == Terms.of(one_model().models["tiny"])
     assert [file.path for file in model.files] == paths
