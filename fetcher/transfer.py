@@ -321,7 +321,8 @@ class Transfer:
             furthest = max(furthest, span.start)
             if tries >= ATTEMPTS or left_alone > LEFT_ALONE:
                 what = f"in {left_alone:.0f} s" if limited else f"in {ATTEMPTS} attempts"
-                raise Failure(f"{item.file.path}: no progress {what} ({failed})")
+                why = f"; asked {self._hub.limit}" if failed.status == 429 else ""
+                raise Failure(f"{item.file.path}: no progress {what} ({failed}{why})")
             pause = max(self._patience.pause * (1 + 2 * tries), failed.after)
             news = failed.status in (429, 503) and self._hub.cool_down(pause)
             if not limited:

@@ -694,3 +694,18 @@ def test_a_redirect_to_no_plain_address_is_said_in_words(
     assert done.returncode == 1
     assert f"no progress in 6 attempts ({what})" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_hub_that_was_asked_too_often_and_says_no_time_is_given_up_with_what_helps(
+    program: Program, tmp_path: Path, serve: Callable[[dict[str, bytes]], Hub]
+) -> None:
+    hub = serve({"m.gguf": b"x" * 100})
+    for _ in range(9):
+        hub.refuse(429)
+
+    done = program.run(spec(model(hub, tmp_path / "m")))
+
+    assert done.returncode == 1
+    assert "m.gguf: no progress in 6 attempts (HTTP 429; asked as often as it lets" in done.stderr
+    assert "HF_TOKEN" in done.stderr
+    assert len(hub.asked) == 6
