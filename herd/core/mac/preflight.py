@@ -44,10 +44,10 @@ class Needs:
     `fit` is what becomes of those that do not fit. `formulae` are the short names of Homebrew's;
     with `upgrade` what is there is replaced anyway. `removable` are directories that launchd's jobs
     must be able to read, and may not. `root` is what only root may do, which the SSH user must be
-    able to without a password. `unasked` are models of which this Mac's llama.cpp
-    will be asked before they are fetched: only what no answer can change is a problem of theirs
-    now. A `pinned_server` is tried before anything leads to it. `wired_limit` is what the deploy lets
-    the GPU wire, in bytes.
+    able to without a password. `unasked` are models of which this Mac's llama.cpp will be asked
+    before they are fetched: only what no answer can change is a problem of theirs now. A
+    `pinned_server` is tried before anything leads to it. `wired_limit` is what the deploy lets the
+    GPU wire, in bytes.
     """
 
     models: Sequence[Fetch]
