@@ -5,7 +5,7 @@ import pyinfra_cli  # noqa: F401, I001 (gevent's patches must come before anythi
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyinfra.api.exceptions import PyinfraError
 
@@ -94,7 +94,7 @@ def _run(options: argparse.Namespace) -> bool:
             return fit.fit_in(options.memory, options.macos, inventory, limit)
         case _:
             with connected(inventory, limit) as herd:
-                done = _connected_verb(options, herd.remotes)
+                done = _connected_verb(options, herd.remotes, herd.lost)
                 sys.stdout.flush()
                 for why in herd.lost.values():
                     print(harmless(why, keep="\n"), file=sys.stderr)
@@ -102,7 +102,9 @@ def _run(options: argparse.Namespace) -> bool:
     return True
 
 
-def _connected_verb(options: argparse.Namespace, remotes: list[Remote]) -> bool:
+def _connected_verb(
+    options: argparse.Namespace, remotes: list[Remote], lost: Mapping[str, str]
+) -> bool:
     match options.verb:
         case "unload":
             return unload.unload(remotes, options.model)
@@ -113,9 +115,9 @@ def _connected_verb(options: argparse.Namespace, remotes: list[Remote]) -> bool:
             return fetch.fetch(remotes, options.repo, include, options.revision)
         case "usage":
             chosen = ["--since", options.since, *(["--key", options.key] if options.key else [])]
-            return usage.usage(remotes, chosen, json_wanted=options.json)
+            return usage.usage(remotes, chosen, lost=lost, json_wanted=options.json)
         case "fit":
-            return fit.fit(remotes, options.inventory)
+            return fit.fit(remotes, options.inventory, lost=lost, json_wanted=options.json)
         case "facts":
             return facts.facts(remotes, options.inventory)
         case "verify-models":
@@ -124,7 +126,7 @@ def _connected_verb(options: argparse.Namespace, remotes: list[Remote]) -> bool:
             run.run(remotes)
             return True
         case "status":
-            return status.status(remotes)
+            return status.status(remotes, lost=lost, json_wanted=options.json)
         case "sudoers":
             return sudoers.sudoers(remotes)
         case "start":

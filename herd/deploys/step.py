@@ -12,6 +12,7 @@ from pyinfra.api import Host, deploy
 from pyinfra.api.operation import PyinfraOperation
 
 from herd.facts import gathered
+from herd.facts.gathered import Question
 from herd.operations.commands import rehearsal
 
 _STEPS: list[Callable[[], None]] = []
@@ -36,7 +37,12 @@ def step(name: str) -> Callable[[Callable[[], None]], PyinfraOperation[[]]]:
 
 @cache
 def _plan(current: Host) -> None:
-    with rehearsal() as questions:
+    gathered.of(current).plan(questions())
+
+
+def questions() -> list[Question]:
+    """What all steps will ask of the current host."""
+    with rehearsal() as found:
         for each in _STEPS:
             each()
-    gathered.of(current).plan(questions)
+    return found

@@ -1,6 +1,6 @@
 """What our operations share: how they are declared, and commands that show their output."""
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -15,6 +15,7 @@ from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host
 from typing_extensions import override
 
+from herd.core.settings.problems import Problem
 from herd.facts import gathered
 from herd.facts.gathered import Question
 from herd.facts.script import script
@@ -139,12 +140,38 @@ def shown(name: str, *arguments: object, **connector_arguments: Any) -> Shown:
     return Shown(script(name, *arguments), **connector_arguments)
 
 
-def refuse(text: str) -> None:
+_told: ContextVar[list[Problem] | None] = ContextVar("_told", default=None)
+
+
+@contextmanager
+def told_to() -> Iterator[list[Problem]]:
+    """Problems of a host that are found within it are not logged, but added to the list."""
+    problems: list[Problem] = []
+    before = _told.set(problems)
+    try:
+        yield problems
+    finally:
+        _told.reset(before)
+
+
+def refuse(text: str, problems: Sequence[Problem] = ()) -> None:
     """Fails this host, and only this one, with a report, before it is sent anything; a dry run goes
-    on without it as a deploy would."""
-    for line in text.splitlines():
-        logger.error(line)
+    on without it as a deploy would. `problems` are those that the text is of."""
+    _tell(text, problems, logger.error)
     host.state.fail_hosts({host.state.inventory.get_host(host.name)})
+
+
+def warn(text: str, problems: Sequence[Problem]) -> None:
+    """Says what is to be known of this host, which goes on."""
+    _tell(text, problems, logger.warning)
+
+
+def _tell(text: str, problems: Sequence[Problem], log: Callable[[str], None]) -> None:
+    if (told := _told.get()) is not None:
+        told.extend(problems or [Problem(host.name, text, "")])
+        return
+    for line in text.splitlines():
+        log(line)
 
 
 def changed_so_far() -> Iterator[str]:

@@ -44,7 +44,7 @@ def config(layout: Layout, files: Sequence[Resolved]) -> Commands:
     _say_what_is_dropped(layout, flags)
     if flags and (wrong := list(refused_arguments(layout, files, flags))):
         title = f"{host.name} has a llama-server that would not start: {count(wrong)}."
-        refuse(report(title, wrong))
+        refuse(report(title, wrong), wrong)
         return
     flags = flags or llama_server_flags.CURRENT
     want = written_files.config(layout, files, flags)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pyinfra import host, logger
+from pyinfra import host
 
 from herd.core.mac import managed, startup_files, volumes
 from herd.core.mac.job_definitions import JOBS
@@ -24,7 +24,7 @@ from herd.facts.programs import Owned
 from herd.facts.startup_files import Printing
 from herd.facts.sudo import Granted
 from herd.operations import memory
-from herd.operations.commands import Commands, operation, refuse
+from herd.operations.commands import Commands, operation, refuse, warn
 
 
 def _check_asks(
@@ -99,13 +99,12 @@ def check(
         printing = host.get_fact(Printing)
         found.insert(0, startup_files.problem(noise, printing, mac.home))
     if known := [problem for problem in found if problem.kind == WARNING]:
-        for line in report(f"{host.name} may be too small: {count(known)}.", known).splitlines():
-            logger.warning(line)
+        warn(report(f"{host.name} may be too small: {count(known)}.", known), known)
     found = [problem for problem in found if problem not in known]
     if not found:
         host.noop("this Mac has what the stack needs")
         return
-    refuse(report(f"{host.name} cannot be set up: {count(found)}.", found))
+    refuse(report(f"{host.name} cannot be set up: {count(found)}.", found), found)
     yield from ()
 
 

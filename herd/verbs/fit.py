@@ -1,6 +1,7 @@
 """`make fit`: what the models take of a Mac's memory, and whether they fit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from herd import plan
 from herd.connections.remote import Remote, RemoteError, hosts, read
@@ -12,13 +13,16 @@ from herd.core.settings.problems import report
 from herd.core.settings.schema import Settings
 from herd.core.text.harmless import harmless
 from herd.core.text.units import GIB, gib
+from herd.verbs.machine_readable import document
 from herd.workstation import hugging_face, lock_models
 
 
-def fit(remotes: Sequence[Remote], inventory: str) -> bool:
+def fit(
+    remotes: Sequence[Remote], inventory: str, *, lost: Mapping[str, str], json_wanted: bool
+) -> bool:
     """What the models of each host take of its memory, term by term; whether all fits."""
     held = _lock_of(inventory)
-    done = True
+    done, found = True, dict[str, Any]()
     for remote in remotes:
         mac, settings = remote.mac, remote.settings
         limits = Limits.of(
@@ -32,8 +36,12 @@ def fit(remotes: Sequence[Remote], inventory: str) -> bool:
         fits, lines = _fit(settings, limits, held, inventory)
         macos = ".".join(map(str, mac.macos))
         told = "\n".join([f"{remote.host.name}: {gib(mac.memory)}, macOS {macos}", *lines])
-        print(harmless(told, keep="\n"))
+        if not json_wanted:
+            print(harmless(told, keep="\n"))
+        found[remote.host.name] = {"fits": fits, "memory": mac.memory, "macos": macos, "sum": lines}
         done &= fits
+    if json_wanted:
+        print(document("fit", found, lost))
     return done
 
 

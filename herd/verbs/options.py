@@ -39,7 +39,8 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     gone.add_argument(
         "--packages", action="store_true", help="the Homebrew packages that it installed, too"
     )
-    add("status", "services, loaded models, versions, and whether all is served")
+    looked = add("status", "services, models, versions, health, drift, and whether all is served")
+    looked.add_argument("--json", action="store_true", help="for programs, by host")
     add("start", "start the services now, in the background, without a new login")
     add("stop", "stop them until the next start, login or deploy")
     add("restart", "stop and start them")
@@ -69,6 +70,7 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
 
     fits = add("fit", "what the models take of each Mac's memory, and whether they fit")
     fits.add_argument("--memory", type=int, metavar="GB", help="ask for a Mac with so much instead")
+    fits.add_argument("--json", action="store_true", help="for programs, by host")
     fits.add_argument("--macos", type=int, default=26, metavar="N", help="its macOS; default: 26")
     add("verify-models", "hash the files of every declared model, and mend what is wrong")
 

@@ -1,7 +1,7 @@
 """`make usage`: the books of each host's proxy."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyinfra.api import QuoteString, StringCommand
@@ -9,9 +9,16 @@ from pyinfra.api import QuoteString, StringCommand
 from herd.connections.remote import Remote, each
 from herd.core.mac.archives import bundle
 from herd.facts.proxy import Releases
+from herd.verbs.machine_readable import document
 
 
-def usage(remotes: Sequence[Remote], options: Sequence[str], *, json_wanted: bool) -> bool:
+def usage(
+    remotes: Sequence[Remote],
+    options: Sequence[str],
+    *,
+    lost: Mapping[str, str],
+    json_wanted: bool,
+) -> bool:
     """What each key used, from the books of each host's proxy."""
     books: dict[str, Any] = {}
 
@@ -30,7 +37,7 @@ def usage(remotes: Sequence[Remote], options: Sequence[str], *, json_wanted: boo
 
     done = each(remotes, look)
     if json_wanted:
-        print(json.dumps(books, indent=2))
+        print(document("usage", books, lost))
     return done
 
 

@@ -91,6 +91,8 @@ def oids(mac: Machine) -> dict[str, str]:
         "kern.osrelease": darwin(mac),
         "kern.hostname": f"{mac.name}.local",
         "kern.hv_vmm_present": "0",
+        "kern.memorystatus_vm_pressure_level": "1",
+        "vm.swapusage": "total = 0.00M  used = 0.00M  free = 0.00M  (encrypted)",
     } | {name: str(value) for name, value in facts["sysctl"].items()}
 
 
@@ -143,6 +145,7 @@ def vm_stat(mac: Machine, args: list[str]) -> int:
         ("Pages inactive", (pages - free) // 4),
         ("Pages speculative", 0),
         ("Pages wired down", (pages - free) // 4),
+        ("Pages occupied by compressor", 0),
     ):
         print(f"{name + ':':<25}{value:>20}.")
     return 0

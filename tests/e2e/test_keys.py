@@ -251,7 +251,7 @@ def test_usage_is_told_by_host_and_survives_a_restart_of_the_proxy(
     def used() -> int:
         run = fleet.herd("usage", "--json", "--key", "ben", inventory=theirs)
         assert run.code == 0, run.err
-        rows = json.loads(run.out)["mac1"]
+        rows = json.loads(run.out)["hosts"]["mac1"]
         assert {row["key"] for row in rows} <= {"ben"}
         return sum(row["requests"] for row in rows)
 

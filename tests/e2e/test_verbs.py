@@ -29,7 +29,7 @@ from tests.docs import typed
 from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, Run, is_served, until
 
 VERBS = {
-    "status": ["--limit"],
+    "status": ["--limit", "--json"],
     "uninstall": ["--limit", "--yes", "--dry", "--models", "--packages"],
     "start": ["--limit"],
     "stop": ["--limit"],
@@ -40,7 +40,7 @@ VERBS = {
     "unload": ["--limit", "MODEL"],
     "logs": ["--limit", "--lines", "--follow"],
     "fetch": ["--limit", "--include", "--revision"],
-    "fit": ["--limit", "--memory", "--macos"],
+    "fit": ["--limit", "--memory", "--macos", "--json"],
     "usage": ["--limit", "--since", "--key", "--json"],
     "lock": ["MODEL"],
     "key": ["NAME", "--models", "--expires", "--rotate"],
@@ -149,6 +149,39 @@ def test_status_shows_services_models_versions_and_whether_all_is_served(fleet: 
     assert rows["recite"] == "ready"
     assert re.fullmatch(r"llama\.cpp 0\.\S+, llama-swap \d+", rows["versions"])
     assert rows["serves"] == "yes"
+    assert re.fullmatch(r"llama-swap \d.*, proxy \d.*, the Mac \d.*", rows["up"])
+    assert rows["memory"].startswith("128.0 GiB, ")
+    assert rows["memory"].endswith("pressure normal")
+    assert rows["drift"] == "none"
+    assert re.match(r"\d{4}-\d\d-\d\dT\S+Z by \S+@", rows["deployed"])
+
+
+def test_status_says_what_a_deploy_would_change_and_programs_can_read_it(
+    fleet: Fleet, two: Path
+) -> None:
+    stack = fleet["mac1"].home / "llama-swap"
+    config, start = stack / "config.yaml", stack / "start.command"
+    before = config.read_text(), start.read_text()
+    try:
+        config.write_text(before[0] + "# mine\n")
+        start.unlink()
+        run = fleet.herd("status", "--json", inventory=two)
+    finally:
+        config.write_text(before[0])
+        start.write_text(before[1])
+        start.chmod(0o755)
+
+    told = json.loads(run.out)
+    assert run.code == 1, "mac2 is not reached"
+    assert (told["schema"], told["verb"], list(told["unreached"])) == (1, "status", ["mac2"])
+    (mac,) = told["hosts"].values()
+    assert mac["serves"] is True
+    assert mac["drift"]["changes"] == [
+        "llama-swap | Write config.yaml",
+        "Services | Write the foreground start",
+    ]
+    assert mac["last_deploy"]["by"]
+    assert mac["services"]["proxy"]["state"] == "running"
 
 
 def test_status_of_a_stopped_stack_is_a_failure(fleet: Fleet) -> None:

@@ -1,6 +1,7 @@
-"""`make status`: services, loaded models, versions, and whether all is served."""
+"""`make status`: services, loaded models, versions, health, drift, and whether all is served."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from herd import plan
 from herd.connections.remote import Remote, ask, each
@@ -14,7 +15,6 @@ from herd.core.models.missing_files import Resolved
 from herd.core.settings.problems import SettingsError
 from herd.core.settings.release import version_of
 from herd.core.settings.schema import Settings
-from herd.core.text.harmless import harmless
 from herd.core.text.secret import key_options
 from herd.facts.answers import Answers, Served
 from herd.facts.gathered import Question
@@ -22,7 +22,11 @@ from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.models import Models
 from herd.facts.programs import Linked, Owned
-from herd.verbs import mac_rows
+from herd.verbs import drift, mac_rows
+from herd.verbs.drift import Drift
+from herd.verbs.machine_readable import document
+from herd.verbs.status import health
+from herd.verbs.told import Told
 from herd.workstation import api_keys, certificate_files
 from herd.workstation.api_keys import Held
 from herd.workstation.herd_directory import directory
@@ -31,10 +35,27 @@ from herd.workstation.typed_commands import command
 PROGRAMS = ["llama-server", "llama-swap"]
 
 
-def status(remotes: Sequence[Remote]) -> bool:
-    """Services, models and versions of each host; whether all serve."""
-    ask(remotes, _status_asks)
-    return each(remotes, _status)
+def status(remotes: Sequence[Remote], *, lost: Mapping[str, str], json_wanted: bool) -> bool:
+    """Services, models, versions, health and drift of each host; whether all serve."""
+    incomparable = drift.comparable(remotes)
+    found: dict[str, Any] = {}
+
+    def asks(remote: Remote) -> Iterator[Question]:
+        yield from _status_asks(remote)
+        yield from () if incomparable else drift.questions(remote)
+
+    def look(remote: Remote) -> bool:
+        told, wrong = _told(remote, incomparable)
+        found[remote.host.name] = {"serves": wrong is None, "wrong": wrong, **told.values}
+        if not json_wanted:
+            print(told.text)
+        return wrong is None
+
+    ask(remotes, asks)
+    done = each(remotes, look)
+    if json_wanted:
+        print(document("status", found, lost))
+    return done
 
 
 def _status_asks(remote: Remote) -> Iterator[Question]:
@@ -46,10 +67,12 @@ def _status_asks(remote: Remote) -> Iterator[Question]:
     yield Question(Listeners, ports=_ports(remote.settings))
     yield Question(Models, directory=remote.layout.models)
     yield mac_rows.question(remote)
+    yield from health.asks(remote)
     yield from jobs_ask(remote)
 
 
-def _status(remote: Remote) -> bool:
+def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
+    """What there is to say, and why it does not serve."""
     settings = remote.settings
     held, pin = _held(settings, remote.inventory)
     served = remote.ask(Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret))
@@ -60,19 +83,23 @@ def _status(remote: Remote) -> bool:
     listeners = remote.ask(Listeners, ports=_ports(settings))
     there = remote.ask(Models, directory=remote.layout.models)
     unfit = {model.name for model in _locked(remote) if model.pending(there)}
-    print(f"{remote.host.name}  {url}/v1  (Anthropic's clients: {url})")
+    told = Told(f"{remote.host.name}  {url}/v1  (Anthropic's clients: {url})")
+    told.add(endpoint=f"{url}/v1")
     for name, port in zip(JOBS, _ports(settings), strict=True):
-        told = _service(remote, jobs[name], listeners.get(port))
-        print(f"  {name:<12}{harmless(told)}")
+        told.row(name, _service(remote, jobs[name], listeners.get(port)))
     for model in settings.models:
         lacking = "its files are missing, or changed" if model in unfit else "not loaded"
-        print(f"  {model:<12}{harmless(served.states.get(model, lacking))}")
+        told.row(model, served.states.get(model, lacking))
     linked = ", ".join(f"{name} {version_of(each)}" for name, each in versions.items())
-    print(f"  {'versions':<12}{harmless(linked) or 'none'}")
+    told.row("versions", linked or "none")
     if asleep := sleeps(remote.mac.sleep):
-        print(f"  {'sleeps':<12}{asleep}")
-    for name, told in mac_rows.rows(remote):
-        print(f"  {name:<12}{harmless(told)}")
+        told.row("sleeps", asleep)
+    for row in mac_rows.rows(remote):
+        told.row(*row)
+    told.add(services={name: job and _plain(job) for name, job in jobs.items()})
+    told.add(models={m: served.states.get(m) for m in settings.models}, versions=dict(versions))
+    health.tell(told, remote, jobs, there)
+    drift.tell(told, Drift(unknown=incomparable) if incomparable else drift.compare(remote))
     owned = remote.ask(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
     places = volumes.problems(remote.mac.places, remote.mac.home)
     wrong = (
@@ -84,8 +111,13 @@ def _status(remote: Remote) -> bool:
         or _failed(served, settings.models)
     )
     untried = "" if held.secret else f" (not tried with a key: {held.lacking})"
-    print(f"  {'serves':<12}{harmless(wrong) if wrong else f'yes{untried}'}")
-    return wrong is None
+    told.row("serves", wrong or f"yes{untried}")
+    return told, wrong
+
+
+def _plain(job: Job) -> dict[str, Any]:
+    """For a program: what changes of a job."""
+    return {name: getattr(job, name) for name in ("state", "pid", "runs", "last_exit")}
 
 
 def _failed(served: Served, models: Iterable[str]) -> str | None:

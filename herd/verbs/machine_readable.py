@@ -1,0 +1,22 @@
+"""What `--json` prints: one form for every verb."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+SCHEMA = 1
+"""Another one when something that was there goes, or means something else."""
+
+
+def document(verb: str, hosts: Mapping[str, Any], lost: Mapping[str, str]) -> str:
+    """An object with the schema's version, what there is of each host, and why there is nothing of
+    those that were not reached."""
+    said = {"schema": SCHEMA, "verb": verb, "hosts": hosts, "unreached": lost}
+    return json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form of its own for."""
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    return dict(value) if isinstance(value, Mapping) else str(value)

@@ -1,0 +1,72 @@
+"""How a Mac is, beside what it serves: since when all runs, memory, disk, the last deploy."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+
+from herd.connections.remote import Remote
+from herd.core.mac.deploy_record import Deployed
+from herd.core.mac.launchd import Job
+from herd.core.mac.vitals import Vitals
+from herd.core.models.missing_files import Holdings
+from herd.core.text.units import duration, gib
+from herd.facts.deploy_record import LastDeploy
+from herd.facts.gathered import Question
+from herd.facts.vitals import Vital
+from herd.verbs.told import Told
+
+
+def asks(remote: Remote) -> Iterator[Question]:
+    """What `tell` asks."""
+    yield Question(Vital, root=remote.layout.root)
+    yield Question(LastDeploy, path=remote.layout.last_deploy)
+
+
+def tell(told: Told, remote: Remote, jobs: Mapping[str, Job | None], there: Holdings) -> None:
+    """Rows of it."""
+    vitals = remote.ask(Vital, root=remote.layout.root)
+    deployed = remote.ask(LastDeploy, path=remote.layout.last_deploy)
+    if since := ", ".join(_since(vitals, jobs)):
+        told.row("up", since)
+    told.row("memory", ", ".join(_memory(remote.mac.memory, vitals)))
+    if vitals.throttled:
+        told.row("heat", ", ".join(vitals.throttled))
+    free = remote.mac.disk_free if there.free is None else there.free
+    used = sum(stat.size for stat in there.files.values())
+    told.row("disk", f"{gib(used)} of models, {gib(free)} free")
+    told.row("deployed", _deployed(deployed))
+    told.add(
+        vitals=asdict(vitals),
+        memory=remote.mac.memory,
+        disk={"models": used, "free": free},
+        last_deploy=deployed and asdict(deployed),
+    )
+
+
+def _since(vitals: Vitals, jobs: Mapping[str, Job | None]) -> Iterator[str]:
+    for name, job in jobs.items():
+        if job and job.pid and job.pid in vitals.ages:
+            yield f"{name} {duration(vitals.ages[job.pid])}"
+    if vitals.booted is not None:
+        yield f"the Mac {duration(vitals.booted)}"
+
+
+def _memory(total: int, vitals: Vitals) -> Iterator[str]:
+    yield gib(total)
+    if vitals.wired is not None:
+        yield f"{gib(vitals.wired)} wired"
+    if vitals.compressed:
+        yield f"{gib(vitals.compressed)} compressed"
+    if vitals.swap_used:
+        yield f"{gib(vitals.swap_used)} in swap"
+    if vitals.pressure_word:
+        yield f"pressure {vitals.pressure_word}"
+    if vitals.gpu is not None:
+        yield f"GPU {vitals.gpu} % busy"
+
+
+def _deployed(deployed: Deployed | None) -> str:
+    if deployed is None:
+        return "not noted, as by an older version"
+    of = f" at {deployed.herd}" if deployed.herd else ""
+    toolkit = f" by toolkit {deployed.toolkit}" if deployed.toolkit != deployed.herd else ""
+    return f"{deployed.when} by {deployed.by}{of}{toolkit}"

@@ -1,0 +1,29 @@
+"""What is said of one host: rows for people, values for programs."""
+
+from typing import Any
+
+from herd.core.text.harmless import harmless
+
+_NAME = 12
+"""Columns of a row's name."""
+
+
+class Told:
+    """A title, rows below it, and what `--json` has of them."""
+
+    def __init__(self, title: str) -> None:
+        self._lines = [harmless(title)]
+        self.values: dict[str, Any] = {}
+
+    def row(self, name: str, text: str) -> None:
+        """For a person; whatever a Mac says of itself in it moves no cursor."""
+        self._lines.append(f"  {name:<{_NAME}}{harmless(text)}")
+
+    def add(self, **values: Any) -> None:
+        """For a program."""
+        self.values.update(values)
+
+    @property
+    def text(self) -> str:
+        """All rows."""
+        return "\n".join(self._lines)
