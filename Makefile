@@ -85,7 +85,7 @@ pull: .venv/.deploy  ## on a Mac of the inventory: update the repository, deploy
 	@$(WORDS) $(HERD) pull --inventory="$$INVENTORY" {}
 
 # -- Between deploys
-status start stop restart dashboard unload logs usage: .venv/.deploy
+status start stop restart dashboard load unload logs usage: .venv/.deploy
 	@$(WORDS) $(HERD) $@ --inventory="$$INVENTORY" $(ON) {}
 
 chat: .venv/.deploy  ## a chat completion from each host: PROMPT='Hello'
@@ -122,11 +122,12 @@ check-configs: .venv/.deploy  ## settings, rendered files, keys and scripts: ARG
 facts: .venv/.deploy  ## ask the Macs what renderings need to know, and keep it in facts.lock
 	@$(WORDS) $(HERD) facts --inventory="$$INVENTORY" $(ON) {}
 
-status:    ## services, loaded models, versions
-start:     ## start the services now, without a new login
-stop:      ## stop them until the next start, login or deploy
+status:    ## services, models, versions, health, drift: ARGS=--json for programs
+start:     ## start the services now, without a new login; one: ARGS=proxy
+stop:      ## stop them until the next start, login or deploy; one: ARGS=proxy
 restart:   ## stop and start them
 dashboard: ## llama-swap's own pages, behind the proxy's login
+load:      ## load a model into memory: ARGS=MODEL
 unload:    ## unload every model from memory: ARGS=MODEL for one
 logs:      ## the last lines of the logs: ARGS=-f follows
 usage:     ## requests and tokens per day, key and model: ARGS='--since 7d'
@@ -161,4 +162,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) tests/clients/aider.in -o tests/clients/aider.lock
 	@npm --prefix tests/clients install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade rollback pin uninstall verify status start stop restart dashboard unload logs usage chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks
+.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade rollback pin uninstall verify status start stop restart dashboard load unload logs usage chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks

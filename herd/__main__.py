@@ -106,6 +106,8 @@ def _connected_verb(
     options: argparse.Namespace, remotes: list[Remote], lost: Mapping[str, str]
 ) -> bool:
     match options.verb:
+        case "load":
+            return unload.load(remotes, options.model)
         case "unload":
             return unload.unload(remotes, options.model)
         case "logs":
@@ -130,10 +132,10 @@ def _connected_verb(
         case "sudoers":
             return sudoers.sudoers(remotes)
         case "start":
-            return start_stop.start(remotes)
+            return start_stop.start(remotes, options.service)
         case "stop":
-            return start_stop.stop(remotes)
-    return start_stop.restart(remotes)
+            return start_stop.stop(remotes, options.service)
+    return start_stop.restart(remotes, options.service)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from herd.core.mac.job_definitions import JOBS
 from herd.verbs import deploy
 from herd.workstation import github_releases, key_entry
+
+_ONE_OF = " or ".join(JOBS)
 
 
 def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
@@ -41,9 +44,14 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     )
     looked = add("status", "services, models, versions, health, drift, and whether all is served")
     looked.add_argument("--json", action="store_true", help="for programs, by host")
-    add("start", "start the services now, in the background, without a new login")
-    add("stop", "stop them until the next start, login or deploy")
-    add("restart", "stop and start them")
+    for name, text in (
+        ("start", "start the services now, in the background, without a new login"),
+        ("stop", "stop them until the next start, login or deploy"),
+        ("restart", "stop and start them"),
+    ):
+        add(name, text).add_argument(
+            "service", nargs="?", choices=JOBS, metavar="SERVICE", help=f"{_ONE_OF}; default: both"
+        )
     add("sudoers", "the rule by which a deploy may do as root what only root may")
     add("run", "run the stack of one Mac in this terminal; Ctrl+C stops it")
     add("dashboard", "llama-swap's own pages of one Mac, behind the proxy's login")
@@ -53,11 +61,12 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     asked.add_argument("--model", metavar="NAME", help="default: the host's first")
     asked.add_argument("--no-stream", action="store_true", help="wait for the whole answer")
 
+    add("load", "load a model into memory").add_argument("model", metavar="MODEL")
     unloaded = add("unload", "unload models from memory")
     unloaded.add_argument("model", nargs="?", metavar="MODEL", help="default: every model")
 
-    shown = add("logs", "the last lines of the logs")
-    shown.add_argument("job", nargs="?", choices=["llama-swap", "proxy"], help="default: both")
+    shown = add("logs", "the last lines of the logs, of several Macs in the order of time")
+    shown.add_argument("job", nargs="?", choices=JOBS, help="default: both")
     shown.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="default: 20")
     shown.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl+C")
 

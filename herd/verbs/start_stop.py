@@ -5,17 +5,40 @@ from collections.abc import Iterator, Sequence
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote, ask, each
-from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP
+from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.script import script
 from herd.verbs.status import job_of, jobs_ask
 
 
-def start(remotes: Sequence[Remote]) -> bool:
-    """Start the services now, without a new login."""
+def start(remotes: Sequence[Remote], service: str | None = None) -> bool:
+    """Start the services, or one of them, now, without a new login."""
     ask(remotes, _start_asks)
-    return each(remotes, _start)
+    return each(remotes, lambda remote: _start(remote, service))
+
+
+def _chosen(service: str | None) -> list[str]:
+    return [name for name in JOBS if service in (None, name)]
+
+
+def _ports(remote: Remote, service: str | None) -> list[int]:
+    """Where the chosen services listen; a llama-server outlives a llama-swap that was killed, and
+    keeps its port."""
+    settings = remote.settings
+    ports = {
+        PROXY: [settings.proxy_port],
+        LLAMA_SWAP: [settings.llama_swap_port, *settings.llama_server_ports],
+    }
+    return [port for name in _chosen(service) for port in ports[name]]
+
+
+def _refuse_one(remote: Remote, service: str | None) -> bool:
+    """In a Terminal window the end of one is the end of both."""
+    in_window = service is not None and remote.settings.launchd_autostart == "terminal"
+    if in_window:
+        remote.say(False, [f"{service} runs with the other in a Terminal window: name none"])
+    return in_window
 
 
 def _start_asks(remote: Remote) -> Iterator[Question]:
@@ -24,7 +47,9 @@ def _start_asks(remote: Remote) -> Iterator[Question]:
     yield Question(Listeners, ports=[settings.llama_swap_port, settings.proxy_port])
 
 
-def _start(remote: Remote) -> bool:
+def _start(remote: Remote, service: str | None) -> bool:
+    if _refuse_one(remote, service):
+        return False
     if not remote.mac.console:
         words = f"{remote.mac.user} is not logged in at the console, where LaunchAgents live"
         return remote.say(False, [words])
@@ -33,10 +58,12 @@ def _start(remote: Remote) -> bool:
     settings = remote.settings
     ports = [settings.llama_swap_port, settings.proxy_port]
     listeners = remote.ask(Listeners, ports=ports)
+    wanted = _ports(remote, service)
     others = {
         port: who
         for port, who in listeners.items()
-        if not any(pid in pids or p.parent in pids for pid, p in who.processes.items())
+        if port in wanted
+        and not any(pid in pids or p.parent in pids for pid, p in who.processes.items())
     }
     in_terminal = settings.launchd_autostart == "terminal"
     if others:
@@ -47,7 +74,9 @@ def _start(remote: Remote) -> bool:
         return remote.say(False, [f"port {p} is held by {w}; {fix}" for p, w in others.items()])
     if in_terminal:
         return _open_window(remote, loaded=jobs[LLAMA_SWAP] is not None)
-    return all([_start_job(remote, name, loaded=job is not None) for name, job in jobs.items()])
+    return all(
+        [_start_job(remote, name, loaded=jobs[name] is not None) for name in _chosen(service)]
+    )
 
 
 def _start_job(remote: Remote, name: str, *, loaded: bool) -> bool:
@@ -71,20 +100,21 @@ def _open_window(remote: Remote, *, loaded: bool) -> bool:
     return remote.say(*remote.run(command), success="the stack opens in a Terminal window")
 
 
-def stop(remotes: Sequence[Remote]) -> bool:
-    """Stop the services until the next start, login or deploy; a hand-run stack, too."""
-    return each(remotes, _stop)
+def stop(remotes: Sequence[Remote], service: str | None = None) -> bool:
+    """Stop the services, or one of them, until the next start, login or deploy; a hand-run stack,
+    too."""
+    return each(remotes, lambda remote: _stop(remote, service))
 
 
-def _stop(remote: Remote) -> bool:
-    done, settings = True, remote.settings
-    for name in JOBS:
+def _stop(remote: Remote, service: str | None) -> bool:
+    if _refuse_one(remote, service):
+        return False
+    done = True
+    for name in _chosen(service):
         target = f"gui/{remote.mac.uid}/{remote.layout.label(name)}"
         ok, lines = remote.run(script("job-unload", target, 60))
         done &= remote.say(ok, lines, success=f"{name} is stopped")
-    # A llama-server outlives a llama-swap that was killed, and keeps its port.
-    ports = [settings.proxy_port, settings.llama_swap_port, *settings.llama_server_ports]
-    listeners = remote.ask(Listeners, ports=ports)
+    listeners = remote.ask(Listeners, ports=_ports(remote, service))
     pids = {
         pid
         for listener in listeners.values()
@@ -97,14 +127,14 @@ def _stop(remote: Remote) -> bool:
     return done
 
 
-def restart(remotes: Sequence[Remote]) -> bool:
-    """Restart the services' processes, of those that can be stopped."""
+def restart(remotes: Sequence[Remote], service: str | None = None) -> bool:
+    """Restart the services' processes, or those of one, where they can be stopped."""
     stopped: list[Remote] = []
 
     def stop_one(remote: Remote) -> bool:
-        done = _stop(remote)
+        done = _stop(remote, service)
         stopped.extend([remote] if done else [])
         return done
 
     done = each(remotes, stop_one)
-    return start(stopped) and done
+    return start(stopped, service) and done

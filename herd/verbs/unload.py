@@ -1,4 +1,4 @@
-"""`make unload`: models out of memory."""
+"""`make load` and `make unload`: models into memory, and out of it."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -20,3 +20,18 @@ def unload(remotes: Sequence[Remote], model: str | None) -> bool:
         return remote.say(ok, lines, success=f"{what} is unloaded")
 
     return each(remotes, unload_one)
+
+
+def load(remotes: Sequence[Remote], model: str) -> bool:
+    """Load a model into memory, which may unload others; whether it is healthy then."""
+
+    def load_one(remote: Remote) -> bool:
+        settings = remote.settings
+        port, key = settings.llama_swap_port, remote.layout.swap_key
+        patience = settings.llama_swap_health_timeout + 30
+        ok, lines = remote.run(script("load", port, key, quote(model), patience))
+        if not ok:
+            lines = [f"{model} is not loaded: {' '.join(lines)}"]
+        return remote.say(ok, lines, success=f"{model} is loaded")
+
+    return each(remotes, load_one)

@@ -31,9 +31,10 @@ from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, Run, is_served, until
 VERBS = {
     "status": ["--limit", "--json"],
     "uninstall": ["--limit", "--yes", "--dry", "--models", "--packages"],
-    "start": ["--limit"],
-    "stop": ["--limit"],
-    "restart": ["--limit"],
+    "start": ["--limit", "SERVICE"],
+    "stop": ["--limit", "SERVICE"],
+    "restart": ["--limit", "SERVICE"],
+    "load": ["--limit", "MODEL"],
     "run": ["--limit"],
     "dashboard": ["--limit"],
     "chat": ["--limit", "--model", "--no-stream"],
@@ -247,6 +248,19 @@ def test_restart_ends_a_llama_server_that_outlived_its_llama_swap(fleet: Fleet) 
     assert fleet.says() == SENTENCE
 
 
+def test_one_service_is_stopped_and_started_and_the_other_runs_on(fleet: Fleet) -> None:
+    mac = fleet["mac1"]
+    job = mac.launchd.job("com.moonspirit.llama-swap") or {}
+
+    assert fleet.herd("stop", "proxy").out == "[mac1] proxy is stopped\n"
+    assert not is_served(mac.ports["proxy"])
+    assert fleet.herd("start", "proxy").out == "[mac1] proxy runs\n"
+    assert fleet.herd("restart", "proxy").code == 0
+    until(lambda: both_served(mac))
+
+    assert (mac.launchd.job("com.moonspirit.llama-swap") or {})["pid"] == job["pid"]
+
+
 def test_start_names_who_has_its_port(fleet: Fleet) -> None:
     mac = fleet["mac1"]
     assert fleet.herd("stop").code == 0
@@ -390,6 +404,16 @@ def test_chat_errors_are_one_line(fleet: Fleet) -> None:
 
 
 # -- unload
+
+
+def test_load_waits_until_a_model_is_ready(fleet: Fleet) -> None:
+    assert fleet.herd("unload").code == 0
+
+    run = fleet.herd("load", "recite")
+
+    assert (run.code, run.out) == (0, "[mac1] recite is loaded\n"), run.err
+    assert re.search(r"^  recite +ready$", fleet.herd("status").out, re.MULTILINE)
+    refused(fleet.herd("load", "no such/model?"), "no such/model? is not loaded", "not found")
 
 
 def test_unload_one_all_and_an_unknown_model(fleet: Fleet) -> None:
@@ -771,7 +795,7 @@ def make(tmp_path: Path) -> Callable[..., list[str]]:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_make_has_an_alias_for_every_verb(make: Callable[..., list[str]], verb: str) -> None:
-    values = {"key": ["NAME=me"], "fetch": ["REPO=owner/name"]}.get(verb, [])
+    values = {"key": ["NAME=me"], "fetch": ["REPO=owner/name"], "load": ["ARGS=m"]}.get(verb, [])
 
     words = make(verb, "LIMIT=mac1", *values)
 
