@@ -4,6 +4,7 @@ Layers, each using only those below it:
 
     __main__     the command line of the verbs
     verbs        what a person does between deploys: status, chat, render, …
+    diagnosis    what is wrong with a Mac: findings out of what was gathered of it, pure
     checks       what could be wrong with a change before a deploy, a concern each
     deploys      the steps of deploy.py: read host.data, call operations
     connections  what happens before and upon one; those of the verbs

@@ -17,6 +17,7 @@ from herd.verbs import (
     check_configs,
     dashboard,
     deploy,
+    doctor,
     facts,
     fetch,
     fit,
@@ -106,6 +107,8 @@ def _connected_verb(
     options: argparse.Namespace, remotes: list[Remote], lost: Mapping[str, str]
 ) -> bool:
     match options.verb:
+        case "doctor":
+            return doctor.doctor(remotes, lost=lost, fix=options.fix, json_wanted=options.json)
         case "load":
             return unload.load(remotes, options.model)
         case "unload":

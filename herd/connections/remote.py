@@ -73,6 +73,10 @@ class Remote:
                 return answer
         raise Silent(f"{self.host.name} does not answer {fact.__name__}, so it is left out")
 
+    def forget(self) -> None:
+        """What it answered does not hold any more, as something was done there."""
+        gathered.of(self.host).forget(None)
+
     def run(self, command: Any, *, stdin: Any = None) -> tuple[bool, list[str]]:
         """Run a command; whether it succeeded, and its lines of output, of both streams."""
         options = {"_stdin": stdin} if stdin else {}

@@ -39,6 +39,23 @@ class Listener:
         return ", ".join(shown) or "another user's process"
 
 
+def foreign(
+    listeners: Mapping[int, Listener], root: str, jobs: Iterable[int]
+) -> dict[int, Listener]:
+    """Those that do not belong to the stack in a directory: neither by their place, nor as its
+    jobs' processes, nor as what one of these has started, however its command line names its
+    files."""
+    others = {port: who for port, who in listeners.items() if not who.belongs_to(root)}
+    pids = {*jobs}
+    pids |= {pid for port in listeners.keys() - others for pid in listeners[port].processes}
+    return {
+        port: who
+        for port, who in others.items()
+        if not who.processes
+        or not all(pid in pids or p.parent in pids for pid, p in who.processes.items())
+    }
+
+
 def parse(lines: Iterable[str]) -> dict[int, Listener]:
     """The answer of scripts/look/listeners.sh: a listener for each port that somebody has."""
     ports: dict[int, dict[int, Process]] = {}

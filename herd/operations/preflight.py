@@ -16,7 +16,7 @@ from herd.facts import gathered
 from herd.facts.brew import Brew
 from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded, Unread
-from herd.facts.listeners import Listener, Listeners
+from herd.facts.listeners import Listener, Listeners, foreign
 from herd.facts.mac import Mac
 from herd.facts.mac_settings import MacSettings
 from herd.facts.models import Models
@@ -81,8 +81,8 @@ def check(
         path: size for each in repositories(models) for path, size in each.remaining(there).items()
     }
     room = Room(sum(missing.values()), mac.disk_free if there.free is None else there.free)
-    foreign = _foreign(host.get_fact(Listeners, ports=settings.ports), layout, uid)
-    holders = {f"{port} ({ports[port]})": str(listener) for port, listener in foreign.items()}
+    strangers = _foreign(host.get_fact(Listeners, ports=settings.ports), layout, uid)
+    holders = {f"{port} ({ports[port]})": str(listener) for port, listener in strangers.items()}
     if needs.fit != "off":
         told, questions = memory.questions_of(layout, models)
         needs = memory.as_told(needs, models, told, questions)
@@ -118,17 +118,9 @@ def _homebrew(prefix: str, needs: Needs) -> Homebrew | None:
 
 def _foreign(listeners: Mapping[int, Listener], layout: Layout, uid: int) -> Mapping[int, Listener]:
     """Listeners that do not belong to this stack, neither by their place nor as its jobs."""
-    foreign = {p: who for p, who in listeners.items() if not who.belongs_to(layout.root)}
-    if not foreign:
+    others = foreign(listeners, layout.root, ())
+    if not others:
         return {}
     # A stack that moves to another directory still runs in the old one.
     jobs = [host.get_fact(Loaded, uid=uid, label=layout.label(name)) for name in JOBS]
-    pids = {job.pid for job in jobs if job and job.pid}
-    # What those and ours have started is ours, however its command line names its files.
-    pids |= {pid for port in listeners.keys() - foreign for pid in listeners[port].processes}
-    return {
-        port: who
-        for port, who in foreign.items()
-        if not who.processes
-        or not all(pid in pids or p.parent in pids for pid, p in who.processes.items())
-    }
+    return foreign(listeners, layout.root, [job.pid for job in jobs if job and job.pid])

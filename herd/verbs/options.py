@@ -44,6 +44,9 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     )
     looked = add("status", "services, models, versions, health, drift, and whether all is served")
     looked.add_argument("--json", action="store_true", help="for programs, by host")
+    examined = add("doctor", "what is wrong with the Macs, or soon will be: evidence and fix")
+    examined.add_argument("--fix", action="store_true", help="do what is safe about it")
+    examined.add_argument("--json", action="store_true", help="for programs, by host")
     for name, text in (
         ("start", "start the services now, in the background, without a new login"),
         ("stop", "stop them until the next start, login or deploy"),

@@ -64,3 +64,10 @@ def pin(certificate: bytes | None) -> str:
     key = load_der_x509_certificate(certificate).public_key()
     public = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return f"sha256//{base64.b64encode(hashlib.sha256(public).digest()).decode()}"
+
+
+def end(certificate: bytes | None) -> float | None:
+    """When a certificate (DER) ends, in seconds since 1970; None of none."""
+    if certificate is None:
+        return None
+    return load_der_x509_certificate(certificate).not_valid_after_utc.timestamp()

@@ -16,7 +16,8 @@ class Job:
     """One loaded job as launchd sees it: the cached definition, whatever the file says now.
 
     `state` is launchd's word ("running", "not running", "spawn scheduled", …); `pid` None when it
-    has no process; `last_exit` such as "(never exited)", "1", "78: EX_CONFIG", "Terminated: 15".
+    has no process; `last_exit` such as "(never exited)", "1", "78: EX_CONFIG", "Terminated: 15";
+    `reason` is the kernel's, as "OS_REASON_JETSAM", where it had one.
     """
 
     path: str | None
@@ -26,6 +27,7 @@ class Job:
     last_exit: str | None
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
 
     def runs_definition(self, definition: Mapping[str, Any], path: str) -> bool:
         """Whether this is exactly the wanted definition, bootstrapped from the wanted file."""
@@ -73,6 +75,7 @@ def parse_print(lines: Iterable[str]) -> Job | None:
         last_exit=values.get("last terminating signal") or values.get("last exit code"),
         arguments=tuple(arguments),
         environment=environment,
+        reason=values.get("last exit reason", ""),
     )
 
 

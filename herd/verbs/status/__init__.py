@@ -59,7 +59,7 @@ def status(remotes: Sequence[Remote], *, lost: Mapping[str, str], json_wanted: b
 
 
 def _status_asks(remote: Remote) -> Iterator[Question]:
-    held, pin = _held(remote.settings, remote.inventory)
+    held, pin = key_held(remote.settings, remote.inventory)
     prefix, stdin = remote.settings.homebrew_prefix, key_options(held.secret)
     yield Question(Answers, layout=remote.layout, pin=pin, _stdin=stdin)
     yield Question(Linked, links=remote.layout.version_links(PROGRAMS))
@@ -74,7 +74,7 @@ def _status_asks(remote: Remote) -> Iterator[Question]:
 def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
     """What there is to say, and why it does not serve."""
     settings = remote.settings
-    held, pin = _held(settings, remote.inventory)
+    held, pin = key_held(settings, remote.inventory)
     served = remote.ask(Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret))
     prefix = settings.homebrew_prefix
     versions = remote.ask(Linked, links=remote.layout.version_links(PROGRAMS))
@@ -82,7 +82,7 @@ def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
     jobs = {name: job_of(remote, name) for name in JOBS}
     listeners = remote.ask(Listeners, ports=_ports(settings))
     there = remote.ask(Models, directory=remote.layout.models)
-    unfit = {model.name for model in _locked(remote) if model.pending(there)}
+    unfit = {model.name for model in locked(remote) if model.pending(there)}
     told = Told(f"{remote.host.name}  {url}/v1  (Anthropic's clients: {url})")
     told.add(endpoint=f"{url}/v1")
     for name, port in zip(JOBS, _ports(settings), strict=True):
@@ -137,7 +137,7 @@ def _ports(settings: Settings) -> list[int]:
     return [settings.llama_swap_port, settings.proxy_port]
 
 
-def _locked(remote: Remote) -> list[Resolved]:
+def locked(remote: Remote) -> list[Resolved]:
     """Its models, as far as models.lock has them."""
     try:
         settings = {remote.host.name: remote.settings}
@@ -190,7 +190,7 @@ def _models(lacking: Collection[str]) -> str | None:
     return f"{', '.join(sorted(lacking))} cannot start: files are missing, or changed; deploy again"
 
 
-def _held(settings: Settings, inventory: str) -> tuple[Held, str]:
+def key_held(settings: Settings, inventory: str) -> tuple[Held, str]:
     """The key of whoever is here, and the pin of the certificate to show it to; a workstation
     without either may look, too."""
     try:

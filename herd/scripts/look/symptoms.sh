@@ -1,0 +1,40 @@
+# What an expert would look at on a Mac that serves badly. usage: symptoms.sh ROOT PLIST...
+# None of it needs root; what a Mac does not tell is left out.
+LC_ALL=C
+export LC_ALL
+root=$1
+shift
+say() { [ -z "$2" ] || printf '%s\t%s\n' "$1" "$2"; }
+lines() { while IFS= read -r line; do say "$1" "$line"; done; }
+say clock "$(date +%s)"
+say filevault "$(fdesetup status 2>/dev/null | head -n 1)"
+say autologin "$(defaults read /Library/Preferences/com.apple.loginwindow autoLoginUser 2>/dev/null)"
+say firewall "$(/usr/libexec/ApplicationFirewall/socketfilterfw --getglobalstate 2>/dev/null)"
+updates=/Library/Preferences/com.apple.SoftwareUpdate
+say installs "$(defaults read $updates AutomaticallyInstallMacOSUpdates 2>/dev/null)"
+defaults read $updates RecommendedUpdates 2>/dev/null | sed -n 's/.*"Display Name" = "\{0,1\}\([^";]*\).*/\1/p' | lines update
+# Of the last week. A user's own are in the first, those of daemons and of the system in the other.
+for directory in "$HOME/Library/Logs/DiagnosticReports" /Library/Logs/DiagnosticReports; do
+  find "$directory" -maxdepth 1 -type f -mtime -7 \( -name 'llama-server*' -o -name 'llama-swap*' \
+    -o -name 'python3*' -o -name 'Python*' -o -name 'JetsamEvent*' -o -name '*.panic' \) 2>/dev/null
+done | lines report
+for plist; do
+  xattr -p com.apple.quarantine "$plist" >/dev/null 2>&1 && say quarantined "$plist"
+done
+# Why a model does not come up, in llama-swap's and llama-server's words.
+tail -n 400 "$root/llama-swap.log" 2>/dev/null |
+  grep -E -i 'health check timed out|timed out waiting|failed to allocate|out of memory|OutOfMemory|insufficient memory|address already in use|Operation not permitted|no backends are loaded|dyld\[' |
+  tail -n 5 | cut -c 1-300 | lines log
+# Answers whose first byte took half a minute or more: a model was loaded for them.
+tail -n 500 "$root/proxy.log" 2>/dev/null | awk '
+  $3 == "access" {
+    model = first = ""
+    for (i = 4; i <= NF; i++) {
+      if ($i ~ /^model=/) model = substr($i, 7)
+      if ($i ~ /^first=/) first = substr($i, 7)
+    }
+    if (model != "" && first + 0 >= 30) last[model] = first " " $1
+  }
+  END { for (model in last) print model, last[model] }
+' | lines slow
+exit 0
