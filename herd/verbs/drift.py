@@ -15,13 +15,13 @@ from pyinfra.context import ctx_host, ctx_state
 from herd import plan
 from herd.connections.remote import Remote
 from herd.core.settings.problems import Problem, SettingsError
-from herd.deploys import llama_swap, models, packages, preflight, proxy, services, step, verify
+from herd.deploys import llama_swap, mac, models, packages, preflight, proxy, services, step, verify
 from herd.facts.gathered import Question
 from herd.operations.commands import told_to
 from herd.verbs.told import Told
 from herd.workstation.toolkit import ROOT
 
-_STEPS = (preflight, packages, proxy, models, llama_swap, services, verify)
+_STEPS = (preflight, packages, proxy, mac, models, llama_swap, services, verify)
 """Imported, so that what they will ask is known."""
 _NO_DRIFT = ("Preflight", "Verify")
 """Steps that change nothing."""
