@@ -270,3 +270,6 @@ preflight_disk_reserve_gb = 10
 # -- Verify ------------------------------------------------------------------------------------
 # Seconds until the services must answer; loading a model has llama_swap_health_timeout.
 verify_timeout = 60
+# Seconds that answers may take to finish before a deploy restarts what gives them; what is new is
+# refused meanwhile, with a time to come back. 0 cuts them off at once.
+drain_timeout = 120

@@ -45,6 +45,19 @@ class Modes(Fact[list[str]]):
         return _one_each(self.paths, list(output))
 
 
+class Says(Fact[bool]):
+    """Whether a file holds a text."""
+
+    default = bool
+
+    def command(self, path: str, text: str) -> StringCommand:
+        quoted = (QuoteString(text), QuoteString(path))
+        return StringCommand("! grep -qsF -e", *quoted, "|| echo yes")
+
+    def process(self, output: Iterable[str]) -> bool:
+        return "yes" in output
+
+
 class State(Fact[list[Entry]]):
     """The entries of the paths, in their order."""
 

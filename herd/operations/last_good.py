@@ -15,11 +15,12 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.util import print_host_combined_output
 from pyinfra.connectors.util import CommandOutput
 
+from herd.core.mac.archives import bundle
 from herd.core.mac.endpoints import llama_swap, local_proxy
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
 from herd.facts.script import script
-from herd.operations.commands import Commands
+from herd.operations.commands import Commands, shown
 
 
 @cache
@@ -28,16 +29,44 @@ def _run() -> str:
     return secrets.token_hex(8)
 
 
-def guarded(layout: Layout, commands: Commands) -> Commands:
+def guarded(layout: Layout, commands: Commands, *, ends_streams: bool = False) -> Commands:
     """The commands of an operation that changes what serves; when one fails, what served before
-    is put back, and the operation has failed nevertheless.
+    is put back, and the operation has failed nevertheless. Where they end streams, the proxy lets
+    these finish before, and takes nothing new until all is done, well or not.
 
     Uninstall removes `Layout.last_good`, a directory.
     """
+    drains = ends_streams and layout.settings.drain_timeout > 0
+    is_drained = False
     for command in commands:
         if not _is_kept():
             yield script("keep-good", layout.root, _run(), *_urls(layout), *_files(layout))
+        if drains and not is_drained:
+            is_drained = True
+            yield drain(layout)
         yield _or_put_back(command, layout)
+    if is_drained:
+        yield undrain(layout)
+
+
+def drain(layout: Layout) -> StringCommand:
+    """Lets streams finish, and refuses what is new with this reason, unless its owner drains it."""
+    seconds = layout.settings.drain_timeout
+    return shown("drain", layout.availability, seconds, REASON, *_proxy(layout))
+
+
+def undrain(layout: Layout) -> StringCommand:
+    """Takes requests again, if it is we who drained it."""
+    return script("undrain", layout.availability, REASON, *_proxy(layout))
+
+
+REASON = "Llama Herd changes what serves here"
+
+
+def _proxy(layout: Layout) -> Iterator[str]:
+    """The code of this run and its interpreter: the proxy that runs may be about to go."""
+    yield layout.proxy_release(bundle())
+    yield layout.proxy_python(bundle())
 
 
 def _is_kept() -> bool:
@@ -61,6 +90,7 @@ def _or_put_back(command: Any, layout: Layout) -> PyinfraCommand:
         if not state.print_output:
             print_host_combined_output(host, output)
         host.run_shell_command(_put_back(layout), print_output=True)
+        host.run_shell_command(undrain(layout), print_output=True)
         return (False, CommandOutput([])) if isinstance(done, tuple) else False
 
     made.execute = attempt  # type: ignore[method-assign]

@@ -52,7 +52,8 @@ def config(layout: Layout, files: Sequence[Resolved]) -> Commands:
         host.noop("config.yaml is as wanted")
         return
     show_diff(want.path, want.text)
-    yield from guarded(layout, _written(layout, files, flags, want))
+    reloads = layout.settings.llama_swap_watch_config
+    yield from guarded(layout, _written(layout, files, flags, want), ends_streams=reloads)
 
 
 def _written(layout: Layout, files: Sequence[Resolved], flags: Flags, want: Written) -> Commands:

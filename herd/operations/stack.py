@@ -23,7 +23,7 @@ from herd.core.settings.schema import Model, Settings
 from herd.core.text.quoting import xml_quote
 from herd.core.text.secret import key_options
 from herd.facts.answers import Answers
-from herd.facts.files import State
+from herd.facts.files import Says, State
 from herd.facts.gathered import Question
 from herd.facts.launchd import Installed, Loaded
 from herd.facts.listeners import Listeners
@@ -33,7 +33,7 @@ from herd.facts.script import script
 from herd.operations import launchd
 from herd.operations.commands import Commands, operation, shown
 from herd.operations.files import is_as_wanted, show_diff, write
-from herd.operations.last_good import guarded
+from herd.operations.last_good import REASON, guarded, undrain
 from herd.workstation.api_keys import Held
 
 
@@ -162,7 +162,7 @@ def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Command
     )
     if job_name == PROXY:
         converging = _tried(layout, bundle, converging)
-    yield from guarded(layout, converging)
+    yield from guarded(layout, converging, ends_streams=True)
 
 
 def _tried(layout: Layout, bundle: Bundle, commands: Commands) -> Commands:
@@ -268,6 +268,7 @@ def _serving_asks(
     stdin = key_options(held.unmask().secret)
     yield _linked(layout, LLAMA_SWAP)
     yield Question(Answers, layout=layout, pin=pin, _stdin=stdin)
+    yield _drained(layout)
 
 
 @operation(asks=_serving_asks, changes=[Answers, Listeners])
@@ -304,6 +305,9 @@ def serving(
         served = host.get_fact(Answers, layout=layout, pin=pin, _stdin=stdin)
         return served.complaint(settings.models, marks(), stay_loaded=settings.preload)
 
+    # A run that was killed may have left it so.
+    if _drained(layout).ask(host):
+        yield undrain(layout)
     if not complaint():
         host.noop("the stack serves")
         return
@@ -343,6 +347,10 @@ def _skipped(models: Sequence[str], key: Held) -> list[str]:
     return (
         [f"skipped: {', '.join(closed)} with a key, as this one may not use it"] if closed else []
     )
+
+
+def _drained(layout: Layout) -> Question:
+    return Question(Says, path=layout.availability, text=REASON)
 
 
 def _linked(layout: Layout, job_name: str) -> Question:

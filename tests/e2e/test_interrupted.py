@@ -33,6 +33,7 @@ OPENED = "Services | Open in Terminal now"
 LLAMA_SWAP = "Services | Run llama-swap"
 PROXY = "Services | Run the proxy"
 OLD_RELEASES = "Services | Remove old releases of the proxy"
+OLD_PINS = "Services | Remove old releases of llama.cpp and llama-swap"
 PRUNE = "Models | Remove models that are not declared"
 VERIFY = "Verify | Wait until the stack serves"
 SUMMARY = "Verify | Summary"
@@ -164,6 +165,12 @@ def an_old_release(fleet: Fleet) -> dict[str, Any]:
     return {}
 
 
+def an_old_pin(fleet: Fleet) -> dict[str, Any]:
+    """Of which only a part was unpacked."""
+    (stack(fleet) / "releases/llama.cpp/b1-0123456789ab.tmp").mkdir(parents=True, exist_ok=True)
+    return {}
+
+
 def an_old_model(fleet: Fleet) -> dict[str, Any]:
     """That a deploy fetched and no setting names any more."""
     name = f"old{next(_numbers)}"
@@ -205,6 +212,7 @@ WORK: dict[str, Callable[[Fleet], dict[str, Any]]] = {
     LLAMA_SWAP: watch_turned,
     PROXY: address_turned,
     OLD_RELEASES: an_old_release,
+    OLD_PINS: an_old_pin,
     PRUNE: an_old_model,
     VERIFY: unloaded,
     SUMMARY: another_context,

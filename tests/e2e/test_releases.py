@@ -1,14 +1,19 @@
 """Pinned releases: fetched, switched to, held at the one before; and what cannot serve is put
 back."""
 
+import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.e2e.fleet import SENTENCE, Fleet, plain
+from tests.e2e.fleet import KEY, SENTENCE, Fleet, plain
 from tests.e2e.releases import llama_cpp, llama_swaps
 
 INSTALL = "Packages | Have the pinned releases"
@@ -87,6 +92,48 @@ def test_a_pinned_release_serves_is_replaced_and_comes_back(fleet: Fleet) -> Non
     assert (again.code, again.changed("mac1")) == (0, set()), again.err
     forward = fleet.deploy(mac1=pins(fleet, "b2", "v1", homebrew_upgrade=True))
     assert (forward.code, runs(fleet)) == (0, "b2"), forward.err
+
+
+def ask_on(fleet: Fleet, stop: threading.Event, found: list[tuple[int, str]]) -> None:
+    """One request after the other; of each its code, and what it says or when to come back."""
+    url = f"http://127.0.0.1:{fleet['mac1'].ports['proxy']}/v1/chat/completions"
+    body = {"model": "recite", "messages": [{"role": "user", "content": "Hello"}]}
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    while not stop.is_set():
+        try:
+            with urlopen(Request(url, json.dumps(body).encode(), headers), timeout=60) as answer:
+                said = json.load(answer)["choices"][0]["message"]["content"]
+                found.append((200, said))
+        except HTTPError as error:
+            found.append((error.code, error.headers.get("Retry-After", "")))
+            time.sleep(0.1)
+
+
+def test_an_upgrade_cuts_nobody_off(fleet: Fleet) -> None:
+    """Of those who ask all the time, each is answered whole, or told when to come back; and nobody
+    stays drained."""
+    stop, found = threading.Event(), list[tuple[int, str]]()
+    first = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
+    assert first.code == 0, first.err
+    inventory = fleet.inventory(mac1=pins(fleet, "b4", "v1"))
+    asking = [threading.Thread(target=ask_on, args=(fleet, stop, found)) for _ in range(2)]
+    for each in asking:
+        each.start()
+    try:
+        run = fleet.herd("upgrade", inventory=inventory)
+    finally:
+        stop.set()
+        for each in asking:
+            each.join(60)
+
+    assert run.code == 0, run.out + run.err
+    assert "upgrade of mac1, 1 of 1" in run.out
+    assert f"recite at http://127.0.0.1:{fleet['mac1'].ports['proxy']}: {SENTENCE}" in run.out
+    assert runs(fleet) == "b4"
+    assert {said for code, said in found if code == 200} == {SENTENCE}
+    assert {code for code, _ in found} <= {200, 503}
+    assert all(said.isdigit() for code, said in found if code == 503)
+    assert not (stack(fleet) / "availability.json").exists()
 
 
 # Whatever it is asked about itself it answers; it only does not do its work.

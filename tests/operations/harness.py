@@ -31,7 +31,7 @@ _SCRIPTS = {
 }
 
 
-_SAFETY = ("keep-good ", "put-back ")
+_SAFETY = ("keep-good ", "put-back ", "drain ", "undrain ")
 
 
 def short(command: str) -> str:

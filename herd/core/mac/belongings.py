@@ -11,6 +11,7 @@ _FILES = (
     r"config\.json",
     r"llama-swap\.key",
     r"peers\.json",
+    r"availability\.(json|sock)",
     r"usage\.db(-journal|-wal|-shm)?",
     r"fetcher\.pyz",
     r"start\.command",

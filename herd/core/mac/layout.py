@@ -101,6 +101,12 @@ class Layout:
         return self.under("usage.db")
 
     @property
+    def availability(self) -> str:
+        """Where the proxy finds whether it is to take requests (proxy/readiness/availability.py);
+        its socket for commands is beside that."""
+        return self.under("availability.json")
+
+    @property
     def last_good(self) -> str:
         """What defined the stack when it served before its last change, to be put back."""
         return self.under("last-good")

@@ -228,6 +228,7 @@ class Settings(Strict):
     preflight_disk_reserve_gb: Annotated[int, Field(ge=0)]
 
     verify_timeout: Annotated[int, Field(ge=10)]
+    drain_timeout: Annotated[int, Field(ge=0)]
 
     @property
     def listens_everywhere(self) -> bool:
