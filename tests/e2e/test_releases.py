@@ -5,7 +5,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -214,3 +214,22 @@ def test_what_is_homebrews_again_is_linked_to_no_release(fleet: Fleet) -> None:
     assert "versions: llama.cpp 0.9.0, llama-swap 250" in plain(run.err)
     assert not list(stack(fleet).glob("releases/*/current"))
     assert fleet.says() == SENTENCE
+
+
+def test_a_roll_begins_with_the_canaries_and_ends_at_the_first_that_fails(
+    make_fleet: Callable[..., Fleet],
+) -> None:
+    """Nobody is logged in at either; the other one does not hear of it."""
+    herd = make_fleet("mac1", "mac2", console=False)
+    inventory = herd.inventory(mac1={})
+    inventory.write_text(f"{inventory.read_text()}canary = ['mac2']\n")
+
+    for verb in ("upgrade", "rollback"):
+        run = herd.herd(verb, inventory=inventory)
+
+        assert run.code == 1
+        assert run.out.startswith(f"==> {verb} of mac2, 1 of 2")
+        assert f"{verb} ends with mac2: what failed is above." in run.err
+        assert "left as they are: mac1" in run.err
+        assert "done:" not in run.err
+        assert herd["mac1"].log == []
