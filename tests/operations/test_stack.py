@@ -101,7 +101,7 @@ def serving(answers: Any, place: Any = PLACE, held: Held = HELD, **options: Any)
         held=hidden(held),
         pin="",
         models=served(place.settings, gguf=options.pop("gguf", {})),
-        answers={"answers": answers, "readlink": ""},
+        answers={"answers": answers, "readlink": "", **options.pop("answers_more", {})},
         **options,
     )
 

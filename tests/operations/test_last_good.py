@@ -1,0 +1,84 @@
+"""What serves is kept before it is changed, what is open finishes, and what fails is put back."""
+
+from typing import Any
+
+import pytest
+
+from herd.operations import llama_swap
+from tests.core.mac.test_llama_server_flags import CURRENT_HELP
+from tests.core.samples import layout, served
+from tests.operations.harness import Run, run
+from tests.operations.test_llama_swap import PLACE, TEXT, state
+from tests.operations.test_stack import GOOD, SILENT, serving
+from tests.operations.test_stack import PLACE as SERVING
+
+
+def config(answer: str, place: Any = PLACE, **options: Any) -> Run:
+    answers = {"state": answer, "! [ -x": CURRENT_HELP}
+    files = served(place.settings)
+    return run(llama_swap.config, layout=place, files=files, answers=answers, **options)
+
+
+def names(found: Run) -> list[str]:
+    return [words.split()[0] for words in found.safety]
+
+
+def test_what_is_as_wanted_is_not_even_kept() -> None:
+    assert config(state(TEXT)).safety == []
+    assert serving(GOOD).safety == []
+
+
+def test_what_serves_is_kept_and_drained_while_it_is_changed() -> None:
+    """The files that define it, but no keys: who is locked out stays out."""
+    found = config("absent")
+    keep, drain, undrain = found.safety
+
+    root = PLACE.root
+    assert keep.startswith(f"keep-good {root} ")
+    assert keep.endswith(
+        f" http://127.0.0.1:8080 http://127.0.0.1:3000 {root}/config.yaml {root}/start.command "
+        "/Users/me/Library/LaunchAgents/com.moonspirit.llama-swap.plist "
+        "/Users/me/Library/LaunchAgents/com.moonspirit.proxy.plist"
+    )
+    assert drain.startswith(f"drain {root}/availability.json 120 'Llama Herd changes what serves")
+    assert undrain.startswith(f"undrain {root}/availability.json 'Llama Herd changes what serves")
+    assert not found.failed
+
+
+@pytest.mark.parametrize("failing", ["accept-config", "chmod 600", "await-reload"])
+def test_what_fails_is_put_back_and_takes_requests_again(failing: str) -> None:
+    found = config("absent", fails=[failing])
+
+    assert names(found) == ["keep-good", "drain", "put-back", "undrain"]
+    assert found.failed
+
+
+def test_a_stack_that_does_not_come_up_is_put_back() -> None:
+    waited = serving(SILENT, fails=["verify"])
+    told = serving(SILENT, fails=["printf"])
+
+    assert names(waited) == names(told) == ["keep-good", "put-back", "undrain"]
+    assert waited.failed
+    assert told.failed
+
+
+def test_nobody_is_waited_for_where_that_is_not_wanted() -> None:
+    """Nor is anybody where a configuration is only read at a start."""
+    assert names(config("absent", layout(drain_timeout=0))) == ["keep-good"]
+    assert names(config("absent", layout(llama_swap_watch_config=False))) == ["keep-good"]
+
+
+def test_what_a_run_that_was_killed_has_drained_takes_requests_again() -> None:
+    found = serving(GOOD, answers_more={"! grep": "yes"})
+
+    assert names(found) == ["undrain"]
+    assert found.changed
+    assert SERVING.availability in found.safety[-1]
+
+
+def test_jobs_that_nothing_keeps_running_are_put_back_as_files_only() -> None:
+    place = layout(launchd_autostart="terminal")
+    found = config("absent", place, fails=["accept-config"])
+
+    (put_back,) = [words for words in found.safety if words.startswith("put-back ")]
+    assert put_back.startswith(f"put-back {place.root} '' '' http://")
