@@ -172,7 +172,9 @@ def _llama_server(remote: Remote, owned: Programs) -> str | None:
     """Why no model could be started."""
     link, is_pinned = owned.links.get(PROGRAMS[0]), remote.settings.llama_cpp_release is not None
     if is_pinned and not remote.mac.server_fault:
-        return None
+        there = remote.ask(Linked, links=remote.layout.version_links(PROGRAMS))
+        gone = "the pinned llama-server is not there, so no model can start; deploy again"
+        return None if "llama.cpp" in there else gone
     if not is_pinned and (link is None or not link.whole):
         how = "deploy again, or `brew link --overwrite llama.cpp` there"
         return f"llama-server is not linked, so no model can start; {how}"
