@@ -1,15 +1,27 @@
 """Turns Macs into LLM servers: `pyinfra inventory.py deploy.py`. This is the table of contents."""
 
-from herd.deploys import llama_swap, mac, models, packages, preflight, proxy, services, verify
+from herd.deploys import (
+    gateway,
+    llama_swap,
+    mac,
+    models,
+    packages,
+    preflight,
+    proxy,
+    services,
+    verify,
+)
 
 preflight.check()
 packages.install()
+gateway.key()
 proxy.install()
 mac.keep()
 models.fit()
 models.fetch()
 llama_swap.configure()
 services.run()
+gateway.run()
 verify.serves()
 services.clean()
 models.prune()

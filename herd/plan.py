@@ -4,12 +4,16 @@ checked together."""
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pyinfra import logger
 from pyinfra.api import Host, Inventory
 from pyinfra.context import ctx_inventory
 
+from herd.core.gateway import fleet
+from herd.core.gateway import problems as gateway_checks
+from herd.core.gateway.fleet import Gateway, Mac
 from herd.core.mac.endpoints import proxy_for_peers
 from herd.core.models import memory_fit, models_lock, one_disk
 from herd.core.models.gguf import Facts
@@ -46,6 +50,10 @@ class Plan:
     certificates: dict[str, Pair | None]
     together: dict[str, list[tuple[Served, ...]]]
     sharing: Sharing
+    gateways: dict[str, Gateway]
+    """What each of the group `gateways` is told of all hosts."""
+    authorities: dict[str, str]
+    """Of those gateways that have a file of them: who may vouch for the Macs, in PEM."""
 
 
 def declared(host: Host) -> cross_checks.Declared:
@@ -134,6 +142,7 @@ def _check(hosts: Iterable[Host]) -> tuple[dict[str, Settings], list[Problem]]:
     everything = [declared(host) for host in hosts]
     settings, problems = cross_checks.check(everything)
     problems += _unreachable(hosts, settings)
+    problems += gateway_checks.faults(_members(hosts, settings), _group(hosts))
     rules: list[tuple[str, Callable[[Any], Iterable[tuple[str, str]]]]] = [
         ("api_keys", api_keys.faults),
         ("proxy_allow_origins", api_keys.faults_in_origins),
@@ -179,7 +188,8 @@ def without_secrets(hosts: Iterable[Host], inventory: str) -> tuple[Plan, list[P
     for name, wanted in settings.items():
         with suppress(ValueError):  # which is among the problems
             shipped |= {name: api_keys.shipped(wanted)} if wanted.api_keys else {}
-    return Plan(settings, models, shipped, {}, together, Sharing(settings, models, {})), problems
+    sharing, found = Sharing(settings, models, {}), gateways_of(hosts, settings)
+    return Plan(settings, models, shipped, {}, together, sharing, found, {}), problems
 
 
 _of_this_run: Plan | None = None
@@ -219,12 +229,52 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
     for name, wanted in settings.items():
         together[name], wrong = sets_of(name, wanted, models[name], inventory)
         problems += wrong
+    authorities: dict[str, str] = {}
+    for name in gateways_of(hosts, settings):
+        try:
+            authorities |= _authorities(name, settings[name], directory(inventory))
+        except ValueError as error:
+            fix = "name a file with certificates in PEM."
+            problems.append(Problem(f"{name}: gateway_tls_authorities", f"{error}.", fix))
     _refuse(problems)
     shipped = {name: api_keys.shipped(wanted, config) for name, wanted in settings.items()}
     urls = {h.name: proxy_for_peers(settings[h.name], address(h)) for h in hosts}
     sharing = Sharing(settings, models, urls)
-    _of_this_run = Plan(settings, models, shipped, certificates, together, sharing)
+    _of_this_run = Plan(
+        *(settings, models, shipped, certificates, together, sharing),
+        gateways=gateways_of(hosts, settings),
+        authorities=authorities,
+    )
     return _of_this_run
+
+
+def _group(hosts: Iterable[Host]) -> list[str]:
+    return [host.name for host in hosts if fleet.GROUP in host.groups]
+
+
+def _members(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> dict[Mac, Settings]:
+    """The hosts with valid settings, as a gateway sees them."""
+    return {
+        fleet.mac(host.name, settings[host.name], address(host)): settings[host.name]
+        for host in hosts
+        if host.name in settings
+    }
+
+
+def gateways_of(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> dict[str, Gateway]:
+    """What each gateway is told, of all hosts of an inventory."""
+    hosts = list(hosts)
+    members = _members(hosts, settings)
+    return {
+        name: fleet.gateway(settings[name], members) for name in _group(hosts) if name in settings
+    }
+
+
+def _authorities(name: str, settings: Settings, base: Path) -> dict[str, str]:
+    """Raises ValueError when the file is none."""
+    if settings.gateway_tls_authorities is None:
+        return {}
+    return {name: certificate_files.authorities(settings.gateway_tls_authorities, base)}
 
 
 def _has_keys(host: Host) -> bool:

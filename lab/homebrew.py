@@ -76,6 +76,8 @@ FORMULAE = {
         Formula("python@3.14", "3.14.1", ("python3.14",), ("openssl@3",)),
         # Another one with a program of that name (tabbyml/tabby).
         Formula("tabby", "0.32.0", ("tabby", "llama-server"), tap="tabbyml/tabby"),
+        Formula("haproxy", "3.4.5", ("haproxy",), ("openssl@3", "pcre2")),
+        Formula("pcre2", "10.47"),
         Formula("aria2", "1.37.0", ("aria2c",)),
         Formula("node", "25.2.1", ("node", "npm")),
     )
@@ -293,6 +295,8 @@ def _write_binary(mac: Machine, path: Path) -> None:
         call = f"lab.fit_params.write_wrapper(path, {mac.facts['fit_params']!r})"
     elif path.name == "llama-swap":
         call = "lab.llama_swap.write_wrapper(path)"
+    elif path.name == "haproxy":
+        call = "lab.haproxy.write_wrapper(path)"
     elif path.name.startswith("python3"):
         # The workstation's interpreter, whatever its version: `uv venv --python` must work.
         path.symlink_to(os.path.realpath(sys.executable))

@@ -84,7 +84,8 @@ def run_server(args: argparse.Namespace) -> int:
     log.set_up()
     try:
         grants = getattr(args, "grants", None)
-        keys = KeyStore(args.config, os.environ.get("API_KEYS", ""), grants)
+        gateways = getattr(args, "gateways", None)
+        keys = KeyStore(args.config, os.environ.get("API_KEYS", ""), grants, gateways)
         certificate = Certificate(args.tls_cert, args.tls_key) if "tls_cert" in args else None
         beside = args.config.absolute().parent
         usage = Usage(getattr(args, "usage", beside / "usage.db"))

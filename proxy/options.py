@@ -139,6 +139,13 @@ def add_serve(server: argparse.ArgumentParser) -> None:
         help="file with further keys, for files only; it may come, change and go while the proxy "
         "runs",
     )
+    server.add_argument(
+        "--gateways",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="the same, for gateways of the herd only, which speak for clients of their own",
+    )
 
 
 def listen_address(text: str) -> tuple[str, int]:

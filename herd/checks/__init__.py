@@ -14,6 +14,7 @@ from herd.checks import (
     fit,
     plists,
     ports,
+    real_haproxy,
     real_llama_swap,
     scripts,
     secrets,
@@ -27,7 +28,7 @@ __all__ = ["CHECKS", "ERROR", "NOTE", "RULES", "Finding", "Project", "run", "unr
 
 CHECKS: Sequence[ModuleType] = (
     *(settings, templates, config_yaml, command_lines, plists, ports),
-    *(fit, secrets, scripts, real_llama_swap),
+    *(fit, secrets, scripts, real_llama_swap, real_haproxy),
 )
 RULES: dict[str, str] = {rule: text for check in CHECKS for rule, text in check.RULES.items()}
 

@@ -9,7 +9,7 @@ from xml.parsers.expat import ExpatError
 from herd.checks.project import Finding, Project, Subject, line_of
 from herd.core.files.written_files import Written
 from herd.core.mac.archives import bundle
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.job_definitions import ALL_JOBS
 
 RULES = {
     "plist-syntax": "A property list parses",
@@ -59,7 +59,7 @@ _REQUIRED = ("Label", "ProgramArguments")
 def check(project: Project) -> Iterator[Finding]:
     """Every property list of every host."""
     for subject in project.hosts:
-        labels = {subject.host.layout.label(job) for job in JOBS}
+        labels = {subject.host.layout.label(job) for job in ALL_JOBS}
         for file in subject.host.files:
             if not file.path.endswith(".plist"):
                 continue
@@ -111,9 +111,11 @@ def _paths(subject: Subject, file: Written, data: Any) -> Iterator[Finding]:
         layout.usage,
         layout.models,
         layout.peers,
+        layout.gateways,
         layout.swap_key,
+        *map(layout.of_gateway, ("gateway.key", "usage.db", "availability.json")),
         python,
-        *map(layout.log, JOBS),
+        *map(layout.log, ALL_JOBS),
     }
     there = {str(parent) for each in subject.files for parent in PurePosixPath(each).parents}
     there |= made | subject.files.keys()

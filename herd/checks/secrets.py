@@ -15,7 +15,7 @@ from xml.parsers.expat import ExpatError
 
 from herd.checks.project import Finding, Project, Subject
 from herd.checks.sources import Place
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.job_definitions import ALL_JOBS
 from herd.workstation.typed_commands import command
 
 RULES = {
@@ -76,7 +76,7 @@ def _modes(subject: Subject) -> Iterator[Finding]:
 
 def _umasks(subject: Subject) -> Iterator[Finding]:
     """Logs, books and whatever else a job makes."""
-    for job in JOBS:
+    for job in ALL_JOBS:
         file = subject.files.get(subject.host.layout.plist(job))
         try:
             data: Any = plistlib.loads(file.content) if file else {}

@@ -21,6 +21,7 @@ from pyinfra_cli.inventory import make_inventory
 from herd import plan
 from herd.connections import here
 from herd.connections.connected import Connected
+from herd.core.gateway.fleet import Gateway
 from herd.core.mac import startup_files
 from herd.core.mac.layout import Layout
 from herd.core.mac.mac import Identity
@@ -53,11 +54,12 @@ class Remote:
     settings: Settings
     mac: Identity
     inventory: str
+    gateway: Gateway | None = None
 
     @property
     def layout(self) -> Layout:
         """Its paths."""
-        return Layout(self.settings, self.mac.home)
+        return Layout(self.settings, self.mac.home, gateway=self.gateway)
 
     @property
     def address(self) -> str:
@@ -164,6 +166,7 @@ def connected(inventory: str, limits: Sequence[str]) -> Iterator[Reached]:
 def reached(state: State, chosen: Sequence[Host], inventory: str) -> Iterator[Reached]:
     """Those of the chosen hosts that answer, connected."""
     settings = plan.settings_of(state.inventory)
+    gateways = plan.gateways_of(state.inventory, settings)
     state.config.FAIL_PERCENT = 100
     state.add_callback_handler(Connected())
     with suppress(PyinfraError):  # when none can be connected to
@@ -187,7 +190,8 @@ def reached(state: State, chosen: Sequence[Host], inventory: str) -> Iterator[Re
             except Silent as error:
                 lost[host.name] = str(error)
             else:
-                remotes.append(Remote(host, settings[host.name], mac, inventory))
+                gateway = gateways.get(host.name)
+                remotes.append(Remote(host, settings[host.name], mac, inventory, gateway))
                 del lost[host.name]
         yield Reached(remotes, lost)
     finally:

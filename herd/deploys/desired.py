@@ -42,6 +42,10 @@ class Desired:
     together: list[tuple[Served, ...]]
     removable: list[str]
     who: WhoDeploys
+    gateways: list[str]
+    """Names of the herd's, whose requests this host takes."""
+    authorities: str | None
+    """Of a gateway: who may vouch for the Macs, in PEM."""
 
 
 def desired(name: str | None = None) -> Desired:
@@ -58,7 +62,7 @@ def _desired(current: Host) -> Desired:
     home, uid, user = (mac.home, mac.uid, mac.user) if mac else ("/nowhere", -1, "nobody")
     return Desired(
         settings=settings,
-        layout=Layout(settings, home),
+        layout=Layout(settings, home, gateway=run.gateways.get(current.name)),
         uid=uid,
         user=user,
         models=run.models[current.name],
@@ -68,6 +72,8 @@ def _desired(current: Host) -> Desired:
         together=run.together[current.name],
         removable=removable(mac.places) if mac else [],
         who=who_deploys.here(Path(current.state.cwd or ".")),
+        gateways=list(run.gateways),
+        authorities=run.authorities.get(current.name),
     )
 
 

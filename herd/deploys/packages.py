@@ -1,6 +1,6 @@
 """Homebrew, and what it brings; pinned releases."""
 
-from herd.core.settings.schema import Settings
+from herd.core.mac.layout import Layout
 from herd.deploys.desired import desired
 from herd.deploys.step import step
 from herd.operations import brew, releases
@@ -8,10 +8,12 @@ from herd.operations import brew, releases
 FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
 
 
-def formulae_of(settings: Settings) -> list[str]:
+def formulae_of(layout: Layout) -> list[str]:
     """Everything that Homebrew shall bring: what is pinned comes from elsewhere."""
+    settings = layout.settings
     ours = (name for name in FORMULAE if name.rpartition("/")[2] not in settings.releases)
-    return [*ours, settings.proxy_python]
+    gateway = ["haproxy"] if layout.gateway else []
+    return [*ours, settings.proxy_python, *gateway]
 
 
 @step("Packages")
@@ -19,7 +21,7 @@ def install() -> None:
     """Missing ones are installed; the others stay in the version that they have."""
     want = desired()
     settings = want.settings
-    formulae = formulae_of(settings)
+    formulae = formulae_of(want.layout)
     brew.homebrew(
         name="Install Homebrew",
         prefix=settings.homebrew_prefix,

@@ -19,7 +19,7 @@ def needs(want: Desired) -> Needs:
         console=settings.launchd_autostart != "off",
         together=want.together,
         fit=settings.preflight_fit,
-        formulae=[name.rpartition("/")[2] for name in formulae_of(settings)],
+        formulae=[name.rpartition("/")[2] for name in formulae_of(want.layout)],
         homebrew_prefix=settings.homebrew_prefix,
         upgrade=settings.homebrew_upgrade,
         pinned_server="llama.cpp" in settings.releases,

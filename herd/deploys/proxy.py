@@ -4,7 +4,7 @@ from pyinfra.api import HiddenValue
 
 from herd.deploys.desired import desired
 from herd.deploys.step import step
-from herd.operations import proxy
+from herd.operations import gateway, proxy
 
 
 @step("Proxy")
@@ -17,6 +17,12 @@ def install() -> None:
     layout = want.layout
     proxy.installed(name="Install the proxy", layout=layout, bundle=want.bundle)
     proxy.keys(name="Write the API keys", layout=layout, shipped=HiddenValue(want.keys))
+    gateway.known(
+        name="Know the gateways",
+        layout=layout,
+        gateways=want.gateways,
+        key_of=lambda name: desired(name).layout.gateway_key,
+    )
     proxy.certificate(
         name="Write the certificate",
         layout=layout,

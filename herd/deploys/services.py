@@ -1,6 +1,6 @@
 """The launchd jobs, in the way that launchd_autostart asks for."""
 
-from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
+from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY, jobs_of
 from herd.deploys.desired import desired
 from herd.deploys.step import step
 from herd.operations import files, proxy, releases, stack
@@ -16,7 +16,7 @@ def run() -> None:
     stack.without_old_jobs(
         name="Remove old jobs",
         layout=layout,
-        job_names=JOBS[:1] if autostart == "terminal" else JOBS,
+        job_names=JOBS[:1] if autostart == "terminal" else jobs_of(layout),
         uid=uid,
     )
     if autostart != "off":

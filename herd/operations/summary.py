@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pyinfra import host, logger
 
-from herd.core.mac.endpoints import public_proxy
+from herd.core.mac.endpoints import public_gateway, public_proxy
 from herd.core.mac.layout import Layout
 from herd.core.mac.mac import Identity, sleeps
 from herd.core.mac.questions import question
@@ -51,6 +51,7 @@ def show(
         told = ", ".join(f"{name} {version_of(each)}" for name, each in versions.items())
         rows = [
             ("endpoint", f"{url}/v1 for OpenAI's clients, {url} for Anthropic's"),
+            *_gateway(layout, address),
             *(("model", _model(layout, model)) for model in models),
             *_disk(layout, models),
             ("keys", ", ".join(keys)),
@@ -65,6 +66,12 @@ def show(
         logger.info("")
     host.noop("nothing to do")
     yield from ()
+
+
+def _gateway(layout: Layout, address: str) -> Iterator[tuple[str, str]]:
+    if layout.gateway:
+        count, url = len(layout.gateway.macs), public_gateway(layout.settings, address)
+        yield "the herd", f"{url}/v1 for OpenAI's clients, of {count} Macs"
 
 
 def _curl(settings: Settings, url: str, models: Sequence[Resolved]) -> str:

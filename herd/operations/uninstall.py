@@ -10,7 +10,7 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.mac.belongings import Found, others, ours
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.job_definitions import ALL_JOBS
 from herd.core.mac.launchd import Job
 from herd.core.mac.layout import Layout
 from herd.core.models.missing_files import Holdings, belongings
@@ -29,7 +29,7 @@ from herd.operations.stack import texts
 
 def _jobs_asks(layout: Layout, *, uid: int) -> Iterator[Question]:
     yield Question(Installed, texts=texts(layout))
-    for name in JOBS:
+    for name in ALL_JOBS:
         yield Question(Loaded, uid=uid, label=layout.label(name))
 
 
@@ -42,7 +42,7 @@ def jobs(layout: Layout, *, uid: int) -> Commands:
     + uid: whose jobs they are
     """
     installed = host.get_fact(Installed, texts=texts(layout))
-    loaded = {n: host.get_fact(Loaded, uid=uid, label=layout.label(n)) for n in JOBS}
+    loaded = {n: host.get_fact(Loaded, uid=uid, label=layout.label(n)) for n in ALL_JOBS}
     running = [layout.label(n) for n, job in loaded.items() if job and is_of(job, layout)]
     labels = list(dict.fromkeys([*installed, *running]))
     if not labels:

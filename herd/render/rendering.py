@@ -17,7 +17,7 @@ from herd.core.files.written_files import Start, Written
 from herd.core.mac import facts_lock
 from herd.core.mac.archives import bundle
 from herd.core.mac.facts_lock import Facts, Known
-from herd.core.mac.job_definitions import JOBS, PROXY
+from herd.core.mac.job_definitions import ALL_JOBS, GATEWAY, JOBS, LLAMA_SWAP
 from herd.core.mac.layout import Layout
 from herd.core.mac.releases import pinned
 from herd.core.models.memory_estimate import Served
@@ -108,7 +108,7 @@ def render(hosts: Iterable[Host], inventory: str) -> Rendering:
 def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
     settings = wanted.settings[host.name]
     mac = facts.of(host.name, host.data.get("ssh_user"))
-    layout = Layout(settings, mac.home)
+    layout = Layout(settings, mac.home, gateway=wanted.gateways.get(host.name))
     files: list[Written] = []
     failed: list[Failed] = []
 
@@ -130,8 +130,11 @@ def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
     add(layout.proxy, lambda: written_files.release(layout, packed))
     add(layout.fetcher, lambda: [written_files.fetcher(layout)])
     add(layout.start_command, lambda: [written_files.start_command(layout, packed, mac.uid)])
+    # Who may vouch for the Macs is in a file of the workstation, as a certificate is.
+    pem = _SECRET.decode() if settings.gateway_tls_authorities else None
+    add(layout.of_gateway("haproxy.cfg"), lambda: written_files.gateway(layout, pem))
     config = next((file.sha256 for file in files if file.path == layout.config), "")
-    starts = {name: Start(linked=_linked(mac, settings, name), config=config) for name in JOBS}
+    starts = {name: Start(linked=_linked(mac, settings, name), config=config) for name in ALL_JOBS}
     add(layout.plist(JOBS[0]), lambda: written_files.agents(layout, packed, mac.uid, starts))
     return Rendered(
         *(host.name, settings, layout, mac, models, wanted.together[host.name]),
@@ -149,7 +152,9 @@ def _keys(layout: Layout, shipped: Shipped | None) -> Written:
 
 def _linked(mac: Known, settings: Settings, job: str) -> dict[str, str]:
     """The versions that facts/programs.py would find behind links."""
-    formulae = [settings.proxy_python] if job == PROXY else ["llama-swap", "llama.cpp"]
+    formulae = {LLAMA_SWAP: ["llama-swap", "llama.cpp"], GATEWAY: ["haproxy"]}.get(
+        job, [settings.proxy_python]
+    )
     known = {**mac.formulae, **pinned(settings)}
     return {name: known[name] for name in formulae if name in known}
 

@@ -76,7 +76,7 @@ def compare(remote: Remote) -> Drift:
 
 def _changes(host: Host) -> Iterator[str]:
     state = host.state
-    for op_hash in state.get_op_order():
+    for op_hash in host.op_hash_order:  # those of other hosts may be others
         found = state.ops[host].get(op_hash)
         if found and found.operation_meta.will_change:
             for name in sorted(state.get_op_meta(op_hash).names):

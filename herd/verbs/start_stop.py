@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote, ask, each
-from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
+from herd.core.mac.job_definitions import LLAMA_SWAP, PROXY, jobs_of
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.script import script
@@ -18,8 +18,8 @@ def start(remotes: Sequence[Remote], service: str | None = None) -> bool:
     return each(remotes, lambda remote: _start(remote, service))
 
 
-def _chosen(service: str | None) -> list[str]:
-    return [name for name in JOBS if service in (None, name)]
+def _chosen(remote: Remote, service: str | None) -> list[str]:
+    return [name for name in jobs_of(remote.layout) if service in (None, name)]
 
 
 def _ports(remote: Remote, service: str | None) -> list[int]:
@@ -30,7 +30,7 @@ def _ports(remote: Remote, service: str | None) -> list[int]:
         PROXY: [settings.proxy_port],
         LLAMA_SWAP: [settings.llama_swap_port, *settings.llama_server_ports],
     }
-    return [port for name in _chosen(service) for port in ports[name]]
+    return [port for name, own in ports.items() if service in (None, name) for port in own]
 
 
 def _refuse_one(remote: Remote, service: str | None) -> bool:
@@ -53,7 +53,7 @@ def _start(remote: Remote, service: str | None) -> bool:
     if not remote.mac.console:
         words = f"{remote.mac.user} is not logged in at the console, where LaunchAgents live"
         return remote.say(False, [words])
-    jobs = {name: job_of(remote, name) for name in JOBS}
+    jobs = {name: job_of(remote, name) for name in jobs_of(remote.layout)}
     pids = {job.pid for job in jobs.values() if job}
     settings = remote.settings
     ports = [settings.llama_swap_port, settings.proxy_port]
@@ -75,7 +75,10 @@ def _start(remote: Remote, service: str | None) -> bool:
     if in_terminal:
         return _open_window(remote, loaded=jobs[LLAMA_SWAP] is not None)
     return all(
-        [_start_job(remote, name, loaded=jobs[name] is not None) for name in _chosen(service)]
+        [
+            _start_job(remote, name, loaded=jobs[name] is not None)
+            for name in _chosen(remote, service)
+        ]
     )
 
 
@@ -110,7 +113,7 @@ def _stop(remote: Remote, service: str | None) -> bool:
     if _refuse_one(remote, service):
         return False
     done = True
-    for name in _chosen(service):
+    for name in _chosen(remote, service):
         target = f"gui/{remote.mac.uid}/{remote.layout.label(name)}"
         ok, lines = remote.run(script("job-unload", target, 60))
         done &= remote.say(ok, lines, success=f"{name} is stopped")

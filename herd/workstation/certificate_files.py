@@ -39,6 +39,22 @@ def of_host(settings: Settings, base: Path = Path()) -> Pair | None:
     return Pair(certificate.read_text(), key.read_text())
 
 
+def authorities(name: str, base: Path = Path()) -> str:
+    """A PEM file of who may vouch for certificates. Raises ValueError, in words."""
+    path = base / Path(name).expanduser()
+    try:
+        text = path.read_text()
+        ssl.create_default_context(cadata=text)
+    except OSError as error:
+        why = error.strerror if not isinstance(error, ssl.SSLError) else "it is no certificate"
+        raise ValueError(f"{path} cannot be read: {why}") from None
+    except ValueError:
+        raise ValueError(f"{path} cannot be read: it is no text") from None
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise ValueError(f"{path} holds no certificate")
+    return text
+
+
 def shown(settings: Settings, base: Path = Path()) -> bytes | None:
     """What the proxy of a host shows to its clients first (DER), None for plain HTTP."""
     if not settings.proxy_tls_certificate:

@@ -1,7 +1,7 @@
-"""Keys lent for a while by a file beside config.json, which may come, change and go.
+"""Keys granted by files beside config.json, which may come, change and go.
 
-Whoever may write that file opens model files to others, and nothing else: whatever an entry says,
-its key has the scope `files`, and neither models nor limits.
+What such a key opens is said by which file it is in, whatever its entry says: model files and
+nothing else, or inference for the clients of a gateway.
 """
 
 import logging
@@ -18,10 +18,12 @@ _log = logging.getLogger("proxy.keys")
 
 
 class Grants:
-    """The keys in force of such a file."""
+    """The keys in force of such a file: of other Macs, that fetch files, or of a `gateway`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, gateway: bool = False) -> None:
         self.keys: tuple[Key, ...] = ()
+        self._gateway = gateway
+        self._only = frozenset({Scope.INFERENCE if gateway else Scope.FILES})
         self._name = str(path)
         self._stamp: Stamp = None
         self.look()
@@ -47,10 +49,12 @@ class Grants:
         except ValueError as problem:
             _log.error("%s grants nothing: %s", self._name, problem)
         else:
-            _log.info("%s grants files to %d keys", self._name, len(keys))
-            only = frozenset({Scope.FILES})
+            (what,) = self._only
+            _log.info("%s grants %s to %d keys", self._name, what, len(keys))
+            only, gateway = self._only, self._gateway
             return [
-                replace(key, scopes=only, models=(), limits=Limits(), gateway=False) for key in keys
+                replace(key, scopes=only, models=(), limits=Limits(), gateway=gateway)
+                for key in keys
             ]
         return []
 

@@ -19,7 +19,9 @@ class KeyStore:
     `on_change` is told the new keys, so that what runs with a revoked one can be ended.
     """
 
-    def __init__(self, config: Path, env: str = "", grants: Path | None = None) -> None:
+    def __init__(
+        self, config: Path, env: str = "", grants: Path | None = None, gateways: Path | None = None
+    ) -> None:
         """Reads the keys; ValueError says in one line why there are none to work with."""
         self.on_change: Callable[[Keys], None] = lambda _: None
         self._config = config
@@ -27,7 +29,8 @@ class KeyStore:
         self._env = env
         self._stamp = stamp(self._name)
         self._own, self._origin = self._read()
-        self._grants = Grants(grants) if grants is not None else None
+        self._grants = [Grants(grants)] if grants is not None else []
+        self._grants += [Grants(gateways, gateway=True)] if gateways is not None else []
         self._keys = self._all()
         self._remind()
 
@@ -35,7 +38,7 @@ class KeyStore:
         """The keys in force now."""
         if stamp(self._name) != self._stamp:
             self.reload()
-        if self._grants is not None and self._grants.look():
+        if [grants for grants in self._grants if grants.look()]:
             self._changed()
         return self._keys
 
@@ -64,10 +67,9 @@ class KeyStore:
     def _all(self) -> Keys:
         """With those that are granted. Of two for one secret or one name the last one counts: our
         own, of which a grant can change nothing."""
-        if self._grants is None:
+        if not self._grants:
             return self._own
-        own = self._own
-        return own.with_granted(self._grants.keys)
+        return self._own.with_granted(key for grants in self._grants for key in grants.keys)
 
     def _remind(self) -> None:
         if over := [_title(key) for key in self._own.entries if key.expired(time.time())]:

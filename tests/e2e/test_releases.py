@@ -206,31 +206,6 @@ def test_what_does_not_come_up_is_put_back(fleet: Fleet) -> None:
     serves_as_before(fleet, before)
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("delay", [0.0, 0.1, 0.5])
-@pytest.mark.parametrize("operation", [INSTALL, SWITCH, LLAMA_SWAP])
-def test_a_switch_that_is_killed_is_finished_by_the_next_run(
-    fleet: Fleet, operation: str, delay: float
-) -> None:
-    """And what is Homebrew's or half of something is never what the link leads to."""
-    server = f"b{int(delay * 10)}-{len(operation)}"
-    given = pins(fleet, server, "v1")
-    deploying = fleet.begin(mac1=given)
-    deploying.await_line(f"--> Starting operation: {operation}")
-    time.sleep(delay)
-    deploying.kill()
-    assert (stack(fleet) / "releases/llama.cpp/current/llama-server").exists()
-
-    run, again = fleet.deploy(mac1=given), fleet.deploy(mac1=given)
-
-    assert run.code == 0, run.err
-    assert (again.code, again.changed("mac1")) == (0, set()), again.err
-    assert runs(fleet) == server
-    assert fleet.says() == SENTENCE
-    assert not [*stack(fleet).rglob("*.tmp"), *stack(fleet).rglob("*.part")]
-    assert not (stack(fleet) / "availability.json").exists()
-
-
 def test_what_is_homebrews_again_is_linked_to_no_release(fleet: Fleet) -> None:
     refused = fleet.rollback(mac1=PRELOAD)
 

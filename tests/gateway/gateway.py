@@ -126,15 +126,20 @@ class Running:
     """The states that its Macs may have at the start."""
     _open: list[Stream] = field(default_factory=list)
 
+    @property
+    def place(self) -> Path:
+        """Where its files are."""
+        return self.folder / self.gateway.directory
+
     def __getitem__(self, name: str) -> FakeMac:
         return self.macs[name]
 
     def start(self) -> None:
         path, environment = program()
-        (self.folder / "gateway.key").write_text(f"{KEY}\n")
-        (self.folder / "haproxy.cfg").write_text(templates.haproxy(self.gateway))
+        (self.place / "gateway.key").write_text(f"{KEY}\n")
+        (self.place / "haproxy.cfg").write_text(templates.haproxy(self.gateway))
         log = (self.folder / "haproxy.log").open("a")
-        command = [path, "-W", "-db", "-f", "haproxy.cfg"]
+        command = [path, "-W", "-db", "-f", f"{self.gateway.directory}/haproxy.cfg"]
         self.process = subprocess.Popen(
             command, cwd=self.folder, env=environment, stdout=log, stderr=log, text=True
         )
@@ -163,7 +168,7 @@ class Running:
         """As the deploy does it: the state is kept, then the master takes the new file."""
         assert self.process
         (self.folder / self.gateway.state).write_text(self.command("show servers state"))
-        (self.folder / "haproxy.cfg").write_text(templates.haproxy(self.gateway))
+        (self.place / "haproxy.cfg").write_text(templates.haproxy(self.gateway))
         before = self.command("show info").partition("Pid: ")[2].partition("\n")[0]
         self.process.send_signal(signal.SIGUSR2)
 
@@ -275,7 +280,7 @@ def running(
     headers = ["x-session-id", "x-openwebui-chat-id"]
     gateway = Gateway(
         list(seen.values()), told, '{"object": "list", "data": []}', free_port(), queue, 2,
-        64 * 1024, headers, timing=SOON,
+        64 * 1024, headers, ".", timing=SOON,
     )  # fmt: skip
     this = Running(replace(gateway, **more), macs, folder, known=known)
     try:

@@ -142,7 +142,7 @@ async def herd() -> AsyncIterator[Herd]:
         pools = [Pool(["gpt-oss", "gpt"], both), Pool(["qwen"], [Share(seen["mac1"], 1, 32)])]
         rendered = Gateway(
             list(seen.values()), pools, json.dumps(LISTING), free_port(), 1, 1, 64 * 1024,
-            ["x-session-id"], timing=SOON,
+            ["x-session-id"], ".", timing=SOON,
         )  # fmt: skip
         haproxy = Running(rendered, {}, folder)
         ends.callback(haproxy.stop)

@@ -12,10 +12,10 @@ def states_for(tmp_path: Path, name: str, trusted: str = "pair") -> str:
     for folder in ("pair", "other"):
         (tmp_path / folder).mkdir()
         make(tmp_path / folder, name)
-    pem = str(tmp_path / trusted / "cert.pem")
+    (tmp_path / "authorities.pem").write_bytes((tmp_path / trusted / "cert.pem").read_bytes())
     with running(
         *(tmp_path, {"big": {"mac1": 1}}),
-        pair=tmp_path / "pair", authorities=pem, known=("UP", "DOWN"),
+        pair=tmp_path / "pair", vouched=True, known=("UP", "DOWN"),
     ) as herd:  # fmt: skip
         eventually(lambda: "L" in herd.stat("check_status")["mac1"], "it was looked at")
         time.sleep(0.5)  # three checks that fail, two that are good

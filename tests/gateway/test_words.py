@@ -21,7 +21,7 @@ THEIRS = [*HOSTILE, *HOSTILE_NAMES, "%[src]", "%ci", "${HOME}", '"$HOME"', "{ sr
 def sample(**other: object) -> Gateway:
     macs = [Mac("mac1", "127.0.0.1", 3000), Mac("mac2", "::1", 3000, agent_port=3001)]
     pools = [Pool(["one", "uno"], [Share(mac, 2, 100) for mac in macs])]
-    made = Gateway(macs, pools, "{}", 18080, 5, 60, 64 * 1024, ["x-session-id"])
+    made = Gateway(macs, pools, "{}", 18080, 5, 60, 64 * 1024, ["x-session-id"], ".")
     return replace(made, **other)  # type: ignore[arg-type]
 
 
@@ -103,8 +103,8 @@ def test_a_mac_that_cannot_be_found_keeps_no_gateway_from_starting(
 
 
 def test_a_path_may_hold_anything(tmp_path: Path) -> None:
-    folder = tmp_path / 'it\'s a "$HOME" `dir` #1'
-    folder.mkdir()
-    (folder / "key").write_text("x\n")
+    name = 'it\'s a "$HOME" `dir` #1'
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "gateway.key").write_text("x\n")
 
-    assert refusal(templates.haproxy(sample(key_file=str(folder / "key"))), tmp_path) == ""
+    assert refusal(templates.haproxy(sample(directory=name)), tmp_path) == ""

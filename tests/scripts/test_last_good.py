@@ -46,11 +46,6 @@ class Stack:
         plists = [self.agents / f"{label}.plist" for label in (SWAP, PROXY)]
         return [self.root / "config.yaml", self.root / "start.command", *plists]
 
-    @property
-    def launchers(self) -> list[Path]:
-        """What daemons run."""
-        return [self.root / f"daemon-{job}.sh" for job in ("llama-swap", "proxy")]
-
     def write(self, text: str, *names: str) -> None:
         """Have all files, or those of these names, say something; and so the link."""
         for file in self.files:
@@ -177,18 +172,6 @@ def test_what_does_not_answer_either_is_told(stack: Stack) -> None:
 
     assert done.returncode == 1
     assert "put back, but does not answer" in done.stderr
-
-
-def test_what_a_daemon_runs_is_put_back_and_its_own_job_restarted(stack: Stack) -> None:
-    """Its property list is root's, and the same."""
-    for launcher in stack.launchers:
-        launcher.write_text("1")
-    stack.keep("run 1")
-    stack.launchers[1].write_text("2")
-
-    assert stack.put_back().returncode == 0
-    assert stack.restarted() == [PROXY]
-    assert [launcher.read_text() for launcher in stack.launchers] == ["1", "1"]
 
 
 def test_jobs_that_are_started_by_hand_are_left_to_it(stack: Stack) -> None:

@@ -16,7 +16,7 @@ from herd.core.files import templates
 from herd.core.mac import job_definitions, llama_server_flags
 from herd.core.mac.archives import Bundle
 from herd.core.mac.archives import fetcher as packed_fetcher
-from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP
+from herd.core.mac.job_definitions import LLAMA_SWAP, jobs_of
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
 from herd.core.models.missing_files import Resolved
@@ -56,6 +56,18 @@ def config(layout: Layout, files: Iterable[Resolved], flags: Flags | None) -> Wr
         *(layout, files, flags or llama_server_flags.CURRENT), preload=layout.settings.preload
     )
     return Written(layout.config, "600", text.encode())
+
+
+def gateway(layout: Layout, authorities: str | None) -> list[Written]:
+    """HAProxy's configuration, where this host is a gateway, and who may vouch for the Macs (PEM)
+    before it."""
+    if layout.gateway is None:
+        return []
+    text = templates.haproxy(layout.gateway)
+    config = Written(layout.of_gateway("haproxy.cfg"), "600", text.encode())
+    if authorities is None:
+        return [config]
+    return [Written(layout.of_gateway("authorities.pem"), "644", authorities.encode()), config]
 
 
 def keys(layout: Layout, text: str, *, secret: bool = True) -> Written:
@@ -128,4 +140,7 @@ def agents(
     """The property lists that launchd_autostart asks for."""
     if layout.settings.launchd_autostart == "terminal":
         return [plist(window(layout, bundle, uid, starts), layout.plist(LLAMA_SWAP))]
-    return [plist(job(layout, bundle, name, **starts[name]), layout.plist(name)) for name in JOBS]
+    return [
+        plist(job(layout, bundle, name, **starts[name]), layout.plist(name))
+        for name in jobs_of(layout)
+    ]

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from herd.core.settings.schema import Settings
 
+GROUP = "gateways"
+"""Of an inventory: hosts in it make one service of all."""
 HEAVIEST = 256
 """The greatest weight of a server (HAProxy, configuration.txt, `weight`)."""
 USUAL = 32
@@ -100,8 +102,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Gateway:
-    """All that the configuration of HAProxy says. `port` is on loopback; paths are of its host,
-    and relative ones of its own directory, where it is started."""
+    """All that the configuration of HAProxy says; `port` is on loopback."""
 
     macs: Sequence[Mac]
     pools: Sequence[Pool]
@@ -114,12 +115,31 @@ class Gateway:
     buffer: int
     """Bytes of a request that are read, kept, and sent again elsewhere."""
     session_headers: Sequence[str]
-    key_file: str = "gateway.key"
-    socket: str = "haproxy.sock"
-    state: str = "haproxy.state"
-    authorities: str | None = None
-    """PEM file of who may vouch for the Macs; None is whom the system trusts."""
+    directory: str = "gateway"
+    """Of its files, from where it is started: a socket's path is short."""
+    vouched: bool = False
+    """Whether there is a file of who may vouch for the Macs; else it is whom the system trusts."""
     timing: Timing = field(default_factory=Timing)
+
+    @property
+    def key_file(self) -> str:
+        """What the Macs know this gateway by."""
+        return f"{self.directory}/gateway.key"
+
+    @property
+    def socket(self) -> str:
+        """Where its runtime API is."""
+        return f"{self.directory}/haproxy.sock"
+
+    @property
+    def state(self) -> str:
+        """What it knows of the Macs, over a reload."""
+        return f"{self.directory}/haproxy.state"
+
+    @property
+    def authorities(self) -> str:
+        """A PEM file, or HAProxy's word for those that the system trusts."""
+        return f"{self.directory}/authorities.pem" if self.vouched else "@system-ca"
 
     @property
     def connections(self) -> int:
@@ -140,10 +160,19 @@ def plain(name: str) -> str:
     return kept if kept == name else f"{kept}:{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def gateway(
-    settings: Settings, macs: Mapping[Mac, Settings], authorities: str | None = None
-) -> Gateway:
-    """What a gateway with these settings is told of the Macs; `authorities` is a file there."""
+def mac(name: str, settings: Settings, address: str) -> Mac:
+    """A host as gateways reach it, given how clients do."""
+    return Mac(
+        name,
+        address if settings.listens_everywhere else settings.proxy_host,
+        settings.proxy_port,
+        settings.proxy_tls_certificate is not None,
+        settings.proxy_agent_port,
+    )
+
+
+def gateway(settings: Settings, macs: Mapping[Mac, Settings]) -> Gateway:
+    """What a gateway with these settings is told of the Macs."""
     return Gateway(
         macs=list(macs),
         pools=pools(macs),
@@ -153,7 +182,7 @@ def gateway(
         queue_seconds=settings.gateway_queue_seconds,
         buffer=settings.gateway_buffer_kib * 1024,
         session_headers=[name.lower() for name in settings.gateway_session_headers],
-        authorities=authorities,
+        vouched=settings.gateway_tls_authorities is not None,
     )
 
 

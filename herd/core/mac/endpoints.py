@@ -20,10 +20,22 @@ def proxy_for_peers(settings: Settings, address: str) -> str:
     return public_proxy(settings, address)
 
 
-def _url(settings: Settings, host: str) -> str:
+def local_gateway(settings: Settings) -> str:
+    """The URL of the herd's gateway, on its host."""
+    host = "127.0.0.1" if settings.listens_everywhere else settings.proxy_host
+    return _url(settings, host, settings.gateway_port)
+
+
+def public_gateway(settings: Settings, address: str) -> str:
+    """The same for clients that know its host by this address."""
+    host = address if settings.listens_everywhere else settings.proxy_host
+    return _url(settings, host, settings.gateway_port)
+
+
+def _url(settings: Settings, host: str, port: int = 0) -> str:
     bare = ":" in host and not host.startswith("[")
     scheme = "https" if settings.proxy_tls_certificate else "http"
-    return f"{scheme}://{f'[{host}]' if bare else host}:{settings.proxy_port}"
+    return f"{scheme}://{f'[{host}]' if bare else host}:{port or settings.proxy_port}"
 
 
 def llama_swap(settings: Settings) -> str:

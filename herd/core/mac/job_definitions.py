@@ -11,6 +11,10 @@ from herd.core.mac.layout import Layout
 LLAMA_SWAP = "llama-swap"
 PROXY = "proxy"
 JOBS = (LLAMA_SWAP, PROXY)
+GATEWAY = "gateway"
+GATEWAY_PROXY = "gateway-proxy"
+GATEWAY_JOBS = (GATEWAY, GATEWAY_PROXY)
+"""Of a gateway of the herd: HAProxy, and the auth proxy before it."""
 
 # launchd's exit timeout is 5 s unless set, too short for llama-swap to stop a large model (its
 # own limit is 30 s) and for the proxy to let streams finish.
@@ -48,7 +52,7 @@ def proxy_command(layout: Layout, python: str) -> list[str]:
         *("--upstream", f"http://127.0.0.1:{settings.llama_swap_port}"),
         *("--upstream-key-file", layout.swap_key),
         *("--usage", layout.usage),
-        *("--files", layout.models, "--grants", layout.peers),
+        *("--files", layout.models, "--grants", layout.peers, "--gateways", layout.gateways),
         # launchd rotates nothing, and llama-swap neither; the proxy keeps both logs small.
         *(word for job in JOBS for word in ("--log-file", layout.log(job))),
         *("--log-max-mb", f"{settings.proxy_log_max_mb}"),
@@ -66,10 +70,49 @@ def proxy_trial(layout: Layout, python: str) -> list[str]:
     return [word for pair in pairwise(words) if pair[0] in kept for word in pair]
 
 
+def gateway_command(layout: Layout) -> list[str]:
+    """The command line of HAProxy: a master that reads its configuration again on SIGUSR2, and lets
+    a process that serves end what it has begun (management.txt, 4)."""
+    return [layout.brew("haproxy"), "-W", "-db", "-f", layout.of_gateway("haproxy.cfg")]
+
+
+def gateway_proxy_command(layout: Layout, python: str) -> list[str]:
+    """The command line of the proxy before HAProxy, which has the keys, limits and books of all."""
+    settings = layout.settings
+    host = f"[{settings.proxy_host}]" if ":" in settings.proxy_host else settings.proxy_host
+    pair = ["--tls-cert", layout.tls_certificate, "--tls-key", layout.tls_key]
+    return [
+        *(python, "-m", "proxy", "serve", "--gateway"),
+        *("--config", layout.keys),
+        *("--listen", f"{host}:{settings.gateway_port}"),
+        *("--upstream", f"http://127.0.0.1:{settings.gateway_haproxy_port}"),
+        *("--upstream-key-file", layout.gateway_key),
+        *("--usage", layout.of_gateway("usage.db")),
+        *("--availability", layout.of_gateway("availability.json")),
+        *(word for job in GATEWAY_JOBS for word in ("--log-file", layout.log(job))),
+        *("--log-max-mb", f"{settings.proxy_log_max_mb}"),
+        *("--logs-kept", f"{settings.proxy_logs_kept}"),
+        *(pair if settings.proxy_tls_certificate else ()),
+    ]
+
+
+ALL_JOBS = (*JOBS, *GATEWAY_JOBS)
+
+
+def jobs_of(layout: Layout) -> tuple[str, ...]:
+    """The jobs of a host, in the order in which they are started."""
+    return ALL_JOBS if layout.gateway else JOBS
+
+
 def programs(layout: Layout) -> dict[str, list[str]]:
     """What each job runs that comes from elsewhere: another version of it restarts the job."""
     python = layout.settings.proxy_python.replace("@", "")
-    return {LLAMA_SWAP: ["llama-swap", "llama-server"], PROXY: [python]}
+    return {
+        LLAMA_SWAP: ["llama-swap", "llama-server"],
+        PROXY: [python],
+        GATEWAY: ["haproxy"],
+        GATEWAY_PROXY: [python],
+    }
 
 
 def depends_on(
@@ -79,9 +122,9 @@ def depends_on(
 
     `linked` has the versions of its `programs`, `config` is the SHA-256 of config.yaml.
     """
-    if job == PROXY:
+    if job in (PROXY, GATEWAY_PROXY):
         return {**linked, "release": bundle.release, "lock": bundle.lock}
-    if layout.settings.llama_swap_watch_config:
+    if job == GATEWAY or layout.settings.llama_swap_watch_config:
         return dict(linked)
     return {**linked, "config.yaml": config}
 
@@ -97,9 +140,11 @@ def definition(
     commands = {
         LLAMA_SWAP: llama_swap_command(layout),
         PROXY: proxy_command(layout, layout.proxy_python(bundle)),
+        GATEWAY: gateway_command(layout),
+        GATEWAY_PROXY: gateway_proxy_command(layout, layout.proxy_python(bundle)),
     }
     environment = {"PATH": layout.path}
-    if job == PROXY:
+    if job in (PROXY, GATEWAY_PROXY):
         environment |= {"PYTHONPATH": layout.proxy_release(bundle), "PYTHONUNBUFFERED": "1"}
         # Python would look in the working directory first, where somebody's proxy.py may be.
         environment["PYTHONSAFEPATH"] = "1"
@@ -113,7 +158,7 @@ def definition(
             "StandardErrorPath": layout.log(job),
             "RunAtLoad": always,
             "KeepAlive": always,
-            "ExitTimeOut": _EXIT_TIMEOUT[job],
+            "ExitTimeOut": _EXIT_TIMEOUT.get(job, _EXIT_TIMEOUT[PROXY]),
             # Background would cost Metal most of its speed; unset is throttled, too.
             "ProcessType": "Interactive",
             # launchd's soft limit is 256 files; a stream takes two.

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from herd.core.gateway.fleet import Gateway
 from herd.core.mac.archives import Bundle
 from herd.core.mac.releases import SOFTWARE
 from herd.core.settings.schema import Model, Settings
@@ -18,6 +19,8 @@ class Layout:
 
     settings: Settings = field(repr=False)
     home: str
+    gateway: Gateway | None = field(default=None, repr=False, kw_only=True)
+    """What HAProxy is told, if this host is a gateway of the herd."""
 
     @cached_property
     def root(self) -> str:
@@ -94,6 +97,20 @@ class Layout:
     def peers(self) -> str:
         """The key by which the other Macs of its site fetch models here, as its hash."""
         return self.under("peers.json")
+
+    @property
+    def gateways(self) -> str:
+        """The keys of the gateways that this Mac's proxy takes requests from, as their hashes."""
+        return self.under("gateways.json")
+
+    @property
+    def gateway_key(self) -> str:
+        """The key of this gateway: made here, by a deploy, and known to nobody else."""
+        return self.of_gateway("gateway.key")
+
+    def of_gateway(self, name: str) -> str:
+        """A file of this host as a gateway."""
+        return self.under("gateway", name)
 
     @property
     def usage(self) -> str:

@@ -11,7 +11,7 @@ shift 4
 umask 077
 cd -- "$root" || exit 1
 rm -rf last-good.new && mkdir last-good.new || exit 1
-for file in "$@" "$root"/daemon-*.sh "$root/releases/before" "$root/releases/held"; do
+for file in "$@" "$root/releases/before" "$root/releases/held"; do
   [ ! -f "$file" ] || cp -p "$file" last-good.new/ || exit 1
 done
 for link in releases/*/current; do

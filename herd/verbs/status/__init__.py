@@ -22,7 +22,7 @@ from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.models import Models
 from herd.facts.programs import Linked, Owned
-from herd.verbs import drift, mac_rows
+from herd.verbs import drift, gateway_rows, mac_rows
 from herd.verbs.drift import Drift
 from herd.verbs.machine_readable import document
 from herd.verbs.status import health
@@ -69,6 +69,7 @@ def _status_asks(remote: Remote) -> Iterator[Question]:
     yield mac_rows.question(remote)
     yield from health.asks(remote)
     yield from jobs_ask(remote)
+    yield from gateway_rows.asks(remote, held)
 
 
 def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
@@ -87,6 +88,8 @@ def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
     told.add(endpoint=f"{url}/v1")
     for name, port in zip(JOBS, _ports(settings), strict=True):
         told.row(name, _service(remote, jobs[name], listeners.get(port)))
+    for row in gateway_rows.rows(remote):
+        told.row(*row)
     for model in settings.models:
         lacking = "its files are missing, or changed" if model in unfit else "not loaded"
         told.row(model, served.states.get(model, lacking))
@@ -109,6 +112,7 @@ def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
         or served.complaint(settings.models, {})
         or _models(unfit - set(served.states))
         or _failed(served, settings.models)
+        or gateway_rows.complaint(remote, held)
     )
     untried = "" if held.secret else f" (not tried with a key: {held.lacking})"
     told.row("serves", wrong or f"yes{untried}")

@@ -121,6 +121,7 @@ def test_the_proxy_runs_its_release_on_its_own_environment() -> None:
         *("--usage", "/Users/me/llama-swap/usage.db"),
         *("--files", "/Users/me/llama-swap/models"),
         *("--grants", "/Users/me/llama-swap/peers.json"),
+        *("--gateways", "/Users/me/llama-swap/gateways.json"),
         *("--log-file", "/Users/me/llama-swap/llama-swap.log"),
         *("--log-file", "/Users/me/llama-swap/proxy.log"),
         *("--log-max-mb", "16", "--logs-kept", "1"),
@@ -280,4 +281,9 @@ def test_new_code_or_dependencies_of_the_proxy_restart_only_the_proxy() -> None:
 def test_each_job_is_restarted_by_the_programs_that_it_runs() -> None:
     found = job_definitions.programs(layout(proxy_python="python@3.12"))
 
-    assert found == {LLAMA_SWAP: ["llama-swap", "llama-server"], PROXY: ["python3.12"]}
+    assert found == {
+        LLAMA_SWAP: ["llama-swap", "llama-server"],
+        PROXY: ["python3.12"],
+        "gateway": ["haproxy"],
+        "gateway-proxy": ["python3.12"],
+    }

@@ -177,3 +177,25 @@ def test_without_the_option_there_is_no_second_look(
     looks.clear()
     lent.current()
     assert looks == ["config.json", "peers.json"]
+
+
+def test_a_gateways_key_is_said_by_its_file(tmp_path: Path) -> None:
+    """Whatever the entry says: it infers for clients of its own, and does nothing else."""
+    desk = Desk(tmp_path)
+    gateways = tmp_path / "gateways.json"
+    store = KeyStore(desk.config, grants=desk.grants, gateways=gateways)
+    assert store.current().find(OTHER) is None
+
+    written = entry("gateway-mac1", OTHER, scopes=["admin", "files"], models=["x"], rpm=1)
+    gateways.write_text(json.dumps({"apiKeys": [written]}))
+    desk.grant(entry("peers", PEER, scopes=["files"]))
+
+    key = store.current().find(OTHER)
+    assert key is not None
+    assert (key.scopes, key.gateway) == ({Scope.INFERENCE}, True)
+    assert (key.models, key.limits) == ((), Limits())
+    peer = store.current().find(PEER)
+    assert peer is not None
+    assert (peer.scopes, peer.gateway) == (FILES, False)
+    gateways.unlink()
+    assert store.current().find(OTHER) is None

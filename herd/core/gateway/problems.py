@@ -1,0 +1,44 @@
+"""What cannot be between gateways and the Macs behind them, though each is right by itself."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from herd.core.gateway.fleet import GROUP, Mac
+from herd.core.settings.problems import Problem
+from herd.core.settings.schema import Settings
+
+
+def faults(macs: Mapping[Mac, Settings], gateways: Collection[str]) -> Iterator[Problem]:
+    """Of all Macs of an inventory, and those of them that are gateways, by name."""
+    for mac, settings in macs.items() if gateways else ():
+        if mac.agent_port is None:
+            yield Problem(
+                f"{mac.name}: proxy_agent_port",
+                f"There is a group {GROUP}, and this Mac tells no gateway how it is.",
+                "set proxy_agent_port = 3001 in group_data/all.py.",
+            )
+        if mac.tls and _is_number(mac.address):
+            yield Problem(
+                f"{mac.name}: proxy_address",
+                f"A gateway reaches it as {mac.address}, and believes a certificate for a name.",
+                'give the name in its certificate: proxy_address = "studio.example.com".',
+            )
+        if mac.name in gateways:
+            yield from _clashes(mac, settings)
+
+
+def _is_number(address: str) -> bool:
+    return ":" in address or address.replace(".", "").isdigit()
+
+
+def _clashes(mac: Mac, settings: Settings) -> Iterator[Problem]:
+    ports = {"gateway_port": settings.gateway_port}
+    ports["gateway_haproxy_port"] = settings.gateway_haproxy_port
+    for name, port in ports.items():
+        others = [other for other in ports if other != name and ports[other] == port]
+        if port in settings.ports or others:
+            yield Problem(
+                f"{mac.name}: {name}",
+                f"Port {port} is wanted by something else of this host.",
+                "give each its own.",
+                "ports",
+            )

