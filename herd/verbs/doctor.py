@@ -143,6 +143,7 @@ def _page(name: str, several: Sequence[Finding]) -> Iterator[str]:
         yield f"{name}  nothing found"
         return
     yield f"{name}  {len(several)} finding{'' if len(several) == 1 else 's'}"
+    # As wide as may be where nobody reads it: another program may look for words.
     width = min(shutil.get_terminal_size((100, 24)).columns, 100) if sys.stdout.isatty() else 10000
     for one in several:
         yield f"  {one.name}"

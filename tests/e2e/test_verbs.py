@@ -31,6 +31,7 @@ from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, Run, is_served, until
 VERBS = {
     "status": ["--limit", "--json"],
     "uninstall": ["--limit", "--yes", "--dry", "--models", "--packages"],
+    "doctor": ["--limit", "--fix", "--json"],
     "start": ["--limit", "SERVICE"],
     "stop": ["--limit", "SERVICE"],
     "restart": ["--limit", "SERVICE"],
@@ -204,6 +205,49 @@ def test_status_without_a_key_here_looks_at_what_it_can(fleet: Fleet) -> None:
     assert "yes (not tried with a key: There is no API key" in run.out
     assert wrong.code == 1
     assert "the proxy answers HTTP 401 with a key" in wrong.out
+
+
+# -- doctor
+
+
+def test_doctor_finds_several_faults_at_once_mends_what_is_safe_and_nothing_on_a_right_mac(
+    fleet: Fleet,
+) -> None:
+    mac = fleet["mac1"]
+    before = {name: mac.facts[name] for name in ("power", "filevault", "sysctl")}
+    reports = mac.home / "Library/Logs/DiagnosticReports"
+    reports.mkdir(parents=True, exist_ok=True)
+    report = reports / "llama-server-2026-11-29-010203.ips"
+    try:
+        mac.set(power={**before["power"], "sleep": "0"})
+        right = fleet.herd("doctor")
+        assert (right.code, right.out) == (0, "mac1  nothing found\n"), right.out
+
+        report.write_text("{}")
+        mac.set(
+            power=before["power"],
+            filevault=True,
+            sysctl={"kern.memorystatus_vm_pressure_level": "4"},
+        )
+        assert fleet.herd("stop", "proxy").code == 0
+        found = fleet.herd("doctor", "--json")
+        told = json.loads(found.out)
+        names = {each["name"] for each in told["hosts"]["mac1"]}
+        assert (found.code, told["schema"]) == (1, 1)
+        assert names == {
+            *("not-serving", "service-not-loaded", "memory-pressure", "sleeps", "filevault"),
+            *("crashed", "drift"),
+        }
+        assert all(each["evidence"] and each["fix"] for each in told["hosts"]["mac1"])
+
+        mended = fleet.herd("doctor", "--fix")
+        assert "[mac1] proxy runs" in mended.out
+        assert "service-not-loaded" not in mended.out
+        assert "  sleeps\n    found  it sleeps after 1 minute" in mended.out
+        assert both_served(mac)
+    finally:
+        report.unlink(missing_ok=True)
+        mac.set(**before)
 
 
 # -- start, stop, restart

@@ -21,6 +21,7 @@ _FILES = (
 _DIRECTORIES = (
     r"answered",
     r"gateway",
+    r"fit",
     r"releases",
     r"last-good(\.(new|old))?",
     r"proxy/release-[0-9a-f]{16}(\.new)?",

@@ -9,7 +9,8 @@ lines() { while IFS= read -r line; do say "$1" "$line"; done; }
 say clock "$(date +%s)"
 say filevault "$(fdesetup status 2>/dev/null | head -n 1)"
 say autologin "$(defaults read /Library/Preferences/com.apple.loginwindow autoLoginUser 2>/dev/null)"
-say firewall "$(/usr/libexec/ApplicationFirewall/socketfilterfw --getglobalstate 2>/dev/null)"
+PATH=$PATH:/usr/libexec/ApplicationFirewall
+say firewall "$(socketfilterfw --getglobalstate 2>/dev/null)"
 updates=/Library/Preferences/com.apple.SoftwareUpdate
 say installs "$(defaults read $updates AutomaticallyInstallMacOSUpdates 2>/dev/null)"
 defaults read $updates RecommendedUpdates 2>/dev/null | sed -n 's/.*"Display Name" = "\{0,1\}\([^";]*\).*/\1/p' | lines update
