@@ -85,7 +85,7 @@ pull: .venv/.deploy  ## on a Mac of the inventory: update the repository, deploy
 	@$(WORDS) $(HERD) pull --inventory="$$INVENTORY" {}
 
 # -- Between deploys
-status doctor start stop restart dashboard load unload logs usage: .venv/.deploy
+status doctor start stop restart dashboard load unload logs usage bench: .venv/.deploy
 	@$(WORDS) $(HERD) $@ --inventory="$$INVENTORY" $(ON) {}
 
 chat: .venv/.deploy  ## a chat completion from each host: PROMPT='Hello'
@@ -128,6 +128,7 @@ start:     ## start the services now, without a new login; one: ARGS=proxy
 stop:      ## stop them until the next start, login or deploy; one: ARGS=proxy
 restart:   ## stop and start them
 dashboard: ## llama-swap's own pages, behind the proxy's login
+bench:     ## how fast each Mac reads and writes, beside the last time: ARGS='--model NAME'
 load:      ## load a model into memory: ARGS=MODEL
 unload:    ## unload every model from memory: ARGS=MODEL for one
 logs:      ## the last lines of the logs: ARGS=-f follows
@@ -146,7 +147,7 @@ check: .venv/.dev  ## lint and types
 docs: .venv/.deploy  ## docs/settings.md, out of the settings
 	@$(BIN)/python -m docs.write_settings
 
-bench: .venv/.dev  ## the figures: a run that changes nothing, the proxy beside nginx and Node, renderings
+figures: .venv/.dev  ## what is measured here: a run that changes nothing, the proxy beside nginx and Node, renderings
 	@$(BIN)/python bench/noop.py
 	@$(BIN)/python bench/proxy.py
 	@$(BIN)/python bench/lateness.py
@@ -163,4 +164,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) tests/clients/aider.in -o tests/clients/aider.lock
 	@npm --prefix tests/clients install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade rollback pin uninstall verify status start stop restart dashboard load unload logs usage doctor chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench locks
+.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade rollback pin uninstall verify status start stop restart dashboard load unload logs usage doctor chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench figures locks

@@ -1,4 +1,4 @@
-"""What a run that changes nothing costs: `make bench`, or `python bench/noop.py --macs 1 20`.
+"""What a run that changes nothing costs: `make figures`, or `python bench/noop.py --macs 1 20`.
 
 Remote commands per Mac; seconds of a whole `pyinfra -y`, of one SSH command to each Mac that asks
 the same (what the run itself sends, in one), and of an Ansible playbook that asks and does the same

@@ -1,4 +1,4 @@
-"""What a rendering costs: `make bench`, or `python bench/render.py --hosts 1 10 100`.
+"""What a rendering costs: `make figures`, or `python bench/render.py --hosts 1 10 100`.
 
 Wall time of the commands as a person runs them, on a project of so many Macs with two models each
 and a setting of their own; the middle of three runs.

@@ -13,6 +13,7 @@ from herd.connections.remote import Remote, RemoteError, connected
 from herd.core.settings.problems import SettingsError
 from herd.core.text.harmless import harmless
 from herd.verbs import (
+    bench,
     chat,
     check_configs,
     dashboard,
@@ -80,6 +81,9 @@ def _run(options: argparse.Namespace) -> bool:
             return pull.pull(inventory, options.host, options.every, options.more)
         case "dashboard":
             dashboard.dashboard(inventory, limit)
+        case "bench":
+            chosen, runs = options.model, max(1, options.runs)
+            return bench.bench(inventory, limit, model=chosen, runs=runs, json_wanted=options.json)
         case "chat":
             stream = not options.no_stream
             return chat.chat(inventory, limit, options.prompt, model=options.model, stream=stream)

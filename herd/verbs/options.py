@@ -64,6 +64,10 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     asked.add_argument("--model", metavar="NAME", help="default: the host's first")
     asked.add_argument("--no-stream", action="store_true", help="wait for the whole answer")
 
+    measured = add("bench", "how fast a model reads and writes, kept and compared with the last")
+    measured.add_argument("--model", metavar="NAME", help="default: the host's first that chats")
+    measured.add_argument("--runs", type=int, default=3, metavar="N", help="default: 3")
+    measured.add_argument("--json", action="store_true", help="for programs, by host")
     add("load", "load a model into memory").add_argument("model", metavar="MODEL")
     unloaded = add("unload", "unload models from memory")
     unloaded.add_argument("model", nargs="?", metavar="MODEL", help="default: every model")

@@ -31,6 +31,7 @@ from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, Run, is_served, until
 VERBS = {
     "status": ["--limit", "--json"],
     "uninstall": ["--limit", "--yes", "--dry", "--models", "--packages"],
+    "bench": ["--limit", "--model", "--runs", "--json"],
     "doctor": ["--limit", "--fix", "--json"],
     "start": ["--limit", "SERVICE"],
     "stop": ["--limit", "SERVICE"],
@@ -205,6 +206,24 @@ def test_status_without_a_key_here_looks_at_what_it_can(fleet: Fleet) -> None:
     assert "yes (not tried with a key: There is no API key" in run.out
     assert wrong.code == 1
     assert "the proxy answers HTTP 401 with a key" in wrong.out
+
+
+# -- bench
+
+
+def test_bench_keeps_what_it_measures_and_compares_it_with_the_last(fleet: Fleet) -> None:
+    path = fleet.lab.inventory.with_name("speeds.json")
+
+    first = fleet.herd("bench", "--runs", "1")
+    second = fleet.herd("bench", "--runs", "1", "--json")
+
+    assert first.code == 0, first.err
+    assert re.match(r"\[mac1\] recite: prompt [\d.]+ tok/s, answer [\d.]+ tok/s \(", first.out)
+    told = json.loads(second.out)["hosts"]["mac1"]
+    assert told["now"]["generated_tokens"] > 0
+    assert told["before"]["when"] <= told["now"]["when"]
+    assert [each["model"] for each in json.loads(path.read_text())["speeds"]] == ["recite"]
+    refused(fleet.herd("bench", "--model", "none"), "[mac1] http", "HTTP 404")
 
 
 # -- doctor
