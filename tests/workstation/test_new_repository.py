@@ -403,7 +403,8 @@ def copy(directory: Path) -> Path:
     for part in parts:
         skip = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / part, directory / part, ignore=skip)
-    alone = ("config.py", "deploy.py", "llama_herd.py", "pyproject.toml", "README.md")
+    programs = ("config.py", "deploy.py", "rollback.py", "uninstall.py", "llama_herd.py")
+    alone = (*programs, "pyproject.toml", "README.md")
     for name in (*alone, "tests/__init__.py"):
         shutil.copy(ROOT / name, directory / name)
     return directory
