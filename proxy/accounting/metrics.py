@@ -6,7 +6,7 @@ take several microseconds each, makes its families of the numbers when they are 
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -65,6 +65,8 @@ class Metrics(Collector):
         self.streams = 0
         self.keys = 0
         self.upstream: bool | None = None
+        self.drained = False
+        self.stuck: Collection[str] = ()
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -97,6 +99,13 @@ class Metrics(Collector):
         if self.upstream is not None:
             up.add_metric([], self.upstream)
         yield up
+        yield GaugeMetricFamily("proxy_drained", "Whether new requests are refused.", self.drained)
+        stuck = GaugeMetricFamily(
+            "proxy_stuck", "Models that are up and give no token.", labels=["model"]
+        )
+        for model in self.stuck:
+            stuck.add_metric([model], 1)
+        yield stuck
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""

@@ -45,6 +45,8 @@ class Handlers:
                 return Reply(status=200, headers=[_TEXT], body=b"ok\n")
             case Own.METRICS:
                 headers = [("Content-Type", CONTENT_TYPE)]
+                self._metrics.drained = bool(self._readiness.closed)
+                self._metrics.stuck = self._readiness.stuck
                 return Reply(status=200, headers=headers, body=self._metrics.text())
             case Own.LIVE:
                 return Local(self._live)

@@ -11,6 +11,10 @@ from proxy.readiness.forward_progress import Running
 
 _log = logging.getLogger("proxy.readiness")
 
+# Whoever asks without a key is told neither models nor the owner's reasons.
+NO_TOKEN = "a model gives no token"
+STRANGERS = {State.DRAIN: "drained", State.MAINT: "under maintenance"}
+
 
 class Readiness:
     """What is known now. It looks at the owner's file when told to, and not by itself."""
@@ -72,24 +76,23 @@ class Readiness:
         words = [str(state)]
         if (slots := self.slots()) is not None:
             words.append(f"maxconn:{slots}")
-        words.append(f"down #{self.no_token}" if self.stuck else "up")
+        words.append(f"down #{NO_TOKEN}" if self.stuck else "up")
         return " ".join(words)
-
-    @property
-    def no_token(self) -> str:
-        """Of which models none comes; "" if of none."""
-        return f"no token of {', '.join(sorted(self.stuck))}" if self.stuck else ""
 
     async def not_live(self, fetch: Fetch) -> str:
         """Why nothing can be served here, drained or not; "" if all is well."""
         answer = await fetch("/health")  # which is shared by those who ask at once
         self.upstream = answer.status == 200
-        return self.no_token if self.upstream else "no llama-swap"
+        if not self.upstream:
+            return "no llama-swap"
+        return NO_TOKEN if self.stuck else ""
 
     async def not_ready(self, fetch: Fetch) -> str:
         """Why nobody should be sent here; "" if all is well."""
         self.look()
-        return self.closed or await self.not_live(fetch)
+        if self.word.state is not State.READY:
+            return STRANGERS[self.word.state]
+        return await self.not_live(fetch)
 
 
 def _refusal(said: Word) -> str:

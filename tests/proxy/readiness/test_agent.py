@@ -83,7 +83,7 @@ def test_haproxy_reads_it() -> None:
                 say(State.READY)
                 await becomes("UP")
                 readiness.stuck["gpt-oss"] = "none in 60 s"
-                await becomes("DOWN", "no token of gpt-oss")
+                await becomes("DOWN", "a model gives no token")
                 readiness.slots = lambda: 3
                 readiness.stuck.clear()
                 await becomes("UP")

@@ -11,7 +11,7 @@ import pytest
 
 from proxy.readiness.service import Service
 from tests.proxy.support.haproxy import free_port
-from tests.proxy.support.policy import ROOT
+from tests.proxy.support.policy import METER, ROOT
 from tests.proxy.support.proxy import body, run, status
 from tests.proxy.support.stack import Stack, ask_raw, listening_on
 from tests.proxy.support.swap import llama_swap, reciter
@@ -19,8 +19,8 @@ from tests.proxy.support.swap import llama_swap, reciter
 CHAT = '{"model": "quick", "max_tokens": 3, "messages": [{"role": "user", "content": "hi"}]}'
 
 
-def request(line: str, sent: str = "") -> str:
-    head = f"Host: x\r\nAuthorization: Bearer {ROOT}\r\nConnection: close\r\n"
+def request(line: str, sent: str = "", key: str = ROOT) -> str:
+    head = f"Host: x\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n"
     return f"{line} HTTP/1.1\r\n{head}Content-Length: {len(sent)}\r\n\r\n{sent}"
 
 
@@ -61,11 +61,15 @@ def test_a_server_that_stands_still_is_found_and_let_in_again() -> None:
             os.kill(server, signal.SIGSTOP)
             try:
                 waiting = asyncio.create_task(ask_raw(proxy, chat))
-                await becomes(agent, lambda line: line == "ready down #no token of main\n")
+                await becomes(agent, lambda line: line == "ready down #a model gives no token\n")
                 assert status(await ask_raw(proxy, request("GET /healthz"))) == 200
                 for path in ("/livez", "/readyz"):
                     told = await ask_raw(proxy, request(f"GET {path}"))
-                    assert (status(told), body(told)) == (503, b"no token of main\n")
+                    assert (status(told), body(told)) == (503, b"a model gives no token\n")
+                stuck = 'proxy_stuck{model="main"} 1.0'
+                assert (
+                    stuck in body(await ask_raw(proxy, request("GET /metrics", key=METER))).decode()
+                )
                 assert not waiting.done()
             finally:
                 os.kill(server, signal.SIGCONT)
