@@ -26,6 +26,7 @@ from bench.proxy_load import Client, Upstream, events
 from bench.proxy_peers import Peer
 
 MACS, SLOTS, RATE, TOKENS = 4, 4, 20, 40
+WARM = 50
 Figures = dict[str, dict[str, float]]
 
 
@@ -37,14 +38,19 @@ async def listen(slots: int) -> tuple[asyncio.Server, int]:
     return server, server.sockets[0].getsockname()[1]
 
 
-async def first_bytes(port: int, key: str, count: int) -> list[float]:
-    """Milliseconds to the first byte of each of so many streams, one after the other."""
-    client, times = await Client(key).connect(port), []
-    for _ in range(count):
-        began = time.perf_counter()
-        await client.ask(1, 1000)
-        times.append((client.first - began) * 1e3)
-    client.transport.close()
+async def first_bytes(ways: dict[str, int], key: str, count: int) -> dict[str, list[float]]:
+    """Milliseconds to the first byte of each of so many streams on each way, in turns: a noisy
+    moment hits all of them."""
+    clients = {name: await Client(key).connect(port) for name, port in ways.items()}
+    times: dict[str, list[float]] = defaultdict(list)
+    for number in range(WARM + count):
+        for name, client in clients.items():
+            began = time.perf_counter()
+            await client.ask(1, 1000)
+            if number >= WARM:
+                times[name].append((client.first - began) * 1e3)
+    for client in clients.values():
+        client.transport.close()
     return times
 
 
@@ -83,10 +89,8 @@ async def cost(cpus: set[int], seconds: float) -> Figures:
                 nginx = fleet.nginx(mac.port)
                 ways["nginx"] = nginx.port, [nginx]
             found: Figures = defaultdict(dict)
-            times: dict[str, list[float]] = defaultdict(list)
-            for _ in range(4):  # in turns, so that a noisy moment hits all
-                for name, port in [("alone", mac.port), *((n, p) for n, (p, _) in ways.items())]:
-                    times[name] += (await first_bytes(port, fleet.key, 170))[20:]
+            ports = {"alone": mac.port, **{name: port for name, (port, _) in ways.items()}}
+            times = await first_bytes(ports, fleet.key, 600)
             for name, (port, peers) in ways.items():
                 for title, at in (("p50", 0.5), ("p99", 0.99)):
                     added = at_share(times[name], at) - at_share(times["alone"], at)
