@@ -111,10 +111,11 @@ class Peer:
         return [own, *map(int, children)]
 
     def cpu(self) -> float:
-        """Seconds of processor time so far."""
+        """Seconds of processor time so far, of all threads."""
         total = 0
         for pid in self.pids():
-            total += int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                total += int((task / "schedstat").read_text().split()[0])
         return total / 1e9
 
     def memory(self) -> float:
