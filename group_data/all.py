@@ -231,8 +231,12 @@ api_keys = []
 # -- launchd -----------------------------------------------------------------------------------
 # Labels are PREFIX.llama-swap and PREFIX.proxy.
 launchd_label_prefix = "com.moonspirit"
-# "background": at login, and kept running. "terminal": at login in a Terminal window, where
-# Ctrl+C stops both. "off": installed, and running only while started by hand.
+# "agent": in the session of the SSH user at the Mac's screen. "daemon": by the system, as the same
+# user, from the start of the Mac on, with nobody logged in; it needs root (`make sudoers`).
+launchd_domain = "agent"
+# "background": from login (a daemon's: from the start of the Mac) on, and kept running. "terminal":
+# at login in a Terminal window, where Ctrl+C stops both. "off": installed, and running only while
+# started by hand.
 launchd_autostart = "background"
 
 # -- The Mac itself ----------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class Host:
 
     def boot(self) -> None:
         self.machine.booted()
+        self.launchd.boot()
         if self.machine.facts["console"]:
             self.launchd.login()
 

@@ -58,9 +58,13 @@ class Launchd:
     def __init__(self, mac: Mac) -> None:
         self._mac = mac
 
-    def __call__(self, *args: str, session: str = "Background") -> dict[str, Any]:
-        """Any launchctl command: {"code", "out", "err"}."""
-        reply: dict[str, Any] = self._mac.control("launchctl", argv=list(args), session=session)
+    def __call__(
+        self, *args: str, session: str = "Background", root: bool = False
+    ) -> dict[str, Any]:
+        """Any launchctl command, by sudo as `root`: {"code", "out", "err"}."""
+        reply: dict[str, Any] = self._mac.control(
+            "launchctl", argv=list(args), session=session, root=root
+        )
         return reply
 
     def print(self, target: str) -> str:
@@ -164,6 +168,12 @@ class Mac(Machine):
     def darken(self) -> None:
         """Have it give no sign of life over SSH any more, and nobody say that it is gone."""
         self.control("darken")
+
+    def quarantines(self, path: str | Path) -> None:
+        """Have a file as a browser leaves it; whoever writes into it keeps that."""
+        number = os.stat(path).st_ino
+        words = "0083;65f0c0de;Safari;"
+        self.set(quarantined=self.facts["quarantined"] | {number: words})
 
     def reboot(self) -> None:
         """As after a power cut; the console session returns if the fact `console` says so."""

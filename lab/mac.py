@@ -24,10 +24,10 @@ GID = 20
 # Folders that are root's alone, so that no settings lead into them: what names them over SSH gets
 # this Mac's.
 ROOTS = (
-    "/Library/LaunchDaemons/",
-    "/etc/newsyslog.d/",
-    "/etc/pf.anchors/",
-    "/etc/sudoers.d/",
+    "/Library/LaunchDaemons",
+    "/etc/newsyslog.d",
+    "/etc/pf.anchors",
+    "/etc/sudoers.d",
 )
 
 SYSTEM_DIRS = ("usr/bin", "bin", "usr/sbin", "sbin")  # sshd's USER_PATH on macOS, in its order
@@ -53,12 +53,13 @@ DEFAULTS: dict[str, Any] = {
     "prefix_owner": None,  # another account, if Homebrew's prefix is not the user's
     "llama_server": "current",  # the variant lab.llama_server writes
     "fit_params": None,  # or KiB that the stand-in of llama-fit-params tells of a token
+    "quarantined": {},  # com.apple.quarantine by the number of a file (lab.lab.Mac.quarantines)
     "firewall": 0,  # socketfilterfw's State
     "firewall_apps": {},  # by path: "Allow" or "Block"
     "pf": {"enabled": False, "references": [], "anchors": {}},
     "filevault": False,
     "wired_limit_mb": 0,
-    "sysctl": {},  # further oids
+    "sysctl": {},  # further oids; "lab.metal_for_daemons": "0" hides the GPU outside of sessions
     "power": {
         "sleep": "1",
         "displaysleep": "10",
@@ -225,11 +226,19 @@ class Machine:
         system = any(program.startswith(f"/{folder}/") for folder in SYSTEM_DIRS)
         return inside if system or os.path.lexists(inside) else program
 
+    def quarantine(self, path: str | Path) -> str | None:
+        """The attribute com.apple.quarantine of a file; it is of the file, not of its name."""
+        try:
+            found: str | None = self.facts["quarantined"].get(os.stat(path).st_ino)
+            return found
+        except OSError:
+            return None
+
     def inside(self, command: str) -> str:
         """A command line in which root's own folders (`ROOTS`) are this Mac's."""
         import re
 
-        return re.sub(rf"(?<![\w.$/-])(?={'|'.join(ROOTS)})", self.folder, command)
+        return re.sub(rf"(?<![\w.$/-])(?=(?:{'|'.join(ROOTS)})(?![\w-]))", self.folder, command)
 
     def outside(self, word: str) -> str:
         """The same seen from this Mac: its own programs and root's folders by their paths there."""

@@ -15,7 +15,7 @@ RULES = {
     "plist-syntax": "A property list parses",
     "plist-keys": "A property list has keys that launchd knows, of their types",
     "plist-paths": "Paths in property lists are absolute, and are there after a deploy",
-    "plist-session": "Jobs are loaded into the session of the logged-in user",
+    "plist-session": "Jobs are loaded where the settings say, and none of them runs as root",
 }
 
 
@@ -33,7 +33,7 @@ def _is(kind: type) -> Callable[[Any], bool]:
     return lambda value: type(value) is kind
 
 
-# launchd.plist(5), as far as a LaunchAgent of ours may go.
+# launchd.plist(5), as far as a job of ours may go.
 KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "Label": (_is(str), "a string"),
     "ProgramArguments": (_strings, "a list of strings"),
@@ -51,6 +51,7 @@ KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "SoftResourceLimits": (_table(int), "a dictionary of numbers"),
     "HardResourceLimits": (_table(int), "a dictionary of numbers"),
     "Umask": (lambda value: type(value) is int and 0 <= value <= 0o777, "a decimal number"),
+    "UserName": (_is(str), "a string"),
     "LimitLoadToSessionType": (lambda value: type(value) in (str, list), "a session type"),
 }
 _REQUIRED = ("Label", "ProgramArguments")
@@ -155,12 +156,18 @@ def _named(data: Any) -> Iterator[tuple[str, str]]:
 
 def _session(subject: Subject, file: Written, data: Any) -> Iterator[Finding]:
     """Aqua is the default; several, or another, are refused or loaded where nobody looks."""
-    found = data.get("LimitLoadToSessionType", "Aqua") if isinstance(data, dict) else "Aqua"
+    data = data if isinstance(data, dict) else {}
+    found = data.get("LimitLoadToSessionType", "Aqua")
     if found != "Aqua":
         what = f"LimitLoadToSessionType is {found!r}: jobs are loaded into the Aqua session."
         fix = "leave the key out."
         yield _finding("plist-session", subject, file, "LimitLoadToSessionType", what, fix)
-    folder = f"{subject.host.layout.home}/Library/LaunchAgents"
+    layout = subject.host.layout
+    folder = layout.domain(subject.host.known.uid).directory
     if file.path.rpartition("/")[0] != folder:
-        what = f"launchd looks for it at login in {folder} only."
+        what = f"launchd looks for it in {folder} only."
         yield _finding("plist-session", subject, file, "Label", what)
+    # It counts in the system's domain only, where a job without it is root's.
+    if ("UserName" in data) != layout.is_daemon or data.get("UserName") == "root":
+        what = f"UserName is {data.get('UserName')!r}."
+        yield _finding("plist-session", subject, file, "UserName", what)

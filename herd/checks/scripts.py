@@ -12,6 +12,7 @@ from herd.checks import sources
 from herd.checks.project import Finding, Project, Subject
 from herd.checks.sources import Place
 from herd.core.files.written_files import Written
+from herd.core.mac.job_definitions import ALL_JOBS
 
 RULES = {
     "script-syntax": "sh reads every shell script",
@@ -24,9 +25,10 @@ def check(project: Project) -> Iterator[Finding]:
     """Each distinct text once, whichever hosts have it."""
     texts: dict[str, Report] = {}
     for subject in project.hosts:
-        file = subject.files.get(subject.host.layout.start_command)
-        if file:
-            texts.setdefault(file.content.decode(errors="replace"), _of_host(subject, file))
+        layout = subject.host.layout
+        for name in (layout.start_command, *map(layout.launcher, ALL_JOBS)):
+            if file := subject.files.get(name):
+                texts.setdefault(file.content.decode(errors="replace"), _of_host(subject, file))
     for path in sorted((project.toolkit / "herd/scripts").glob("*/*.sh")):
         texts.setdefault(path.read_text(encoding="utf-8"), _of_ours(sources.shown(path)))
     with tempfile.TemporaryDirectory() as folder:

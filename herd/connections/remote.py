@@ -59,7 +59,7 @@ class Remote:
     @property
     def layout(self) -> Layout:
         """Its paths."""
-        return Layout(self.settings, self.mac.home, gateway=self.gateway)
+        return Layout(self.settings, self.mac.home, self.mac.user, gateway=self.gateway)
 
     @property
     def address(self) -> str:

@@ -34,7 +34,6 @@ class Desired:
     settings: Settings
     layout: Layout
     uid: int
-    user: str
     models: list[Resolved]
     keys: Shipped
     certificate: Pair | None
@@ -62,9 +61,8 @@ def _desired(current: Host) -> Desired:
     home, uid, user = (mac.home, mac.uid, mac.user) if mac else ("/nowhere", -1, "nobody")
     return Desired(
         settings=settings,
-        layout=Layout(settings, home, gateway=run.gateways.get(current.name)),
+        layout=Layout(settings, home, user, gateway=run.gateways.get(current.name)),
         uid=uid,
-        user=user,
         models=run.models[current.name],
         keys=run.keys[current.name],
         certificate=run.certificates[current.name],

@@ -2,6 +2,7 @@
 
 from herd.core.mac import managed, sudo_rules, wired_limit
 from herd.core.mac.preflight import Fetch, Needs
+from herd.core.settings.schema import Settings
 from herd.core.text.units import GIB
 from herd.deploys.desired import Desired, desired
 from herd.deploys.packages import formulae_of
@@ -16,16 +17,17 @@ def needs(want: Desired) -> Needs:
         models=[Fetch(model.name, model.in_memory) for model in want.models],
         memory_reserve=settings.preflight_memory_reserve_gb * GIB,
         disk_reserve=settings.preflight_disk_reserve_gb * GIB,
-        console=settings.launchd_autostart != "off",
+        console=settings.launchd_autostart != "off" and not want.layout.is_daemon,
+        daemon=want.layout.is_daemon,
         together=want.together,
         fit=settings.preflight_fit,
         formulae=[name.rpartition("/")[2] for name in formulae_of(want.layout)],
         homebrew_prefix=settings.homebrew_prefix,
         upgrade=settings.homebrew_upgrade,
         pinned_server="llama.cpp" in settings.releases,
-        root=sudo_rules.commands(want.layout, want.user),
+        root=sudo_rules.commands(want.layout),
         wired_limit=wired_limit.bytes_of(settings),
-        removable=want.removable if settings.launchd_autostart == "background" else (),
+        removable=want.removable if _in_session(settings) else (),
     )
 
 
@@ -47,3 +49,8 @@ def check() -> None:
             **dict.fromkeys(settings.llama_server_ports, "llama_server_start_port"),
         },
     )
+
+
+def _in_session(settings: Settings) -> bool:
+    """Whether launchd runs the stack in the session at the screen."""
+    return settings.launchd_autostart == "background" and settings.launchd_domain == "agent"

@@ -28,9 +28,13 @@ def run() -> None:
         stack.window_opened(name="Open in Terminal now", layout=layout, uid=uid)
     else:
         # launchd makes them by the user's umask, whatever the job's; they can hold what people ask.
+        if layout.is_daemon:
+            files.directories(name="Have a TMPDIR for daemons", paths=[layout.temporary])
         files.private(name="Keep the logs private", paths=[layout.log(job) for job in JOBS])
         stack.job(name="Run llama-swap", layout=layout, bundle=bundle, job_name=LLAMA_SWAP, uid=uid)
         stack.job(name="Run the proxy", layout=layout, bundle=bundle, job_name=PROXY, uid=uid)
+        if layout.is_daemon and autostart == "background":
+            stack.on_metal(name="Find Metal as a daemon", layout=layout, bundle=bundle)
 
 
 @step("Services")

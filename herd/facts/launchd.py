@@ -1,38 +1,62 @@
-"""The launchd jobs of the logged-in user."""
+"""The launchd jobs of a stack."""
 
 from collections.abc import Iterable
 
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core.mac.launchd import DIGEST, Job, parse_print
+from herd.core.mac.launchd import DIGEST, Job, Started, parse_print
 from herd.facts.fact import Fact
 from herd.facts.script import script
 
 
 class Loaded(Fact[Job | None]):
-    """The job `gui/UID/LABEL`; None when it is not loaded, or nobody is logged in."""
+    """A job by its target (`gui/UID/LABEL`, `system/LABEL`); None when it is not loaded, or nobody
+    is logged in."""
 
-    def command(self, uid: int, label: str) -> StringCommand:
-        return StringCommand(
-            "launchctl", "print", QuoteString(f"gui/{uid}/{label}"), "2>&1 || true"
-        )
+    def command(self, target: str) -> StringCommand:
+        return StringCommand("launchctl", "print", QuoteString(target), "2>&1 || true")
 
     def process(self, output: Iterable[str]) -> Job | None:
         return parse_print(output)
 
 
-class Installed(Fact[list[str]]):
-    """Labels of the jobs that we installed, whose property lists hold all of the texts."""
+class HowStarted(Fact[Started]):
+    """How a daemon was started last, by what it noted in a file; of its property list, whether
+    launchd loads it."""
 
     @staticmethod
-    def default() -> list[str]:
+    def default() -> Started:
+        return Started()
+
+    def command(self, plist: str, started: str) -> StringCommand:
+        return script("daemon", plist, started)
+
+    def process(self, output: Iterable[str]) -> Started:
+        lines = list(output)
+        at = lines.index("started")
+        digest, virtual, *devices = [*lines[at + 1 :], "", ""]
+        return Started(
+            digest=digest,
+            devices=tuple(line for line in devices if line),
+            virtual=virtual == "virtual 1",
+            quarantined="quarantined" in lines[:at],
+        )
+
+
+class Installed(Fact[list[tuple[str, str]]]):
+    """Jobs that we installed, whose property lists hold all of the texts: "Agents" or "Daemons",
+    and the label of each."""
+
+    @staticmethod
+    def default() -> list[tuple[str, str]]:
         return []
 
     def command(self, texts: list[str]) -> StringCommand:
         return script("agents", DIGEST, *texts)
 
-    def process(self, output: Iterable[str]) -> list[str]:
-        return list(output)
+    def process(self, output: Iterable[str]) -> list[tuple[str, str]]:
+        pairs = (line.partition("\t") for line in output if "\t" in line)
+        return [(kind, label) for kind, _, label in pairs]
 
 
 class Unread(Fact[list[str]]):

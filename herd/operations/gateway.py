@@ -120,7 +120,7 @@ def configured(layout: Layout, bundle: Bundle, *, uid: int, authorities: str | N
     yield from write(f"{config.path}.next", config.content, config.mode)
     yield script(
         "haproxy-config",
-        *(layout.root, layout.brew("haproxy"), f"gui/{uid}/{layout.label(GATEWAY)}"),
+        *(layout.root, layout.brew("haproxy"), layout.domain(uid).target(layout.label(GATEWAY))),
         layout.proxy_python(bundle),
     )
     yield from write(loaded.path, loaded.content, loaded.mode)

@@ -110,4 +110,6 @@ def _urls(layout: Layout) -> Iterator[str]:
 
 def _files(layout: Layout) -> list[str]:
     """What defines the stack, and may not come up. Keys are not of it: who is out, stays out."""
-    return [layout.config, layout.start_command, *map(layout.plist, JOBS)]
+    # A daemon's property list is root's, and always the same: what it runs is what may change.
+    jobs = map(layout.launcher if layout.is_daemon else layout.plist, JOBS)
+    return [layout.config, layout.start_command, *jobs]

@@ -5,14 +5,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from pyinfra import host
 
 from herd.core.mac import managed, startup_files, volumes
+from herd.core.mac.domains import DAEMONS
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
 from herd.core.mac.packages import program_of
-from herd.core.mac.preflight import WARNING, Homebrew, Needs, Room, problems, without_root
-from herd.core.mac.sudo_rules import probe
+from herd.core.mac.preflight import (
+    NOT_ASKED,
+    WARNING,
+    Homebrew,
+    Needs,
+    Room,
+    problems,
+    without_root,
+)
+from herd.core.mac.sudo_rules import probe, removals
 from herd.core.models.missing_files import Resolved, repositories
 from herd.core.settings.problems import count, report
 from herd.facts import gathered
+from herd.facts.boot import AtStart
 from herd.facts.brew import Brew
 from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded, Unread
@@ -23,7 +33,7 @@ from herd.facts.models import Models
 from herd.facts.programs import Owned
 from herd.facts.startup_files import Printing
 from herd.facts.sudo import Granted
-from herd.operations import memory
+from herd.operations import launchd, memory
 from herd.operations.commands import Commands, operation, refuse, warn
 
 
@@ -41,10 +51,13 @@ def _check_asks(
     yield Question(Models, directory=layout.models)
     yield Question(Listeners, ports=settings.ports)
     for name in JOBS:
-        yield Question(Loaded, uid=uid, label=layout.label(name))
+        yield Question(Loaded, target=layout.domain(uid).target(layout.label(name)))
     prefix, programs = settings.homebrew_prefix, list(map(program_of, needs.formulae))
     yield Question(Brew, homebrew_prefix=prefix)
     yield Question(Owned, homebrew_prefix=prefix, programs=programs)
+    yield launchd.installed(layout)
+    if needs.daemon:
+        yield Question(AtStart)
     if needs.root:
         yield Question(Granted, words=probe(needs.root))
     yield from memory.asks(layout)
@@ -86,9 +99,14 @@ def check(
     if needs.fit != "off":
         told, questions = memory.questions_of(layout, models)
         needs = memory.as_told(needs, models, told, questions)
-    found = problems(mac, needs, room, holders, _homebrew(settings.homebrew_prefix, needs))
+    # It matters to a daemon, and to say what to do instead where nobody is logged in.
+    matters = needs.daemon or (needs.console and not mac.console)
+    start = host.get_fact(AtStart) if matters else NOT_ASKED
+    found = problems(mac, needs, room, holders, _homebrew(settings.homebrew_prefix, needs), start)
     if needs.root and not host.get_fact(Granted, words=probe(needs.root)):
         found.append(without_root())
+    elif not needs.daemon and _has_daemons(layout) and not _may_remove(layout):
+        found.append(without_root("There is a LaunchDaemon of this stack, which is to go."))
     if asked:
         state = host.get_fact(MacSettings, asked=list(asked))
         found += managed.problems(settings, state, mac.memory)
@@ -108,6 +126,16 @@ def check(
     yield from ()
 
 
+def _has_daemons(layout: Layout) -> bool:
+    there = launchd.installed(layout).ask(host)
+    return any(kind == DAEMONS.kind for kind, _ in there)
+
+
+def _may_remove(layout: Layout) -> bool:
+    """By the rule that daemons come by, whatever else it was for."""
+    return bool(host.get_fact(Granted, words=probe(removals(layout))))
+
+
 def _homebrew(prefix: str, needs: Needs) -> Homebrew | None:
     """What it has; None where there is none."""
     packages = host.get_fact(Brew, homebrew_prefix=prefix)
@@ -122,5 +150,6 @@ def _foreign(listeners: Mapping[int, Listener], layout: Layout, uid: int) -> Map
     if not others:
         return {}
     # A stack that moves to another directory still runs in the old one.
-    jobs = [host.get_fact(Loaded, uid=uid, label=layout.label(name)) for name in JOBS]
+    target = layout.domain(uid).target
+    jobs = [host.get_fact(Loaded, target=target(layout.label(name))) for name in JOBS]
     return foreign(listeners, layout.root, [job.pid for job in jobs if job and job.pid])

@@ -18,6 +18,7 @@ from herd.facts.gathered import Question
 from herd.facts.mac_settings import MacSettings
 from herd.facts.proxy import KeyMarks, Releases
 from herd.facts.script import script
+from herd.operations import launchd
 from herd.operations.commands import Commands, operation, shown
 from herd.operations.files import is_as_wanted, write
 from herd.workstation.api_keys import Shipped, difference
@@ -116,8 +117,7 @@ def certificate(layout: Layout, pair: Any, *, uid: int) -> Commands:
     for file in old:
         yield from write(file.path, file.content, file.mode)
     # Without the signal it would look within a minute; it need not run.
-    target = QuoteString(f"gui/{uid}/{layout.label(PROXY)}")
-    yield StringCommand("launchctl kill SIGHUP", target, ">/dev/null 2>&1 || :")
+    yield launchd.signal(layout.label(PROXY), domain=layout.domain(uid), name="HUP")
 
 
 @operation(asks=_releases, changes=[Releases])

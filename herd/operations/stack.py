@@ -10,22 +10,21 @@ from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.files import written_files
 from herd.core.files.written_files import Start
-from herd.core.mac import job_definitions
+from herd.core.mac import domains, job_definitions
 from herd.core.mac.archives import Bundle
 from herd.core.mac.endpoints import llama_swap, local_proxy
-from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
-from herd.core.mac.launchd import Job
+from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY, jobs_of
+from herd.core.mac.launchd import Job, Started
 from herd.core.mac.layout import Layout
 from herd.core.mac.questions import question
 from herd.core.models.missing_files import Resolved
 from herd.core.models.tasks import task_of
 from herd.core.settings.schema import Model, Settings
-from herd.core.text.quoting import xml_quote
 from herd.core.text.secret import key_options
 from herd.facts.answers import Answers
 from herd.facts.files import Says, State
 from herd.facts.gathered import Question
-from herd.facts.launchd import Installed, Loaded
+from herd.facts.launchd import HowStarted, Loaded
 from herd.facts.listeners import Listeners
 from herd.facts.mac import Mac
 from herd.facts.programs import Linked
@@ -40,7 +39,7 @@ from herd.workstation.api_keys import Held
 def _strays_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
     yield Question(Listeners, ports=layout.settings.ports)
     for name in JOBS:
-        yield Question(Loaded, uid=uid, label=layout.label(name))
+        yield Question(Loaded, target=layout.domain(uid).target(layout.label(name)))
 
 
 @operation(asks=_strays_asks, changes=[Listeners, Loaded, Answers])
@@ -69,7 +68,8 @@ def strays_of(layout: Layout, bundle: Bundle, uid: int) -> list[int]:
         if listener.belongs_to(layout.root)
         for pid, process in listener.processes.items()
     }
-    loaded = {n: host.get_fact(Loaded, uid=uid, label=layout.label(n)) for n in JOBS if ours}
+    target = layout.domain(uid).target
+    loaded = {n: host.get_fact(Loaded, target=target(layout.label(n))) for n in JOBS if ours}
     kept = {job.pid for job in loaded.values() if job and job.pid}
     if ours and _is_window(loaded[LLAMA_SWAP], layout, bundle, uid):
         ports = {layout.settings.proxy_port, layout.settings.llama_swap_port} & listeners.keys()
@@ -79,7 +79,10 @@ def strays_of(layout: Layout, bundle: Bundle, uid: int) -> list[int]:
 
 
 def _old_jobs_asks(layout: Layout, job_names: Sequence[str], *, uid: int) -> Iterator[Question]:
-    yield Question(Installed, texts=texts(layout))
+    yield launchd.installed(layout)
+    for name in jobs_of(layout) if layout.is_daemon else ():
+        agents = domains.agents(uid, layout.home)
+        yield Question(Loaded, target=agents.target(layout.label(name)))
 
 
 @operation(asks=_old_jobs_asks, changes=launchd.CHANGED)
@@ -91,19 +94,22 @@ def without_old_jobs(layout: Layout, job_names: Sequence[str], *, uid: int) -> C
     + job_names: the jobs that it wants
     + uid: the user at the console
     """
-    wanted = {layout.label(name) for name in job_names}
-    installed = host.get_fact(Installed, texts=texts(layout))
-    old = [label for label in installed if label not in wanted]
+    wanted = {(layout.domain(uid).kind, layout.label(name)) for name in job_names}
+    installed = set(launchd.installed(layout).ask(host))
+    agents = domains.agents(uid, layout.home)
+    if layout.is_daemon:
+        # One that goes on without its property list would start its processes again and again.
+        labels = [layout.label(name) for name in jobs_of(layout)]
+        loaded = {n for n in labels if host.get_fact(Loaded, target=agents.target(n))}
+        installed |= {(agents.kind, label) for label in loaded}
+    old = sorted(installed - wanted)
     if not old:
         host.noop("there are no old jobs")
         return
-    for label in old:
-        yield from launchd.remove(label, uid=uid, path=layout.agent(label))
-
-
-def texts(layout: Layout) -> list[str]:
-    """What our property lists of this stack hold."""
-    return [f"<string>{xml_quote(layout.root)}/"]
+    for kind, label in old:
+        domain = domains.of_kind(kind, uid, layout.home)
+        gives_up = layout.is_daemon and domain == agents
+        yield from (launchd.give_up if gives_up else launchd.remove)(label, domain=domain)
 
 
 def _start_command_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
@@ -131,8 +137,9 @@ def start_command(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
 def _job_asks(layout: Layout, bundle: Bundle, job_name: str, *, uid: int) -> Iterator[Question]:
     yield from _start_asks(layout, job_name)
     secret = layout.swap_key if job_name == LLAMA_SWAP else None
-    label, path = layout.label(job_name), layout.plist(job_name)
-    yield from launchd.asks(uid=uid, label=label, path=path, secret=secret)
+    launcher = (layout.launcher(job_name), layout.started(job_name)) if layout.is_daemon else None
+    domain, label = layout.domain(uid), layout.label(job_name)
+    yield from launchd.asks(domain=domain, label=label, secret=secret, launcher=launcher)
 
 
 @operation(asks=_job_asks, changes=launchd.CHANGED)
@@ -150,15 +157,14 @@ def job(layout: Layout, bundle: Bundle, job_name: str, *, uid: int) -> Commands:
 
 def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Commands:
     """The same, for use in another operation."""
-    autostart = layout.settings.launchd_autostart
-    definition = written_files.job(layout, bundle, job_name, **_start(layout, job_name))
+    autostart, start = layout.settings.launchd_autostart, _start(layout, job_name)
     converging = launchd.converge(
-        definition,
-        uid=uid,
-        path=layout.plist(job_name),
+        written_files.job(layout, bundle, job_name, **start),
+        domain=layout.domain(uid),
         running=autostart == "background",
-        console=autostart != "off" or _console(layout),
+        console=layout.is_daemon or autostart != "off" or _console(layout),
         secret=layout.swap_key if job_name == LLAMA_SWAP else None,
+        launcher=written_files.launcher(layout, bundle, job_name, **start),
     )
     if job_name == PROXY:
         converging = _tried(layout, bundle, converging)
@@ -179,11 +185,43 @@ def _tried(layout: Layout, bundle: Bundle, commands: Commands) -> Commands:
     yield from commands
 
 
+def _metal_asks(layout: Layout, bundle: Bundle) -> Iterator[Question]:
+    yield from _start_asks(layout, LLAMA_SWAP)
+    plist, started = layout.plist(LLAMA_SWAP), layout.started(LLAMA_SWAP)
+    yield Question(HowStarted, plist=plist, started=started)
+
+
+@operation(asks=_metal_asks, changes=[HowStarted])
+def on_metal(layout: Layout, bundle: Bundle) -> Commands:
+    """
+    Fail where a daemon's llama-server finds no GPU: it would serve on the CPU, and look healthy.
+
+    + layout: where the stack lives, and its settings
+    + bundle: the proxy's code
+    """
+    launcher = written_files.launcher(layout, bundle, LLAMA_SWAP, **_start(layout, LLAMA_SWAP))
+    path = layout.plist(LLAMA_SWAP)
+
+    def how() -> Started:
+        return host.get_fact(HowStarted, plist=path, started=layout.started(LLAMA_SWAP))
+
+    if launcher is None or (how().digest == launcher.digest and not how().without_metal):
+        host.noop("llama-server finds Metal where launchd runs it")
+        return
+    yield script("await-start", launcher.started, launcher.digest, 60)
+    if said := how().without_metal:
+        words = (
+            "llama-server finds no Metal device as a daemon, and would serve on the CPU: it says "
+            f"{said}. Set launchd_domain = 'agent', and log in at the Mac's screen."
+        )
+        yield StringCommand("printf '%s\\n'", QuoteString(words), ">&2; exit 1")
+
+
 def _window_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
     for name in JOBS:
         yield from _start_asks(layout, name)
-    label, path = layout.label(LLAMA_SWAP), layout.plist(LLAMA_SWAP)
-    yield from launchd.asks(uid=uid, label=label, path=path, secret=layout.swap_key)
+    domain, label = layout.domain(uid), layout.label(LLAMA_SWAP)
+    yield from launchd.asks(domain=domain, label=label, secret=layout.swap_key)
     yield Question(State, paths=[layout.swap_key])
 
 
@@ -198,8 +236,7 @@ def window(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
     """
     converging = launchd.converge(
         _window(layout, bundle, uid),
-        uid=uid,
-        path=layout.plist(LLAMA_SWAP),
+        domain=layout.domain(uid),
         running=False,
         secret=layout.swap_key,
     )
@@ -259,7 +296,7 @@ def window_opened(layout: Layout, *, uid: int) -> Commands:
     if host.get_fact(Listeners, ports=settings.ports).keys() >= set(ports):
         host.noop("the stack runs")
         return
-    yield script("window-open", f"gui/{uid}/{layout.label(LLAMA_SWAP)}", *ports)
+    yield script("window-open", layout.domain(uid).target(layout.label(LLAMA_SWAP)), *ports)
 
 
 def _serving_asks(

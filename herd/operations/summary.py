@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from pyinfra import host, logger
 
+from herd.core.mac.boot import after_restart
 from herd.core.mac.endpoints import public_gateway, public_proxy
 from herd.core.mac.layout import Layout
 from herd.core.mac.mac import Identity, sleeps
@@ -14,6 +15,7 @@ from herd.core.settings.release import version_of
 from herd.core.settings.schema import Settings
 from herd.core.text.quoting import shell_quote
 from herd.core.text.units import gib
+from herd.facts.boot import AtStart
 from herd.facts.gathered import Question
 from herd.facts.mac import Mac
 from herd.facts.models import Models
@@ -30,6 +32,8 @@ def _show_asks(
     yield Question(Models, directory=layout.models)
     settings = layout.settings
     yield Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
+    if layout.is_daemon:
+        yield Question(AtStart)
 
 
 @operation(asks=_show_asks)
@@ -57,6 +61,7 @@ def show(
             ("keys", ", ".join(keys)),
             ("versions", told),
             *(("sleeps", when) for when in [sleeps(_mac(layout).sleep)] if when),
+            *(("restart", when) for when in _restart(layout)),
             ("changed", ", ".join(changed_so_far()) or "nothing"),
             ("try", _curl(settings, url, models)),
         ]
@@ -72,6 +77,12 @@ def _gateway(layout: Layout, address: str) -> Iterator[tuple[str, str]]:
     if layout.gateway:
         count, url = len(layout.gateway.macs), public_gateway(layout.settings, address)
         yield "the herd", f"{url}/v1 for OpenAI's clients, of {count} Macs"
+
+
+def _restart(layout: Layout) -> Iterator[str]:
+    if layout.is_daemon:
+        mac = _mac(layout)
+        yield after_restart(host.get_fact(AtStart), daemon=True, user=mac.user, macos=mac.macos)
 
 
 def _curl(settings: Settings, url: str, models: Sequence[Resolved]) -> str:

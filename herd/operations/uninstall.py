@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
+from herd.core.mac import domains
 from herd.core.mac.belongings import Found, others, ours
 from herd.core.mac.job_definitions import ALL_JOBS
 from herd.core.mac.launchd import Job
@@ -24,13 +25,12 @@ from herd.facts.models import Models
 from herd.facts.script import script
 from herd.operations import launchd
 from herd.operations.commands import Commands, operation, shown
-from herd.operations.stack import texts
 
 
 def _jobs_asks(layout: Layout, *, uid: int) -> Iterator[Question]:
-    yield Question(Installed, texts=texts(layout))
+    yield launchd.installed(layout)
     for name in ALL_JOBS:
-        yield Question(Loaded, uid=uid, label=layout.label(name))
+        yield Question(Loaded, target=layout.domain(uid).target(layout.label(name)))
 
 
 @operation(asks=_jobs_asks, changes=launchd.CHANGED)
@@ -41,15 +41,16 @@ def jobs(layout: Layout, *, uid: int) -> Commands:
     + layout: where the stack lives, and its settings
     + uid: whose jobs they are
     """
-    installed = host.get_fact(Installed, texts=texts(layout))
-    loaded = {n: host.get_fact(Loaded, uid=uid, label=layout.label(n)) for n in ALL_JOBS}
-    running = [layout.label(n) for n, job in loaded.items() if job and is_of(job, layout)]
-    labels = list(dict.fromkeys([*installed, *running]))
-    if not labels:
+    installed, domain = launchd.installed(layout).ask(host), layout.domain(uid)
+    labels = map(layout.label, ALL_JOBS)
+    loaded = {label: host.get_fact(Loaded, target=domain.target(label)) for label in labels}
+    running = [(domain.kind, label) for label, job in loaded.items() if job and is_of(job, layout)]
+    found = list(dict.fromkeys([*installed, *running]))
+    if not found:
         host.noop("there are no jobs")
         return
-    for label in labels:
-        yield from launchd.remove(label, uid=uid, path=layout.agent(label))
+    for kind, label in found:
+        yield from launchd.remove(label, domain=domains.of_kind(kind, uid, layout.home))
 
 
 def is_of(job: Job, layout: Layout) -> bool:
@@ -156,9 +157,9 @@ def packages(layout: Layout, *, remove: bool) -> Commands:
 
 def _other_stacks(layout: Layout) -> list[str]:
     """Labels of jobs of other stacks."""
-    every: list[str] = host.get_fact(Installed, texts=[])
-    mine: list[str] = host.get_fact(Installed, texts=texts(layout))
-    return [label for label in every if label not in mine]
+    every: list[tuple[str, str]] = host.get_fact(Installed, texts=[])
+    mine: list[tuple[str, str]] = launchd.installed(layout).ask(host)
+    return [label for kind, label in every if (kind, label) not in mine]
 
 
 @operation(asks=_files_asks, changes=[StackFiles])

@@ -108,7 +108,7 @@ def render(hosts: Iterable[Host], inventory: str) -> Rendering:
 def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
     settings = wanted.settings[host.name]
     mac = facts.of(host.name, host.data.get("ssh_user"))
-    layout = Layout(settings, mac.home, gateway=wanted.gateways.get(host.name))
+    layout = Layout(settings, mac.home, mac.user, gateway=wanted.gateways.get(host.name))
     files: list[Written] = []
     failed: list[Failed] = []
 
@@ -135,7 +135,7 @@ def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
     add(layout.of_gateway("haproxy.cfg"), lambda: written_files.gateway(layout, pem))
     config = next((file.sha256 for file in files if file.path == layout.config), "")
     starts = {name: Start(linked=_linked(mac, settings, name), config=config) for name in ALL_JOBS}
-    add(layout.plist(JOBS[0]), lambda: written_files.agents(layout, packed, mac.uid, starts))
+    add(layout.plist(JOBS[0]), lambda: written_files.jobs(layout, packed, mac.uid, starts))
     return Rendered(
         *(host.name, settings, layout, mac, models, wanted.together[host.name]),
         files=sorted(files, key=lambda file: file.path),

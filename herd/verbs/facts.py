@@ -60,6 +60,7 @@ def _said(remote: Remote) -> tuple[Mac, LlamaServer | None]:
     server = LlamaServer.of(flags) if flags else None
     said = Mac(
         home=mac.home,
+        user=mac.user,
         uid=mac.uid,
         homebrew_prefix=prefix,
         macos=list(mac.macos) or None,

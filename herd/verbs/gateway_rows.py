@@ -16,7 +16,10 @@ def asks(remote: Remote, held: Held) -> Iterator[Question]:
     """What is asked for it."""
     if remote.gateway:
         for name in GATEWAY_JOBS:
-            yield Question(Loaded, uid=remote.mac.uid, label=remote.layout.label(name))
+            yield Question(
+                Loaded,
+                target=remote.layout.domain(remote.mac.uid).target(remote.layout.label(name)),
+            )
         url, stdin = local_gateway(remote.settings), key_options(held.secret)
         yield Question(GatewayAnswers, url=url, _stdin=stdin)
 
@@ -27,7 +30,9 @@ def rows(remote: Remote) -> Iterator[tuple[str, str]]:
         return
     yield "the herd", f"{public_gateway(remote.settings, remote.address)}/v1"
     for what, name in zip(("HAProxy", "its proxy"), GATEWAY_JOBS, strict=True):
-        job = remote.ask(Loaded, uid=remote.mac.uid, label=remote.layout.label(name))
+        job = remote.ask(
+            Loaded, target=remote.layout.domain(remote.mac.uid).target(remote.layout.label(name))
+        )
         running = f"{job.state}, {f'pid {job.pid}' if job.pid else 'no process'}" if job else ""
         yield what, running or "not loaded"
 

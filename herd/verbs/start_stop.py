@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote, ask, each
-from herd.core.mac.job_definitions import LLAMA_SWAP, PROXY, jobs_of
+from herd.core.mac.job_definitions import EXIT_TIMEOUT, LLAMA_SWAP, PROXY, jobs_of
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.script import script
@@ -50,7 +50,7 @@ def _start_asks(remote: Remote) -> Iterator[Question]:
 def _start(remote: Remote, service: str | None) -> bool:
     if _refuse_one(remote, service):
         return False
-    if not remote.mac.console:
+    if not remote.mac.console and not remote.layout.is_daemon:
         words = f"{remote.mac.user} is not logged in at the console, where LaunchAgents live"
         return remote.say(False, [words])
     jobs = {name: job_of(remote, name) for name in jobs_of(remote.layout)}
@@ -83,22 +83,22 @@ def _start(remote: Remote, service: str | None) -> bool:
 
 
 def _start_job(remote: Remote, name: str, *, loaded: bool) -> bool:
-    domain, label = f"gui/{remote.mac.uid}", remote.layout.label(name)
+    domain, label = remote.layout.domain(remote.mac.uid), remote.layout.label(name)
     if not loaded and not remote.say(
-        *remote.run(script("job-load", domain, label, remote.layout.plist(name)))
+        *remote.run(script("job-load", domain.name, label, domain.plist(label)))
     ):
         return False
-    command = script("job-start", f"{domain}/{label}", remote.layout.log(name))
+    command = script("job-start", domain.target(label), remote.layout.log(name))
     return remote.say(*remote.run(command), success=f"{name} runs")
 
 
 def _open_window(remote: Remote, *, loaded: bool) -> bool:
     """By the job of the login, which opens the window as soon as it is loaded."""
-    domain, label = f"gui/{remote.mac.uid}", remote.layout.label(LLAMA_SWAP)
+    domain, label = remote.layout.domain(remote.mac.uid), remote.layout.label(LLAMA_SWAP)
     command = (
-        StringCommand("launchctl kickstart", QuoteString(f"{domain}/{label}"))
+        StringCommand("launchctl kickstart", QuoteString(domain.target(label)))
         if loaded
-        else script("job-load", domain, label, remote.layout.plist(LLAMA_SWAP))
+        else script("job-load", domain.name, label, domain.plist(label))
     )
     return remote.say(*remote.run(command), success="the stack opens in a Terminal window")
 
@@ -114,8 +114,8 @@ def _stop(remote: Remote, service: str | None) -> bool:
         return False
     done = True
     for name in _chosen(remote, service):
-        target = f"gui/{remote.mac.uid}/{remote.layout.label(name)}"
-        ok, lines = remote.run(script("job-unload", target, 60))
+        target = remote.layout.domain(remote.mac.uid).target(remote.layout.label(name))
+        ok, lines = remote.run(script("job-unload", target, EXIT_TIMEOUT[name] + 15))
         done &= remote.say(ok, lines, success=f"{name} is stopped")
     listeners = remote.ask(Listeners, ports=_ports(remote, service))
     pids = {

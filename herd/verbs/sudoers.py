@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from herd.connections.remote import Remote, each
 from herd.core.mac import sudo_rules
+from herd.core.mac.domains import DAEMONS
+from herd.facts.launchd import Installed
+from herd.operations import launchd
 
 
 def sudoers(remotes: Sequence[Remote]) -> bool:
@@ -13,6 +16,8 @@ def sudoers(remotes: Sequence[Remote]) -> bool:
 
 def _sudoers(remote: Remote) -> bool:
     name, mac = remote.host.name, remote.mac
-    text = sudo_rules.drop_in(name, remote.layout, user=mac.user, uid=mac.uid)
+    question = launchd.installed(remote.layout)
+    daemons = any(kind == DAEMONS.kind for kind, _ in remote.ask(Installed, **question.arguments))
+    text = sudo_rules.drop_in(name, remote.layout, user=mac.user, uid=mac.uid, daemons=daemons)
     print(text or f"# Nothing that the settings of {name} ask for needs root.")
     return True

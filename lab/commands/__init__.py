@@ -13,7 +13,7 @@ STAND_INS: dict[str, dict[str, str]] = {
         "power": "pmset",
         "administration": "fdesetup defaults dscl softwareupdate xcode-select",
         "users": "id whoami groups sudo chgrp",
-        "files": "stat sed mktemp",
+        "files": "stat sed mktemp xattr",
         "hashes": "shasum",
         "plutil": "plutil",
         "processes": "pgrep pkill",

@@ -51,6 +51,28 @@ def stat(mac: Machine, args: list[str]) -> int:
     return code
 
 
+def xattr(mac: Machine, args: list[str]) -> int:
+    """xattr(1), of the one attribute that counts here; texts from macOS 26."""
+    name, given = "com.apple.quarantine", dict(mac.facts["quarantined"])
+    if len(args) == 1 and not args[0].startswith("-"):
+        sys.stdout.write(f"{name}\n" if mac.quarantine(args[0]) else "")
+        return 0
+    if len(args) != 3 or args[0] not in ("-p", "-d"):
+        return fail("usage: xattr [-l] [-r] [-s] [-v] [-x] file [file ...]", 64)
+    _, wanted, path = args
+    if not os.path.lexists(path):
+        return fail(f"xattr: No such file: {path}")
+    value = mac.quarantine(path) if wanted == name else None
+    if value is None:
+        return fail(f"xattr: {path}: No such xattr: {wanted}")
+    if args[0] == "-p":
+        print(value)
+    else:
+        del given[os.stat(path).st_ino]
+        mac.set(quarantined=given)
+    return 0
+
+
 def _format(template: str, file: str, info: os.stat_result, when: str) -> str:
     """Fields are %[flags][width][.precision][form][part]letter."""
     shown, percent, rest = template.partition("%")

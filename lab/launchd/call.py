@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.launchd.jobs import GUI, USER, Job, Launchd
+from lab.launchd.jobs import GUI, SYSTEM, USER, Job, Launchd
 
 # The text of `launchctl error N` (xpc error table, as read by the rundesk study on macOS 26.5).
 ERRORS = {
@@ -68,11 +68,23 @@ class Call:
         return Reply(USAGE, err=f"Usage: launchctl {self.verb} {synopsis}\n")
 
     def path(self, argument: str) -> Path:
-        return Path(os.path.join(self.caller.cwd, argument))
+        inside = self.launchd.machine.inside(argument)
+        return Path(os.path.join(self.caller.cwd, inside))
+
+    @property
+    def may_not(self) -> bool:
+        """Whether the target is the system's, and the caller not root."""
+        return self.args[-1:] != [] and not self.caller.root and self.of_system
+
+    @property
+    def of_system(self) -> bool:
+        return any(argument.split("/")[0] == SYSTEM for argument in self.args)
 
     @property
     def own_domain(self) -> str:
         """Where the legacy verbs act: the caller's session (launchctl(1))."""
+        if self.caller.root:
+            return SYSTEM
         gui = self.caller.session == "Aqua" and GUI in self.launchd.domains
         return GUI if gui else USER
 

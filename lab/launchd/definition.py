@@ -19,7 +19,7 @@ class Refused(ValueError):
         self.text = text
 
 
-def read_definition(path: Path) -> dict[str, Any]:
+def read_definition(path: Path, machine: Machine) -> dict[str, Any]:
     """A job's property list, or Refused, by the rules of launchctl(1) on ownership and mode."""
     try:
         status = path.stat()
@@ -28,6 +28,9 @@ def read_definition(path: Path) -> dict[str, Any]:
         raise Refused(108, "Invalid path") from None
     if status.st_mode & 0o022 or status.st_uid != os.getuid():
         raise Refused(122, "Path had bad ownership/permissions")
+    # From macOS 27 on (release note 166415497); at login and at the start it is passed over.
+    if machine.macos_major >= 27 and machine.quarantine(path):
+        raise Refused(155, "Quarantined")
     try:
         definition = plistlib.loads(raw)
     except Exception:  # plistlib lets expat's, struct's and its own errors through
@@ -40,8 +43,11 @@ def read_definition(path: Path) -> dict[str, Any]:
     return definition
 
 
-def sessions(definition: dict[str, Any]) -> list[str]:
-    """LimitLoadToSessionType; an agent without it is for Aqua, launchd.plist(5)."""
+def sessions(definition: dict[str, Any], daemon: bool = False) -> list[str]:
+    """LimitLoadToSessionType, which daemons have none of; an agent without it is for Aqua,
+    launchd.plist(5)."""
+    if daemon:
+        return ["System"]
     limit = definition.get("LimitLoadToSessionType", "Aqua")
     return [limit] if isinstance(limit, str) else list(limit)
 

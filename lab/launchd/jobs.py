@@ -21,9 +21,12 @@ from typing import Any
 
 from lab.launchd.definition import read_definition, sessions, system_path
 from lab.mac import UID, Machine
+from lab.mac import USER as ACCOUNT
 
 GUI = f"gui/{UID}"
 USER = f"user/{UID}"
+SYSTEM = "system"
+SESSIONS = {GUI: "Aqua", USER: "Background", SYSTEM: "System"}
 EX_CONFIG = 78  # sysexits.h; what xpcproxy exits with when it cannot start the program
 
 # "signals typically associated with a crash", launchd.plist(5) KeepAlive/Crashed
@@ -74,6 +77,12 @@ class Job:
     @property
     def program(self) -> str:
         return str(self.definition.get("Program") or self.arguments[0])
+
+    @property
+    def user(self) -> str:
+        """UserName counts in the system domain only, launchd.plist(5)."""
+        given = str(self.definition.get("UserName", "root"))
+        return given if self.domain == SYSTEM else ACCOUNT
 
     @property
     def throttle(self) -> float:
@@ -190,8 +199,16 @@ class Job:
         threading.Thread(target=wait, daemon=True).start()
 
     def _execute(self) -> subprocess.Popen[bytes]:
-        session = "Aqua" if self.domain == GUI else "Background"
-        environment = self.machine.environment(session)
+        environment = self.machine.environment(SESSIONS[self.domain])
+        if self.domain == SYSTEM:
+            # Of the user's, launchd gives a daemon what its property list says; whether HOME comes
+            # by itself is said both ways, so here it does not.
+            for name in ("HOME", "USER", "LOGNAME", "SHELL", "TMPDIR"):
+                del environment[name]
+            if self.user == "root":
+                environment["LAB_AS_ROOT"] = "1"
+            elif self.user != ACCOUNT:
+                raise OSError(f"no such user: {self.user}")
         environment["XPC_SERVICE_NAME"] = self.label
         environment |= {k: str(v) for k, v in self.environment.items()}
         environment["PATH"] = system_path(environment["PATH"], self.machine)
@@ -248,30 +265,33 @@ class Job:
 
 
 class Launchd:
-    """The domains of one Mac.  user/501 is always there; gui/501 between login and logout."""
+    """The domains of one Mac.  system and user/501 are always there; gui/501 between login and
+    logout."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.domains: dict[str, dict[str, Job]] = {USER: {}}
+        self.domains: dict[str, dict[str, Job]] = {SYSTEM: {}, USER: {}}
         self.tearing_down = False
         self.asid = 100000
 
     # -- the persistent store of `enable` and `disable`, shared by gui/501 and user/501
 
-    @property
-    def _store(self) -> Path:
-        return self.machine.root / f"private/var/db/com.apple.xpc.launchd/disabled.{UID}.plist"
+    def _store(self, domain: str) -> Path:
+        name = "disabled.plist" if domain == SYSTEM else f"disabled.{UID}.plist"
+        return self.machine.root / "private/var/db/com.apple.xpc.launchd" / name
 
-    def overrides(self) -> dict[str, bool]:
+    def overrides(self, domain: str = GUI) -> dict[str, bool]:
         """label: disabled?"""
-        if not self._store.exists():
+        store = self._store(domain)
+        if not store.exists():
             return {}
-        stored: dict[str, bool] = plistlib.loads(self._store.read_bytes())
+        stored: dict[str, bool] = plistlib.loads(store.read_bytes())
         return stored
 
-    def override(self, label: str, *, disabled: bool) -> None:
-        self._store.parent.mkdir(parents=True, exist_ok=True)
-        self._store.write_bytes(plistlib.dumps(self.overrides() | {label: disabled}))
+    def override(self, label: str, *, disabled: bool, domain: str = GUI) -> None:
+        store = self._store(domain)
+        store.parent.mkdir(parents=True, exist_ok=True)
+        store.write_bytes(plistlib.dumps(self.overrides(domain) | {label: disabled}))
 
     # -- jobs
 
@@ -299,17 +319,24 @@ class Launchd:
             return
         self.asid += 1
         self.domains[GUI] = {}
-        disabled = self.overrides()
-        for path in sorted((self.machine.home / "Library/LaunchAgents").glob("*.plist")):
+        self._load(GUI, self.machine.home / "Library/LaunchAgents")
+
+    def boot(self) -> None:
+        """The start of the Mac: the daemons of /Library/LaunchDaemons, all together."""
+        self._load(SYSTEM, self.machine.root / "Library/LaunchDaemons")
+
+    def _load(self, domain: str, folder: Path) -> None:
+        disabled = self.overrides(domain)
+        for path in sorted(folder.glob("*.plist")):
             # From macOS 14 links are ignored at login (rundesk study); bootstrap still takes them.
             if path.is_symlink() and self.machine.macos_major >= 14:
                 continue
             with contextlib.suppress(ValueError):
-                definition = read_definition(path)
+                definition = read_definition(path, self.machine)
                 label = definition["Label"]
-                taken = label in self.domains[GUI] or disabled.get(label, False)
-                if "Aqua" in sessions(definition) and not taken:
-                    self.add(GUI, path, definition)
+                taken = label in self.domains[domain] or disabled.get(label, False)
+                if SESSIONS[domain] in sessions(definition, domain == SYSTEM) and not taken:
+                    self.add(domain, path, definition)
 
     async def logout(self) -> None:
         """End gui/501: every job is told to leave, and given its ExitTimeOut."""
@@ -327,4 +354,4 @@ class Launchd:
         for jobs in self.domains.values():
             for job in list(jobs.values()):
                 job.remove(lambda: None)
-        self.domains = {USER: {}}
+        self.domains = {SYSTEM: {}, USER: {}}

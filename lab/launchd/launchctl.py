@@ -16,7 +16,7 @@ from typing import Any
 from lab.launchd import printing
 from lab.launchd.call import ERRORS, USAGE, Call, Caller, Reply, domain_words, missing_service
 from lab.launchd.definition import Refused, read_definition, sessions
-from lab.launchd.jobs import GUI, Job, Launchd
+from lab.launchd.jobs import GUI, SESSIONS, SYSTEM, Job, Launchd
 from lab.mac import UID
 
 
@@ -62,9 +62,9 @@ async def _bootstrap(call: Call) -> None:
         raise call.usage("<domain-target> [service-path, service-path2, ...]")
     domain = call.args[0]
     # Nobody at the console: no retry as root is suggested (nix-community/home-manager#4413).
+    if call.may_not:
+        raise _bootstrap_failed(call, 5)
     if domain not in call.launchd.domains:
-        if domain == "system" and not call.caller.root:
-            raise _bootstrap_failed(call, 5)
         raise _bootstrap_failed(call, 125)
     if domain == GUI and call.launchd.tearing_down:
         raise _bootstrap_failed(call, 124)
@@ -79,13 +79,13 @@ async def _bootstrap(call: Call) -> None:
 
 def _load_one(launchd: Launchd, domain: str, path: Path) -> None:
     """Register a job or raise Refused; the reasons are what root is told."""
-    definition = read_definition(path)
+    definition = read_definition(path, launchd.machine)
     label = definition["Label"]
     if label in launchd.domains[domain]:  # also while the old instance is still leaving
         raise Refused(37, "service already bootstrapped")
-    if launchd.overrides().get(label):
+    if launchd.overrides(domain).get(label):
         raise Refused(119, "Service is disabled")
-    if ("Aqua" if domain == GUI else "Background") not in sessions(definition):
+    if SESSIONS[domain] not in sessions(definition, domain == SYSTEM):
         raise Refused(134, "Service cannot load in requested session")
     launchd.add(domain, path, definition)
 
@@ -110,10 +110,14 @@ async def _bootout(call: Call) -> None:
     # --wait came with macOS 26; before, it is a usage error (pingdotgg/t3code#11995).
     if not args or (wait and call.launchd.machine.macos_major < 26):
         raise call.usage(synopsis)
-    domain = "/".join(args[0].split("/")[:2])
+    # facts of day two, 1.3: a user is told so whether it is loaded or not.
+    if call.may_not:
+        raise Reply(1, err=f"Boot-out failed: 1: {ERRORS[1]}\n")
+    parts = args[0].split("/", 1 if args[0].startswith(f"{SYSTEM}/") else 2)
+    depth = 1 if parts[0] == SYSTEM else 2
+    domain, labels = "/".join(parts[:depth]), parts[depth:]
     if domain not in call.launchd.domains:
         raise Reply(125, err=f"Boot-out failed: 125: {ERRORS[125]}\n")
-    labels = [args[0].split("/", 2)[2]] if args[0].count("/") > 1 else []
     for argument in args[1:]:
         try:
             labels.append(plistlib.loads(call.path(argument).read_bytes())["Label"])
@@ -139,6 +143,8 @@ async def _kickstart(call: Call) -> None:
     if domain not in call.launchd.domains:
         raise Reply(125, err=f'Could not kickstart service "{label}": 125: {ERRORS[125]}\n')
     job = call.job(domain, label)
+    if call.may_not:
+        raise Reply(1, err=f'Could not kickstart service "{label}": 1: {ERRORS[1]}\n')
     if "k" in flags:
         running = job.pid is not None
         job.restart()
@@ -158,6 +164,8 @@ async def _kill(call: Call) -> None:
     if len(call.args) != 2:
         raise call.usage("<signal> <service-target>")
     job = call.job(domain, label)
+    if call.may_not:  # the wording is uncertain
+        raise Reply(1, err=f"Could not signal service: 1: {ERRORS[1]}\n")
     name = call.args[0].upper()
     try:
         number = int(name) if name.isdigit() else signal.Signals[f"SIG{name.removeprefix('SIG')}"]
@@ -169,13 +177,18 @@ async def _kill(call: Call) -> None:
 
 
 async def _enable(call: Call) -> None:
-    _, label = call.target("<service-target>")
-    call.launchd.override(label, disabled=False)
+    _override(call, disabled=False)
 
 
 async def _disable(call: Call) -> None:
-    _, label = call.target("<service-target>")
-    call.launchd.override(label, disabled=True)
+    _override(call, disabled=True)
+
+
+def _override(call: Call, *, disabled: bool) -> None:
+    domain, label = call.target("<service-target>")
+    if call.may_not:  # the wording is uncertain
+        raise Reply(1, err=f"Could not {call.verb} service: 1: {ERRORS[1]}\n")
+    call.launchd.override(label, disabled=disabled, domain=domain)
 
 
 # -- reading
@@ -250,7 +263,8 @@ async def _load(call: Call) -> None:
         try:
             path = call.path(argument)
             if "-w" in call.args:
-                call.launchd.override(read_definition(path)["Label"], disabled=False)
+                label = read_definition(path, call.launchd.machine)["Label"]
+                call.launchd.override(label, disabled=False, domain=call.own_domain)
             _load_one(call.launchd, call.own_domain, path)
         except Refused:
             failed = True
@@ -264,12 +278,12 @@ async def _unload(call: Call) -> None:
         if argument.startswith("-"):
             continue
         try:
-            label = read_definition(call.path(argument))["Label"]
+            label = read_definition(call.path(argument), call.launchd.machine)["Label"]
         except Refused:
             failed = True
             continue
         if "-w" in call.args:
-            call.launchd.override(label, disabled=True)
+            call.launchd.override(label, disabled=True, domain=call.own_domain)
         job = call.launchd.domains[call.own_domain].get(label)
         if job is None:
             failed = True

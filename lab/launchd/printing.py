@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterable
 from typing import Any
 
-from lab.launchd.jobs import EX_CONFIG, Job, Launchd
+from lab.launchd.jobs import EX_CONFIG, SYSTEM, Job, Launchd
 
 # strsignal(3) of macOS, as in `last terminating signal = Terminated: 15`
 SIGNALS = {
@@ -34,8 +34,8 @@ def service(job: Job) -> str:
     lines = [
         f"{job.domain}/{job.label} = {{",
         f"\tactive count = {1 if job.pid else 0}",
-        f"\tpath = {job.path}",
-        "\ttype = LaunchAgent",
+        f"\tpath = {job.machine.outside(str(job.path))}",
+        f"\ttype = {'LaunchDaemon' if job.domain == SYSTEM else 'LaunchAgent'}",
         f"\tstate = {job.state}",
         "",
         f"\tprogram = {job.program}",
@@ -58,8 +58,7 @@ def service(job: Job) -> str:
         "",
         *_block("environment", [f"{k} => {v}" for k, v in sorted(environment.items())]),
         "",
-        f"\tdomain = {job.domain} [{job.asid}]",
-        f"\tasid = {job.asid}",
+        *_where(job),
         f"\tminimum runtime = {job.throttle:g}",
         f"\texit timeout = {job.exit_timeout:g}",
         f"\truns = {job.runs}",
@@ -80,6 +79,13 @@ def service(job: Job) -> str:
         "}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _where(job: Job) -> list[str]:
+    if job.domain == SYSTEM:
+        named = [f"\tusername = {job.user}"] if "UserName" in job.definition else []
+        return [f"\tdomain = {SYSTEM}", *named]
+    return [f"\tdomain = {job.domain} [{job.asid}]", f"\tasid = {job.asid}"]
 
 
 def _block(name: str, rows: Iterable[str]) -> list[str]:
@@ -163,7 +169,8 @@ def disabled(launchd: Launchd, name: str) -> str:
     new = launchd.machine.macos_major >= 14
     words = {True: "disabled" if new else "true", False: "enabled" if new else "false"}
     # A Mac reached by Remote Login has this entry in its system domain.
-    overrides = {"com.openssh.sshd": False} if name == "system" else launchd.overrides()
+    remote_login = {"com.openssh.sshd": False} if name == SYSTEM else {}
+    overrides = remote_login | launchd.overrides(name)
     rows = [f'"{label}" => {words[off]}' for label, off in sorted(overrides.items())]
     services = (
         _block("disabled services", rows)

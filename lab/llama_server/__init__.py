@@ -28,6 +28,10 @@ Variant = Literal["current", "transition", "old"]
 # #1870), since macOS 26 it is more: measured 12124 of 16384, 18186 of 24576, 28753 of 36864, 53084
 # of 65536 and 110100 of 131072 MiB. Sizes in between are guesses.
 DEVICE = """\
+if [ "$LAB_SESSION" = System ] && [ "$(sysctl -n lab.metal_for_daemons 2>/dev/null)" = 0 ]; then
+  printf 'Available devices:\\n  BLAS: Accelerate (0 MiB, 0 MiB free)\\n'
+  exit 0
+fi
 { read -r wired; read -r memory; read -r chip; } <<EOF
 $(sysctl -n iogpu.wired_limit_mb hw.memsize machdep.cpu.brand_string 2>/dev/null)
 EOF

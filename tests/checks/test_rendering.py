@@ -164,8 +164,8 @@ def test_a_change_of_the_code_is_shown_as_one_of_a_setting(project: Path) -> Non
     commit(project)
     edit(
         "herd/core/mac/job_definitions.py",
-        "{LLAMA_SWAP: 40, PROXY: 10}",
-        "{LLAMA_SWAP: 45, PROXY: 10}",
+        "{LLAMA_SWAP: 90, PROXY: 10}",
+        "{LLAMA_SWAP: 95, PROXY: 10}",
     )(project)
     edit("proxy/__init__.py", "The auth proxy", "The proxy")(project)
     done = herd(project, "render-diff", "HEAD")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from herd.core.files import written_files
-from herd.core.files.written_files import Start, Written
+from herd.core.files.written_files import Launcher, Start, Written
 from herd.core.mac import job_definitions
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP
 from herd.facts.files import State
@@ -26,6 +26,7 @@ class Job:
     path: str
     definition: dict[str, Any] = field(repr=False)
     running: bool
+    launcher: Launcher | None = field(default=None, repr=False)
 
 
 def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[Written]:
@@ -39,6 +40,8 @@ def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[Written]:
         yield from written_files.certificate(layout, key=pair.key, certificate=pair.certificate)
     for job in jobs:
         yield written_files.plist(job.definition, job.path)
+        if job.launcher:
+            yield job.launcher
 
 
 def written_paths(mac: Mac) -> list[str]:
@@ -47,7 +50,8 @@ def written_paths(mac: Mac) -> list[str]:
     pair = [layout.tls_key, layout.tls_certificate] if mac.certificate else []
     one = mac.settings.launchd_autostart == "terminal"
     plists = [layout.plist(name) for name in (JOBS[:1] if one else JOBS)]
-    return [layout.config, layout.keys, layout.start_command, *pair, *plists]
+    launchers = [layout.launcher(name) for name in JOBS] if layout.is_daemon else []
+    return [layout.config, layout.keys, layout.start_command, *pair, *plists, *launchers]
 
 
 def directories(mac: Mac) -> list[str]:
@@ -84,6 +88,7 @@ def jobs_of(mac: Mac) -> list[Job]:
             layout.plist(name),
             written_files.job(layout, mac.bundle, name, **start),
             running=autostart == "background",
+            launcher=written_files.launcher(layout, mac.bundle, name, **start),
         )
         for name, start in starts.items()
     ]

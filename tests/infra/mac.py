@@ -116,7 +116,8 @@ class Mac:
 
     def loaded(self, job: str) -> Job | None:
         """A job as launchd has it."""
-        return self.ask(Loaded, uid=self.identity.uid, label=self.layout.label(job))
+        target = self.layout.domain(self.identity.uid).target(self.layout.label(job))
+        return self.ask(Loaded, target=target)
 
     @cached_property
     def is_stopped(self) -> bool:

@@ -6,8 +6,8 @@ from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.launchd import DIGEST
 from herd.core.mac.launchd import Job as Loaded
 from herd.core.settings.problems import Problem
-from herd.core.text.quoting import xml_quote
-from herd.facts.launchd import Installed
+from herd.facts.launchd import HowStarted, Installed
+from herd.operations import launchd
 from herd.workstation.typed_commands import command
 from tests.infra.declared import Job
 from tests.infra.mac import Mac
@@ -19,7 +19,7 @@ DEPLOY = "deploy again: it loads the declared one."
 def asks(mac: Mac) -> None:
     for name in JOBS:
         mac.loaded(name)
-    mac.ask(Installed, texts=_texts(mac))
+    mac.ask(Installed, **launchd.installed(mac.layout).arguments)
 
 
 def test_jobs_are_loaded_and_run(mac: Mac, jobs: list[Job], found: Callable[[str], None]) -> None:
@@ -27,9 +27,16 @@ def test_jobs_are_loaded_and_run(mac: Mac, jobs: list[Job], found: Callable[[str
     for job in jobs:
         where, loaded = f"{mac.name}: job {job.label}", mac.loaded(job.name)
         if loaded is None:
-            if mac.identity.console or mac.settings.launchd_autostart != "off":
+            if (
+                mac.layout.is_daemon
+                or mac.identity.console
+                or mac.settings.launchd_autostart != "off"
+            ):
                 how = command("start", LIMIT=mac.name)
-                fix = f"`{how}`; somebody must be logged in at its screen."
+                session = (
+                    "" if mac.layout.is_daemon else "; somebody must be logged in at its screen"
+                )
+                fix = f"`{how}`{session}."
                 problems.append(Problem(where, "It is not loaded.", fix))
         elif job.running and loaded.pid is None:
             what = f"It does not run: {loaded.state}, last exit {loaded.last_exit}."
@@ -49,6 +56,15 @@ def test_jobs_have_the_declared_definition(mac: Mac, jobs: list[Job]) -> None:
         if loaded and not loaded.runs_definition(job.definition, job.path):
             what = "\n".join(["launchd has loaded another one.", *_differences(job, loaded)])
             problems.append(Problem(f"{mac.name}: job {job.label}", what, DEPLOY))
+        if job.launcher and job.running:
+            how = mac.ask(HowStarted, plist=job.path, started=job.launcher.started)
+            if how.digest != job.launcher.digest:
+                what = f"{job.launcher.path} is another one than runs."
+                problems.append(Problem(f"{mac.name}: job {job.label}", what, DEPLOY))
+            if how.without_metal:
+                what = f"It finds no Metal device where it runs: {how.without_metal}."
+                fix = "set launchd_domain = 'agent', and log in at the Mac's screen."
+                problems.append(Problem(f"{mac.name}: job {job.label}", what, fix))
     refuse(problems)
 
 
@@ -69,19 +85,16 @@ def _differences(job: Job, loaded: Loaded) -> Iterator[str]:
 
 
 def test_there_is_no_other_job_of_this_stack(mac: Mac, jobs: list[Job]) -> None:
-    wanted = {job.label for job in jobs}
+    kind = mac.layout.domain(mac.identity.uid).kind
+    wanted = {(kind, job.label) for job in jobs}
     refuse(
         [
             Problem(
                 f"{mac.name}: job {label}",
-                f"{mac.layout.agent(label)} is of an earlier deploy, and starts at login.",
+                f"Launch{kind}/{label}.plist is of an earlier deploy, and starts by itself.",
                 "deploy again: it removes old jobs.",
             )
-            for label in mac.ask(Installed, texts=_texts(mac))
-            if label not in wanted
+            for kind, label in mac.ask(Installed, **launchd.installed(mac.layout).arguments)
+            if (kind, label) not in wanted
         ]
     )
-
-
-def _texts(mac: Mac) -> list[str]:
-    return [f"<string>{xml_quote(mac.layout.root)}/"]

@@ -2,13 +2,14 @@
 
 import hashlib
 import itertools
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from herd.core.files import templates
-from herd.core.mac import job_definitions
+from herd.core.files import templates, written_files
+from herd.core.mac import domains, job_definitions, sudo_rules
 from herd.core.mac.job_definitions import LLAMA_SWAP
 from herd.facts.gathered import Question
 from herd.operations import launchd
@@ -25,9 +26,10 @@ OLDER = job_definitions.definition(
 )
 PATH = PLACE.plist(LLAMA_SWAP)
 TEXT = templates.plist(DEFINITION)
+AGENTS = domains.agents(501, "/Users/me")
 TARGET = "gui/501/com.moonspirit.llama-swap"
 
-UNLOAD = [f"job-unload {TARGET} 55"]
+UNLOAD = [f"job-unload {TARGET} 105"]
 WRITE = [
     f"mkdir -p /Users/me/Library/LaunchAgents && rm -f {PATH}.new"
     f" && (umask 077 && : > {PATH}.new )",
@@ -39,13 +41,13 @@ START = [f"job-start {TARGET} /Users/me/llama-swap/llama-swap.log"]
 
 
 def _asks(*, definition: dict[str, Any], secret: str | None = None, **_: Any) -> Iterator[Question]:
-    yield from launchd.asks(uid=501, label=definition["Label"], path=PATH, secret=secret)
+    yield from launchd.asks(domain=AGENTS, label=definition["Label"], secret=secret)
 
 
 @operation(asks=_asks)
 def keep(**options: Any) -> Commands:
     """The commands of `converge` as an operation, as stack.job wraps them."""
-    yield from launchd.converge(uid=501, path=PATH, **options)
+    yield from launchd.converge(domain=AGENTS, **options)
 
 
 def loaded(definition: dict[str, Any], pid: int | None = 77, path: str = PATH) -> list[str]:
@@ -275,3 +277,85 @@ def test_a_job_that_need_not_run_and_does_runs_with_the_new_secret() -> None:
     )
 
     assert [command.split()[0] for command in found.sent][-2:] == ["job-load", "job-start"]
+
+
+# -- Daemons: the property list is root's, what it runs is the user's
+
+DAEMON_PLACE = layout(launchd_domain="daemon")
+DAEMON = job_definitions.daemon(DAEMON_PLACE, LLAMA_SWAP)
+DAEMON_PATH = "/Library/LaunchDaemons/com.moonspirit.llama-swap.plist"
+DAEMON_TARGET = "system/com.moonspirit.llama-swap"
+LAUNCHER = written_files.launcher(DAEMON_PLACE, BUNDLE, LLAMA_SWAP, linked={}, config="")
+assert LAUNCHER
+ROOTS = written_files.plist(DAEMON, DAEMON_PATH)
+WRITES = ["run-as-root", *sudo_rules.writes(DAEMON_PATH, ROOTS.text)]
+D_UNLOAD = [f"job-unload {DAEMON_TARGET} 105"]
+D_LAUNCHER = [f"upload {LAUNCHER.path}.new"]
+D_WRITE = [shlex.join(WRITES)]
+D_LOAD = [f"job-load system com.moonspirit.llama-swap {DAEMON_PATH}"]
+D_START = [f"job-start {DAEMON_TARGET} /Users/me/llama-swap/llama-swap.log"]
+RIGHT = {
+    "job": loaded(DAEMON, path=DAEMON_PATH),
+    "file": f"file 644 {ROOTS.sha256}  -",
+    "launcher": f"file 700 {LAUNCHER.sha256}  -",
+    "started": f"started\n{LAUNCHER.digest}\nvirtual 0",
+}
+DAEMONS = {
+    "right": ({}, []),
+    "dead": ({"job": loaded(DAEMON, None, DAEMON_PATH)}, D_START),
+    "gone": ({"job": NOT_LOADED}, [*D_WRITE, *D_LOAD, *D_START]),
+    "without its file": ({"file": "absent"}, [*D_WRITE, *D_START]),
+    "with another file": ({"file": f"file 644 {'0' * 64}  -"}, [*D_WRITE, *D_START]),
+    "quarantined": ({"started": "quarantined\n" + str(RIGHT["started"])}, [*D_WRITE, *D_START]),
+    "of an older launcher": (
+        {"launcher": f"file 700 {'0' * 64}  -", "started": "started\nold"},
+        [*D_UNLOAD, *D_LAUNCHER, *D_WRITE, *D_LOAD, *D_START],
+    ),
+    # Killed after the launcher was written, before the job was loaded again.
+    "started before": (
+        {"started": "started\nold"},
+        [*D_UNLOAD, *D_WRITE, *D_LOAD, *D_START],
+    ),
+    "dead, of an older launcher": (
+        {"job": loaded(DAEMON, None, DAEMON_PATH), "launcher": "absent", "started": "started"},
+        [*D_LAUNCHER, *D_START],
+    ),
+    "nothing yet": (
+        {"job": NOT_LOADED, "file": "absent", "launcher": "absent", "started": "started"},
+        [*D_LAUNCHER, *D_WRITE, *D_LOAD, *D_START],
+    ),
+}
+
+
+def _daemon_asks() -> Iterator[Question]:
+    assert LAUNCHER
+    where = (LAUNCHER.path, LAUNCHER.started)
+    yield from launchd.asks(domain=domains.DAEMONS, label=DAEMON["Label"], launcher=where)
+
+
+@operation(asks=_daemon_asks)
+def keep_daemon() -> Commands:
+    yield from launchd.converge(DAEMON, domain=domains.DAEMONS, running=True, launcher=LAUNCHER)
+
+
+@pytest.mark.parametrize("state", DAEMONS)
+def test_a_daemon_is_brought_from_any_state_to_running(state: str) -> None:
+    found, wanted = DAEMONS[state]
+    assert LAUNCHER
+    there: dict[str, Any] = {**RIGHT, **found}
+    answers = {
+        "launchctl print": there["job"],
+        f"state {LAUNCHER.path}": there["launcher"],
+        "state": there["file"],
+        "daemon": there["started"],
+    }
+    sent = run(keep_daemon, answers=answers).sent
+
+    assert [c for c in sent if not c.startswith(("mkdir", "chmod"))] == wanted
+
+
+def test_a_daemons_process_is_told_without_root() -> None:
+    command = launchd.signal("com.example.job", domain=domains.DAEMONS, name="HUP")
+
+    assert "sudo" not in str(command.get_raw_value())
+    assert "kill -HUP" in str(command.get_raw_value())

@@ -43,7 +43,7 @@ def test_a_good_mac_is_sent_nothing() -> None:
     found = check()
 
     assert found.untouched
-    assert len(found.asked) == 6
+    assert len(found.asked) == 7
 
 
 def test_what_is_only_estimated_not_to_fit_is_said_and_goes_on() -> None:
@@ -66,7 +66,7 @@ def test_what_only_root_may_do_is_granted() -> None:
     found = check(needs=replace(NEEDS, root=ROOT), **{PROBE: "yes"})
 
     assert found.untouched
-    assert len(found.asked) == 7
+    assert len(found.asked) == 8
 
 
 @pytest.mark.parametrize("said", ["no", ""])
@@ -75,6 +75,60 @@ def test_what_only_root_may_do_and_nobody_granted_is_a_problem(said: str) -> Non
 
     assert "only root may run, and sudo asks for a password" in told
     assert "`make sudoers`" in told
+
+
+OLD = {"agents": "Daemons\tcom.moonspirit.proxy"}
+
+
+def test_a_daemon_that_is_to_go_takes_root() -> None:
+    assert "LaunchDaemon of this stack, which is to go" in refused(check(**OLD))
+    assert check(agents="Agents\tcom.moonspirit.proxy").untouched
+
+
+HEADLESS = without("console")
+
+
+def boot(
+    filevault: str = "FileVault is Off.", login: str = "", volumes: str = ""
+) -> dict[str, str]:
+    return {"boot": f"filevault\t{filevault}\nlogin\t{login}\nvolumes\t{volumes}"}
+
+
+def test_nobody_logged_in_is_no_fault_of_a_daemons_mac() -> None:
+    assert check(HEADLESS, needs=replace(NEEDS, console=False, daemon=True), **boot()).untouched
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (boot(), "and turn on automatic login for restarts"),
+        (boot(login="me"), "(or by Screen Sharing); or set"),
+        (boot("FileVault is On.", "me"), "FileVault rules out automatic login"),
+    ],
+)
+def test_a_headless_mac_of_agents_is_told_of_daemons(start: dict[str, str], words: str) -> None:
+    told = refused(check(HEADLESS, **start))
+
+    assert words in told
+    assert 'set launchd_domain = "daemon", which needs nobody logged in' in told
+
+
+STICK = [
+    *GOOD,
+    "place\t/models",
+    "path\t/Volumes/Stick/models",
+    "on\t/dev/disk5s1 9 1 8 1% /Volumes/Stick",
+]
+
+
+def test_a_volume_that_is_mounted_at_login_is_too_late_for_a_daemon() -> None:
+    daemon = replace(NEEDS, console=False, daemon=True)
+    told = refused(check(STICK, needs=daemon, **boot()))
+
+    assert "directory /Volumes/Stick/models" in told
+    assert "AutomountDisksWithoutUserLogin -bool true" in told
+    assert check(STICK, needs=daemon, **boot(volumes="1")).untouched
+    assert check(STICK).untouched
 
 
 def refused(found: Run) -> str:

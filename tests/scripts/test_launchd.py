@@ -266,10 +266,100 @@ def test_our_jobs_are_found_by_what_their_property_lists_hold(machine: Machine) 
     (agents / "com.b.other.plist").write_text("<string>/Users/me/a b/x</string>")
     done = machine.run("agents", "HERD", "<string>/Users/me/a b/")
 
-    assert (done.returncode, done.stderr, done.stdout) == (0, "", "com.a.one\n")
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "Agents\tcom.a.one\n")
 
 
 def test_where_there_are_no_jobs_none_are_found(machine: Machine) -> None:
     assert machine.run("agents", "HERD").stdout == ""
     (machine.home / "Library" / "LaunchAgents").mkdir(parents=True)
     assert machine.run("agents", "HERD").stdout == ""
+
+
+# -- The system's domain, which is root's
+
+SYSTEM = "system/com.example.job"
+PASSWORD = "sudo: a password is required"
+
+
+@pytest.fixture
+def root(machine: Machine, state: Path) -> Path:
+    """A sudo that lets /bin/launchctl act as the one on PATH."""
+    says = (
+        f'echo "sudo $*" >>{quoted(state / "calls")}; [ "$1 $2" = "-n /bin/launchctl" ] || exit 9'
+    )
+    machine.program("sudo", f'{says}; shift 2; exec launchctl "$@"')
+    return state
+
+
+def test_a_daemon_is_loaded_started_and_unloaded_as_root(
+    machine: Machine, root: Path, plist: Path
+) -> None:
+    assert machine.run("job-load", "system", "com.example.job", plist).returncode == 0
+    assert machine.run("job-start", SYSTEM, "/dev/null").returncode == 0
+    assert machine.run("job-unload", SYSTEM, 20).returncode == 0
+
+    assert [call for call in calls(root) if call.startswith("sudo")] == [
+        f"sudo -n /bin/launchctl enable {SYSTEM}",
+        f"sudo -n /bin/launchctl bootstrap system {plist}",
+        f"sudo -n /bin/launchctl kickstart {SYSTEM}",
+        f"sudo -n /bin/launchctl bootout {SYSTEM}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("job-load", ("system", "com.example.job", "PLIST")),
+        ("job-start", (SYSTEM, "/dev/null")),
+        ("job-unload", (SYSTEM, 20)),
+    ],
+)
+def test_who_may_not_is_told_at_once(
+    machine: Machine, state: Path, plist: Path, script: str, words: tuple[object, ...]
+) -> None:
+    (state / "loaded").touch()
+    machine.program("sudo", f"echo '{PASSWORD}' >&2; exit 1")
+    done = machine.run(script, *(plist if word == "PLIST" else word for word in words))
+
+    assert done.returncode == 1
+    assert "`make sudoers` prints the rule" in done.stderr
+    assert done.stderr.endswith(f"{PASSWORD}\n")
+    assert (state / "loaded").exists()
+    assert len(calls(state)) <= 1
+
+
+def test_what_is_not_loaded_is_unloaded_without_root(machine: Machine, state: Path) -> None:
+    machine.program("sudo", f"echo '{PASSWORD}' >&2; exit 1")
+
+    assert machine.run("job-unload", SYSTEM, 20).returncode == 0
+
+
+def test_an_agent_that_a_browser_brought_is_freed_before_it_is_loaded(
+    machine: Machine, state: Path, plist: Path
+) -> None:
+    """launchd of macOS 27 passes over it."""
+    machine.program("xattr", f'echo "xattr $*" >>{quoted(state / "calls")}')
+
+    assert load(machine, plist) == (0, "")
+    assert calls(state)[0] == f"xattr -d com.apple.quarantine {plist}"
+
+
+def test_a_start_is_awaited_by_its_digest(machine: Machine) -> None:
+    noted = machine.home / "it's started"
+    noted.write_text("old\nvirtual 0\n")
+    late = machine.run("await-start", noted, "new", 1)
+    noted.write_text("new\nvirtual 0\n")
+
+    assert late.returncode == 1
+    assert "has not noted its start" in late.stderr
+    assert machine.run("await-start", noted, "new", 1).returncode == 0
+
+
+def test_how_a_daemon_started_is_read_with_what_launchd_would_pass_over(machine: Machine) -> None:
+    noted, brought = machine.home / "started", machine.home / "brought.plist"
+    noted.write_text("digest\nvirtual 0\n")
+    machine.program("xattr", f'[ "$1 $2 $3" = "-p com.apple.quarantine {brought}" ]')
+
+    assert machine.run("daemon", "/x.plist", noted).stdout == "started\ndigest\nvirtual 0\n"
+    assert machine.run("daemon", brought, noted).stdout.startswith("quarantined\nstarted\n")
+    assert machine.run("daemon", "/x.plist", "/nowhere").stdout == "started\n"

@@ -24,8 +24,17 @@ _TEMPLATES = Path(__file__).parents[3] / "templates"
 VARIABLES = {
     "haproxy.cfg.j2": {"gateway"},
     "config.yaml.j2": {"settings", "models", "preload", "groups", "matrix"},
+    "daemon.sh.j2": {"label", "environment", "log", "command", "server", "started", "digest"},
     "plist.j2": {"definition"},
-    "start.command.j2": {"domain", "labels", "layout", "python_path", "llama_swap", "proxy"},
+    "start.command.j2": {
+        "launchctl",
+        "domain",
+        "labels",
+        "layout",
+        "python_path",
+        "llama_swap",
+        "proxy",
+    },
 }
 
 
@@ -87,7 +96,9 @@ def start_command(layout: Layout, bundle: Bundle, uid: int) -> str:
     """The script that runs the stack in the foreground of a terminal."""
     return render(
         "start.command.j2",
-        domain=f"gui/{uid}",
+        # In a terminal sudo may ask for a password.
+        launchctl="sudo /bin/launchctl" if layout.is_daemon else "launchctl",
+        domain=layout.domain(uid).name,
         labels=[layout.label(job) for job in job_definitions.JOBS],
         layout=layout,
         python_path=layout.proxy_release(bundle),
@@ -99,6 +110,12 @@ def start_command(layout: Layout, bundle: Bundle, uid: int) -> str:
 def haproxy(gateway: Gateway) -> str:
     """HAProxy's configuration; one text serves every version from 2.8 on."""
     return render("haproxy.cfg.j2", gateway=gateway)
+
+
+def launcher(layout: Layout, bundle: Bundle, job: str, digest: str) -> str:
+    """What a daemon's property list runs; `digest` is what it notes at its start."""
+    words = job_definitions.launcher(layout, job, bundle)
+    return render("daemon.sh.j2", **words, digest=digest)
 
 
 def plist(definition: Mapping[str, Any]) -> str:

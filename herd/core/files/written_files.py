@@ -7,7 +7,7 @@ Models' files and the proxy's environment are fetched, not written, so they are 
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, TypedDict
@@ -16,7 +16,9 @@ from herd.core.files import templates
 from herd.core.mac import job_definitions, llama_server_flags
 from herd.core.mac.archives import Bundle
 from herd.core.mac.archives import fetcher as packed_fetcher
+from herd.core.mac.domains import DAEMONS
 from herd.core.mac.job_definitions import LLAMA_SWAP, jobs_of
+from herd.core.mac.launchd import compact, digest_of
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
 from herd.core.models.missing_files import Resolved
@@ -41,6 +43,16 @@ class Written:
     def sha256(self) -> str:
         """Of the content."""
         return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Launcher(Written):
+    """What a daemon runs. At its start it notes its `digest` in the file `started`, so what runs
+    can be told from what is written."""
+
+    digest: str = ""
+    started: str = ""
+    log: str = ""
 
 
 class Start(TypedDict):
@@ -115,8 +127,27 @@ def job(
     layout: Layout, bundle: Bundle, name: str, linked: Mapping[str, str], config: str
 ) -> dict[str, Any]:
     """The definition of one launchd job, as plain data."""
+    if layout.is_daemon:
+        return job_definitions.daemon(layout, name)
     needs = job_definitions.depends_on(layout, name, bundle=bundle, linked=linked, config=config)
     return job_definitions.definition(layout, name, bundle=bundle, depends_on=needs)
+
+
+def launcher(
+    layout: Layout, bundle: Bundle, name: str, linked: Mapping[str, str], config: str
+) -> Launcher | None:
+    """What a daemon runs; an agent's property list has all itself."""
+    if not layout.is_daemon:
+        return None
+    needs = job_definitions.depends_on(layout, name, bundle=bundle, linked=linked, config=config)
+    digest = digest_of(templates.launcher(layout, bundle, name, ""), needs)
+    text = templates.launcher(layout, bundle, name, digest)
+    return Launcher(
+        *(layout.launcher(name), "700", text.encode()),
+        digest=digest,
+        started=layout.started(name),
+        log=layout.log(name),
+    )
 
 
 def window(layout: Layout, bundle: Bundle, uid: int, starts: Mapping[str, Start]) -> dict[str, Any]:
@@ -130,17 +161,20 @@ def window(layout: Layout, bundle: Bundle, uid: int, starts: Mapping[str, Start]
 
 
 def plist(definition: Mapping[str, Any], path: str) -> Written:
-    """The property list of a job. launchd takes none that others may write."""
-    return Written(path, "644", templates.plist(definition).encode())
+    """The property list of a job. launchd takes none that others may write; of a daemon's, root
+    gets the text in a command line (herd/core/mac/sudo_rules.py)."""
+    of_root = path.startswith(f"{DAEMONS.directory}/")
+    text = compact(definition) if of_root else templates.plist(definition)
+    return Written(path, "644", text.encode())
 
 
-def agents(
-    layout: Layout, bundle: Bundle, uid: int, starts: Mapping[str, Start]
-) -> Sequence[Written]:
-    """The property lists that launchd_autostart asks for."""
+def jobs(layout: Layout, bundle: Bundle, uid: int, starts: Mapping[str, Start]) -> list[Written]:
+    """The property lists that launchd_autostart asks for, and what daemons run."""
     if layout.settings.launchd_autostart == "terminal":
         return [plist(window(layout, bundle, uid, starts), layout.plist(LLAMA_SWAP))]
-    return [
+    plists = [
         plist(job(layout, bundle, name, **starts[name]), layout.plist(name))
         for name in jobs_of(layout)
     ]
+    launchers = [launcher(layout, bundle, name, **starts[name]) for name in jobs_of(layout)]
+    return [*plists, *(each for each in launchers if each)]

@@ -17,9 +17,11 @@ _FILES = (
     r"start\.command",
     r"last-deploy\.json",
     r"(llama-swap|proxy|gateway|gateway-proxy)\.log(\.\d+)?",
+    r"daemon-(llama-swap|proxy|gateway|gateway-proxy)\.(sh|started)",
 )
 _DIRECTORIES = (
     r"answered",
+    r"daemon-tmp",
     r"gateway",
     r"fit",
     r"releases",

@@ -70,6 +70,7 @@ class Mac(_Strict):
     `llama_server` names one of the file's."""
 
     home: Path | None = None
+    user: str | None = None
     uid: Annotated[int, Field(ge=1)] | None = None
     homebrew_prefix: Path | None = None
     macos: list[int] | None = None
@@ -106,6 +107,7 @@ class Facts(_Strict):
         return Known(
             source=ASKED if asked else DECLARED if declared != Mac() else ASSUMED,
             home=mac.home or f"/Users/{user or 'me'}",
+            user=mac.user or user or "",
             uid=mac.uid or 501,  # of the first user whom macOS makes
             homebrew_prefix=mac.homebrew_prefix,
             flags=server.flags if server else None,
@@ -123,6 +125,7 @@ class Known:
 
     source: str
     home: str
+    user: str
     uid: int
     homebrew_prefix: str | None
     flags: Flags | None

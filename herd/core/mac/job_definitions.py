@@ -16,10 +16,13 @@ GATEWAY_PROXY = "gateway-proxy"
 GATEWAY_JOBS = (GATEWAY, GATEWAY_PROXY)
 """Of a gateway of the herd: HAProxy, and the auth proxy before it."""
 
-# launchd's exit timeout is 5 s unless set, too short for llama-swap to stop a large model (its
-# own limit is 30 s) and for the proxy to let streams finish.
-_EXIT_TIMEOUT = {LLAMA_SWAP: 40, PROXY: 10}
+EXIT_TIMEOUT = {LLAMA_SWAP: 90, PROXY: 10, GATEWAY: 10, GATEWAY_PROXY: 10}
+"""Seconds from SIGTERM to SIGKILL. launchd's own are 5, too short for llama-swap to stop a large
+model (its own limit is 30 s), and wired memory of one that is killed can stay lost until the Mac
+restarts; and for the proxy to let streams finish."""
 
+
+_LOGS = ("StandardOutPath", "StandardErrorPath")
 
 # The environment is the only place where llama-swap and llama-server both find their key, and that
 # of a process is seen by its user and root alone; a property list's is for everybody.
@@ -132,42 +135,89 @@ def depends_on(
 def definition(
     layout: Layout, job: str, *, bundle: Bundle, depends_on: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The property list of one job (launchd.plist(5)).
+    """The property list of one job (launchd.plist(5)) of the user's session.
 
     `bundle` is the proxy's code; a change in `depends_on` (versions, contents) restarts the job.
     """
-    always = layout.settings.launchd_autostart == "background"
+    environment = {"PATH": layout.path, **_environment(layout, job, bundle)}
+    return with_digest(_keys(layout, job, _command(layout, job, bundle), environment), depends_on)
+
+
+def daemon(layout: Layout, job: str) -> dict[str, Any]:
+    """The property list of one job of the system, which runs as the user.
+
+    It is root's, and the same whatever changes on the Mac: so root need not write it again, nor a
+    user be able to choose what root writes. What it runs is the user's (`launcher`).
+    """
+    environment = {
+        # launchd may leave these out of a daemon's.
+        "HOME": layout.home,
+        "USER": layout.account,
+        "LOGNAME": layout.account,
+        "PATH": layout.path,
+        "TMPDIR": f"{layout.temporary}/",
+    }
+    keys = _keys(layout, job, ["/bin/sh", layout.launcher(job)], environment)
+    # It opens its log itself: launchd might as root, wherever a link of that name leads.
+    of_user = {key: value for key, value in keys.items() if key not in _LOGS}
+    return with_digest({"UserName": layout.account, **of_user}, {})
+
+
+def launcher(layout: Layout, job: str, bundle: Bundle) -> dict[str, Any]:
+    """What a daemon runs, in the words of templates/daemon.sh.j2: its command, its own environment,
+    and the program that knows what there is to compute on."""
+    return {
+        "label": layout.label(job),
+        "environment": _environment(layout, job, bundle),
+        "command": _command(layout, job, bundle),
+        "log": layout.log(job),
+        "server": layout.program("llama-server") if job == LLAMA_SWAP else "",
+        "started": layout.started(job),
+    }
+
+
+def _command(layout: Layout, job: str, bundle: Bundle) -> list[str]:
     commands = {
         LLAMA_SWAP: llama_swap_command(layout),
         PROXY: proxy_command(layout, layout.proxy_python(bundle)),
         GATEWAY: gateway_command(layout),
         GATEWAY_PROXY: gateway_proxy_command(layout, layout.proxy_python(bundle)),
     }
-    environment = {"PATH": layout.path}
-    if job in (PROXY, GATEWAY_PROXY):
-        environment |= {"PYTHONPATH": layout.proxy_release(bundle), "PYTHONUNBUFFERED": "1"}
+    return commands[job]
+
+
+def _environment(layout: Layout, job: str, bundle: Bundle) -> dict[str, str]:
+    if job not in (PROXY, GATEWAY_PROXY):
+        return {}
+    return {
+        "PYTHONPATH": layout.proxy_release(bundle),
+        "PYTHONUNBUFFERED": "1",
         # Python would look in the working directory first, where somebody's proxy.py may be.
-        environment["PYTHONSAFEPATH"] = "1"
-    return with_digest(
-        {
-            "Label": layout.label(job),
-            "ProgramArguments": commands[job],
-            "WorkingDirectory": layout.root,
-            "EnvironmentVariables": environment,
-            "StandardOutPath": layout.log(job),
-            "StandardErrorPath": layout.log(job),
-            "RunAtLoad": always,
-            "KeepAlive": always,
-            "ExitTimeOut": _EXIT_TIMEOUT.get(job, _EXIT_TIMEOUT[PROXY]),
-            # Background would cost Metal most of its speed; unset is throttled, too.
-            "ProcessType": "Interactive",
-            # launchd's soft limit is 256 files; a stream takes two.
-            "SoftResourceLimits": {"NumberOfFiles": 16384},
-            # What a program writes itself is for the owner only. launchd wants decimal.
-            "Umask": 0o077,
-        },
-        depends_on,
-    )
+        "PYTHONSAFEPATH": "1",
+    }
+
+
+def _keys(
+    layout: Layout, job: str, command: list[str], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    always = layout.settings.launchd_autostart == "background"
+    return {
+        "Label": layout.label(job),
+        "ProgramArguments": command,
+        "WorkingDirectory": layout.root,
+        "EnvironmentVariables": environment,
+        "StandardOutPath": layout.log(job),
+        "StandardErrorPath": layout.log(job),
+        "RunAtLoad": always,
+        "KeepAlive": always,
+        "ExitTimeOut": EXIT_TIMEOUT[job],
+        # Background would cost Metal most of its speed; unset is throttled, too.
+        "ProcessType": "Interactive",
+        # launchd's soft limit is 256 files; a stream takes two.
+        "SoftResourceLimits": {"NumberOfFiles": 16384},
+        # What a program writes itself is for the owner only. launchd wants decimal.
+        "Umask": 0o077,
+    }
 
 
 def window(

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import plistlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +11,9 @@ from typing import Any
 # A job carries the digest of its whole definition in its environment: launchd shows the
 # environment it has loaded, but not every key (KeepAlive's form, Umask, …).
 DIGEST = "HERD_DEFINITION"
+
+METAL = re.compile(r"\s*(?:MTL|Metal)\d*: ")
+"""Metal's among the devices of `llama-server --list-devices`: "  MTL0: Apple M4 Max (…)"."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Job:
 
 
 def parse_print(lines: Iterable[str]) -> Job | None:
-    """The job in the output of `launchctl print gui/501/LABEL`; None when it is not loaded.
+    """The job in the output of `launchctl print DOMAIN/LABEL`; None when it is not loaded.
 
     Only lines with one leading tab are the job's own: nested blocks repeat their keys
     (launchctl(1) calls the output "NOT API", so as little as possible is read).
@@ -81,7 +86,37 @@ def parse_print(lines: Iterable[str]) -> Job | None:
 
 def with_digest(definition: Mapping[str, Any], depends_on: Mapping[str, str]) -> dict[str, Any]:
     """The definition with a digest of itself and of what else must restart it when it changes."""
-    text = json.dumps([definition, depends_on], sort_keys=True)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    digest = digest_of(definition, depends_on)
     environment = {**definition["EnvironmentVariables"], DIGEST: digest}
     return {**definition, "EnvironmentVariables": environment}
+
+
+def digest_of(what: Any, depends_on: Mapping[str, str]) -> str:
+    """Sixteen digits by which a change in either is seen."""
+    text = json.dumps([what, depends_on], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def compact(definition: Mapping[str, Any]) -> str:
+    """A property list in one line, as it stands in a command line of root's."""
+    lines = plistlib.dumps(dict(definition), sort_keys=False).decode().splitlines()
+    return "".join(line.strip() for line in lines if not line.startswith(("<?xml", "<!DOCTYPE")))
+
+
+@dataclass(frozen=True)
+class Started:
+    """How a daemon was started last: the digest of what it ran, and what llama-server said of
+    devices then; whether its Mac is virtual, which has no GPU of its own. `quarantined`: its
+    property list has com.apple.quarantine, and launchd of macOS 27 loads none that has."""
+
+    digest: str = ""
+    devices: tuple[str, ...] = ()
+    virtual: bool = False
+    quarantined: bool = False
+
+    @property
+    def without_metal(self) -> str | None:
+        """What it said instead of a Metal device: it would serve on the CPU, and say nothing."""
+        if self.virtual or not self.devices or any(METAL.match(line) for line in self.devices):
+            return None
+        return "; ".join(line.strip() for line in self.devices[-4:])

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from herd.core.gateway.fleet import Gateway
+from herd.core.mac import domains
 from herd.core.mac.archives import Bundle
+from herd.core.mac.domains import Domain
 from herd.core.mac.releases import SOFTWARE
 from herd.core.settings.schema import Model, Settings
 
@@ -15,10 +17,12 @@ SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True)
 class Layout:
-    """Absolute paths of one stack, for a user's home directory ("/Users/me")."""
+    """Absolute paths of one stack, for a user's home directory ("/Users/me"); `user` is his name,
+    where somebody knows it."""
 
     settings: Settings = field(repr=False)
     home: str
+    user: str = ""
     gateway: Gateway | None = field(default=None, repr=False, kw_only=True)
     """What HAProxy is told, if this host is a gateway of the herd."""
 
@@ -204,10 +208,33 @@ class Layout:
         """The launchd label of a job."""
         return f"{self.settings.launchd_label_prefix}.{job}"
 
-    def plist(self, job: str) -> str:
-        """The property list of a job, where launchd looks at login."""
-        return self.agent(self.label(job))
+    @property
+    def is_daemon(self) -> bool:
+        """Whether the stack's jobs are the system's, not those of a session."""
+        return self.settings.launchd_domain == "daemon"
 
-    def agent(self, label: str) -> str:
-        """The property list of any job of this user."""
-        return f"{self.home}/Library/LaunchAgents/{label}.plist"
+    @property
+    def account(self) -> str:
+        """The user's name; a home directory is named after him, if nobody says otherwise."""
+        return self.user or self.home.rpartition("/")[2]
+
+    def domain(self, uid: int) -> Domain:
+        """Where its jobs live."""
+        return domains.DAEMONS if self.is_daemon else domains.agents(uid, self.home)
+
+    def plist(self, job: str) -> str:
+        """The property list of a job, where launchd looks at login, or at the start of the Mac."""
+        return self.domain(0).plist(self.label(job))
+
+    def launcher(self, job: str) -> str:
+        """What the property list of a daemon runs: that is root's, and this may change."""
+        return self.under(f"daemon-{job}.sh")
+
+    def started(self, job: str) -> str:
+        """Where a daemon notes how it was started last."""
+        return self.under(f"daemon-{job}.started")
+
+    @property
+    def temporary(self) -> str:
+        """TMPDIR of daemons: launchd gives them none of the user's."""
+        return self.under("daemon-tmp")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from herd.core.mac import packages, volumes
+from herd.core.mac.boot import Boot, late_volumes, without_session
 from herd.core.mac.mac import Folder, Identity
 from herd.core.mac.packages import Programs
 from herd.core.mac.root_command import Command
@@ -16,6 +17,7 @@ from herd.core.text.quoting import shell_quote
 from herd.core.text.units import gib
 
 MIN_MACOS = 14
+NOT_ASKED = Boot()
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Needs:
     able to without a password. `unasked` are models of which this Mac's llama.cpp will be asked
     before they are fetched: only what no answer can change is a problem of theirs now. A
     `pinned_server` is tried before anything leads to it. `wired_limit` is what the deploy lets the
-    GPU wire, in bytes.
+    GPU wire, in bytes. `daemon`: it is to serve before anybody logs in.
     """
 
     models: Sequence[Fetch]
@@ -64,6 +66,7 @@ class Needs:
     unasked: frozenset[str] = frozenset()
     pinned_server: bool = False
     wired_limit: int | None = None
+    daemon: bool = False
 
 
 WARNING = "warning"
@@ -84,11 +87,12 @@ def problems(
     room: Room,
     foreign: Mapping[str, str],
     homebrew: Homebrew | None = None,
+    start: Boot = NOT_ASKED,
 ) -> list[Problem]:
     """Everything that stands in the way, and what is to be known (of the kind WARNING).
 
     `foreign`: who holds which of the stack's ports without belonging to it. `homebrew` is None
-    where there is none yet.
+    where there is none yet; `start` is asked where it matters.
     """
     found: list[Problem] = []
 
@@ -140,23 +144,20 @@ def problems(
             "run `brew reinstall ggml llama.cpp` on the Mac, or upgrade both.",
         )
     if needs.console and not mac.console:
-        add(
-            "console",
-            f"{mac.user} is not logged in at the console, where LaunchAgents live.",
-            "log in on the Mac's screen (or by Screen Sharing), and turn on automatic login for "
-            'restarts; or set launchd_autostart = "off".',
-        )
+        found.append(without_session(start, mac.user))
+    if needs.daemon and not away:
+        found += late_volumes(start, mac.places)
     found += _room(mac, needs, room)
     for port, holder in foreign.items():
         add(f"port {port}", f"It is held by {holder}.", "stop that, or choose another port.")
     return found
 
 
-def without_root() -> Problem:
+def without_root(why: str = "These settings ask for what is root's.") -> Problem:
     """Nobody has let the SSH user do what only root may."""
     return Problem(
         "sudo",
-        "These settings need commands that only root may run, and sudo asks for a password.",
+        f"{why} That takes commands that only root may run, and sudo asks for a password.",
         "put the rule that `make sudoers` prints in place on the Mac (it says how); it is another "
         "one when such settings change.",
     )

@@ -9,17 +9,55 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from herd.core.mac import managed
+from herd.core.mac import job_definitions, managed
+from herd.core.mac.domains import DAEMONS
+from herd.core.mac.job_definitions import ALL_JOBS, jobs_of
+from herd.core.mac.launchd import compact
 from herd.core.mac.layout import Layout
 from herd.core.mac.root_command import Command, Pattern
 
 DIRECTORY = "/etc/sudoers.d"
+LAUNCHCTL = "/bin/launchctl"
 _TRUE = "/usr/bin/true"
 
 
-def commands(layout: Layout, user: str) -> list[Command]:
-    """All that a stack's settings ask of root, for the SSH user; the same in every run."""
-    return list(managed.root(layout))
+def commands(layout: Layout) -> list[Command]:
+    """All that a stack's settings ask of root; the same in every run."""
+    kept = list(managed.root(layout))
+    if not layout.is_daemon:
+        return kept
+    return [
+        *(each for job in jobs_of(layout) for each in _daemon(layout, job)),
+        *removals(layout),
+        *kept,
+    ]
+
+
+def _daemon(layout: Layout, job: str) -> list[Command]:
+    """To install and start a job of the system."""
+    label, path = layout.label(job), layout.plist(job)
+    target = DAEMONS.target(label)
+    return [
+        writes(path, compact(job_definitions.daemon(layout, job))),
+        (LAUNCHCTL, "enable", target),
+        (LAUNCHCTL, "bootstrap", DAEMONS.name, path),
+        (LAUNCHCTL, "kickstart", target),
+    ]
+
+
+def removals(layout: Layout) -> list[Command]:
+    """To end the stack's jobs of the system, and take their property lists away."""
+    labels = [layout.label(job) for job in ALL_JOBS]
+    return [
+        command
+        for label in labels
+        for command in ((LAUNCHCTL, "bootout", DAEMONS.target(label)), removes(label))
+    ]
+
+
+def removes(label: str) -> Command:
+    """Takes a job's property list away from the system."""
+    return ("/bin/rm", "-f", DAEMONS.plist(label))
 
 
 def writes(path: str, text: str) -> Command:
@@ -62,22 +100,28 @@ def file_name(layout: Layout) -> str:
     return f"{DIRECTORY}/{layout.settings.launchd_label_prefix.replace('.', '-')}"
 
 
-def drop_in(host: str, layout: Layout, *, user: str, uid: int) -> str:
+def drop_in(host: str, layout: Layout, *, user: str, uid: int, daemons: bool = False) -> str:
     """The file in sudoers.d that lets the SSH user of a Mac run these without a password, and how
-    to put it there; "" where nothing needs root."""
-    granted = commands(layout, user)
-    whose = user_in_sudoers(user, uid)
-    return rendered(host, file_name(layout), whose, granted) if granted else ""
+    to put it there; "" where nothing needs root. `daemons`: there are some, wanted or not."""
+    wanted = commands(layout)
+    # So that they can be removed again when the rest of the rule is for other settings.
+    ending = removals(layout) if daemons or layout.is_daemon else []
+    granted = [each for each in (wanted, ending) if each]
+    return rendered(host, file_name(layout), user_in_sudoers(user, uid), *granted)
 
 
-def rendered(host: str, path: str, whose: str, granted: Sequence[Command]) -> str:
-    """The same for any commands and any file."""
+def rendered(host: str, path: str, whose: str, *granted: Sequence[Command]) -> str:
+    """The same for any lists of commands, each with its probe, and any file."""
+    if not granted:
+        return ""
+    probes = [probe(each) for each in granted]
+    once = dict.fromkeys([*probes, *(command for each in granted for command in each)])
     lines = [
         f"# What Llama Herd may do as root on {host}: {path}",
         "# With this text in a file FILE on the Mac, put it in place there:",
         "#   sudo visudo -cf FILE",
         f"#   sudo install -o root -g wheel -m 0440 FILE {path}",
-        *(f"{whose} ALL=(root) NOPASSWD: {spec(each)}" for each in (probe(granted), *granted)),
+        *(f"{whose} ALL=(root) NOPASSWD: {spec(each)}" for each in once),
     ]
     return "\n".join([*lines, ""])
 

@@ -304,6 +304,12 @@ def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem
             f"There is no {lacking} for it.",
             f"set {lacking}, too; without both the proxy speaks plain HTTP.",
         )
+    if settings.launchd_domain == "daemon" and settings.launchd_autostart == "terminal":
+        add(
+            "launchd_autostart",
+            "A daemon runs with nobody logged in, so there is no Terminal window to open.",
+            'set "background" or "off", or launchd_domain = "agent".',
+        )
     if settings.llama_server_ports[-1:] and settings.llama_server_ports[-1] > 65535:
         add("llama_server_start_port", "The ports end at 65535.", "start lower.")
     return problems

@@ -213,6 +213,7 @@ class Settings(Strict):
             description="letters, digits and `-`, with a dot at least once between them",
         ),
     ]
+    launchd_domain: Literal["agent", "daemon"]
     launchd_autostart: Literal["background", "terminal", "off"]
 
     mac_sleep: Literal["never", "never-lid-shut"] | None

@@ -1,6 +1,8 @@
 # Starts a loaded launchd job and waits until it has a process.
 # usage: job-start.sh TARGET LOG
-said=$(launchctl kickstart "$1" 2>&1) || {
+domain=$1
+. launchctl.sh
+said=$(change kickstart "$1" 2>&1) || {
   case $said in
     *'Domain does not support specified action'*) echo "Nobody is logged in at this Mac's screen any more, where LaunchAgents live: log in there, and deploy again." >&2 ;;
   esac

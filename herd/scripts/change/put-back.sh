@@ -1,8 +1,14 @@
 # Puts back what served before a run that cannot finish; a job is restarted only where that needs it.
 # usage: put-back.sh ROOT SWAP_JOB PROXY_JOB SWAP_URL PROXY_URL FILE...
-# The jobs are property lists among the files, or "" where launchd does not keep them running.
-root=$1 good=$1/last-good swap=$2 proxy=$3 swap_url=$4 proxy_url=$5 domain=gui/$(id -u)
+# The jobs are property lists, or "" where launchd does not keep them running.
+root=$1 good=$1/last-good swap=$2 proxy=$3 swap_url=$4 proxy_url=$5
 shift 5
+# Of a daemon the property list is root's, and stays; what it runs is beside the others.
+case $swap in
+  /Library/LaunchDaemons/*) domain=system ;;
+  *) domain=gui/$(id -u) ;;
+esac
+. launchctl.sh
 [ -f "$good/run" ] || exit 0
 cd -- "$root" || exit 1
 changed= restart_swap= restart_proxy=
@@ -28,13 +34,14 @@ done
 renew() {
   label=${1##*/} label=${label%.plist}
   [ -n "$2" ] || ! launchctl print "$domain/$label" 2>/dev/null | grep -q '^	pid = ' || return 0
+  [ -f "$1" ] || return 0
   changed=yes
-  launchctl bootout "$domain/$label" 2>/dev/null
+  change bootout "$domain/$label" 2>/dev/null
   polls=0
-  while launchctl print "$domain/$label" >/dev/null 2>&1 && [ $polls -lt 275 ]; do polls=$((polls + 1)); sleep 0.2; done
-  launchctl enable "$domain/$label"
+  while launchctl print "$domain/$label" >/dev/null 2>&1 && [ $polls -lt 525 ]; do polls=$((polls + 1)); sleep 0.2; done
+  change enable "$domain/$label"
   tries=0
-  until launchctl bootstrap "$domain" "$1" 2>/dev/null || [ $tries -ge 15 ]; do tries=$((tries + 1)); sleep 1; done
+  until change bootstrap "$domain" "$1" 2>/dev/null || [ $tries -ge 15 ]; do tries=$((tries + 1)); sleep 1; done
 }
 [ -z "$swap" ] || renew "$swap" "$restart_swap"
 [ -z "$proxy" ] || renew "$proxy" "$restart_proxy"

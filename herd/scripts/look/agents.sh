@@ -1,8 +1,12 @@
-# Labels of the property lists of the user's jobs that hold all of the texts. usage: agents.sh TEXT...
-cd "$HOME/Library/LaunchAgents" 2>/dev/null || exit 0
-for plist in *.plist; do
-  for text; do
-    grep -qF -e "$text" "$plist" 2>/dev/null || continue 2
+# Property lists of launchd's jobs, the user's and the system's, that hold all of the texts.
+# usage: agents.sh TEXT...
+for directory in "$HOME/Library/LaunchAgents" /Library/LaunchDaemons; do
+  cd "$directory" 2>/dev/null || continue
+  for plist in *.plist; do
+    for text; do
+      grep -qF -e "$text" "$plist" 2>/dev/null || continue 2
+    done
+    printf '%s\t%s\n' "${directory##*/Launch}" "${plist%.plist}"
   done
-  echo "${plist%.plist}"
 done
+exit 0

@@ -6,6 +6,7 @@ from typing import Any
 from herd import plan
 from herd.connections.remote import Remote, ask, each
 from herd.core.mac import volumes
+from herd.core.mac.boot import after_restart
 from herd.core.mac.endpoints import public_proxy
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.launchd import Job
@@ -17,6 +18,7 @@ from herd.core.settings.release import version_of
 from herd.core.settings.schema import Settings
 from herd.core.text.secret import key_options
 from herd.facts.answers import Answers, Served
+from herd.facts.boot import AtStart
 from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
@@ -65,6 +67,7 @@ def _status_asks(remote: Remote) -> Iterator[Question]:
     yield Question(Linked, links=remote.layout.version_links(PROGRAMS))
     yield Question(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
     yield Question(Listeners, ports=_ports(remote.settings))
+    yield Question(AtStart)
     yield Question(Models, directory=remote.layout.models)
     yield mac_rows.question(remote)
     yield from health.asks(remote)
@@ -97,6 +100,10 @@ def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
     told.row("versions", linked or "none")
     if asleep := sleeps(remote.mac.sleep):
         told.row("sleeps", asleep)
+    if settings.launchd_autostart != "off":
+        start, daemon = remote.ask(AtStart), remote.layout.is_daemon
+        user, macos = remote.mac.user, remote.mac.macos
+        told.row("restart", after_restart(start, daemon=daemon, user=user, macos=macos))
     for row in mac_rows.rows(remote):
         told.row(*row)
     told.add(services={name: job and _plain(job) for name, job in jobs.items()})
@@ -156,7 +163,7 @@ def _service(remote: Remote, job: Job | None, listener: Listener | None) -> str:
         in_terminal = remote.settings.launchd_autostart == "terminal"
         where = "in a Terminal window" if in_terminal else "by hand, outside launchd"
         return f"runs {where}, pid {min(listener.processes)}"
-    if job is None and not remote.mac.console:
+    if job is None and not remote.mac.console and not remote.layout.is_daemon:
         return "waits until somebody logs in at the Mac's screen"
     return _job(job)
 
@@ -165,7 +172,7 @@ def _asleep(remote: Remote, served: Served) -> str | None:
     """Why nothing runs that would by itself."""
     if served.llama_swap or served.anonymous:
         return None
-    if not remote.mac.console:
+    if not remote.mac.console and not remote.layout.is_daemon:
         return f"{remote.mac.user} is not logged in at the Mac's screen, where LaunchAgents live"
     if remote.settings.launchd_autostart == "terminal":
         return f"no Terminal window runs it; `{command('start', LIMIT=remote.host.name)}` opens one"
@@ -216,10 +223,14 @@ def _job(job: Job | None) -> str:
 def jobs_ask(remote: Remote) -> Iterator[Question]:
     """What `job_of` asks, for each job."""
     for name in JOBS:
-        yield Question(Loaded, uid=remote.mac.uid, label=remote.layout.label(name))
+        yield Question(Loaded, target=_target(remote, name))
 
 
 def job_of(remote: Remote, name: str) -> Job | None:
     """What launchd has loaded of a service."""
-    label = remote.layout.label(name)
-    return remote.ask(Loaded, uid=remote.mac.uid, label=label)
+    return remote.ask(Loaded, target=_target(remote, name))
+
+
+def _target(remote: Remote, name: str) -> str:
+    layout = remote.layout
+    return layout.domain(remote.mac.uid).target(layout.label(name))

@@ -11,7 +11,7 @@ def test_every_file_that_a_layout_names_is_ours() -> None:
     here = layout()
     paths = [here.config, here.keys, here.swap_key, here.peers, here.usage, here.fetcher]
     paths += [here.start_command, here.tls_key, here.tls_certificate, here.last_deploy]
-    paths += [here.log(job) for job in JOBS]
+    paths += [of(job) for job in JOBS for of in (here.log, here.launcher, here.started)]
     below = [path.removeprefix(f"{here.root}/") for path in paths]
 
     assert ours(Found(path) for path in below) == sorted(below)

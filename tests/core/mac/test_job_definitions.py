@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from herd.core.files import templates
+from herd.core.files import templates, written_files
+from herd.core.files.written_files import Start
 from herd.core.mac import job_definitions
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
 from herd.core.mac.launchd import DIGEST
 from herd.core.mac.layout import Layout
-from tests.core.samples import BUNDLE, layout
+from tests.core.samples import BUNDLE, layout, settings
 
 # Keys of launchd.plist(5) and their types, as far as we may use them.
 KEYS = {
@@ -287,3 +288,89 @@ def test_each_job_is_restarted_by_the_programs_that_it_runs() -> None:
         "gateway": ["haproxy"],
         "gateway-proxy": ["python3.12"],
     }
+
+
+# -- Daemons
+
+DAEMON = {"launchd_domain": "daemon"}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_daemon_is_the_users_and_has_what_launchd_may_leave_out(job: str) -> None:
+    found = job_definitions.daemon(layout(**DAEMON), job)
+
+    assert found["UserName"] == "me"
+    assert found["ProgramArguments"] == ["/bin/sh", f"/Users/me/llama-swap/daemon-{job}.sh"]
+    assert (
+        found["EnvironmentVariables"].items()
+        >= {
+            "HOME": "/Users/me",
+            "USER": "me",
+            "LOGNAME": "me",
+            "PATH": "/opt/homebrew/bin:/opt/homebrew/sbin:/usr/bin:/bin:/usr/sbin:/sbin",
+            "TMPDIR": "/Users/me/llama-swap/daemon-tmp/",
+        }.items()
+    )
+    assert found["WorkingDirectory"] == "/Users/me/llama-swap"
+    assert found["ProcessType"] == "Interactive"
+    # As root, launchd would follow a link of that name.
+    assert not {"StandardOutPath", "StandardErrorPath"} & found.keys()
+
+
+def test_a_model_in_memory_has_time_to_leave() -> None:
+    """Of one that is killed, wired memory may be lost until the Mac restarts."""
+    for own in ({}, DAEMON):
+        place = layout(**own)
+        start: Start = {"linked": {}, "config": ""}
+        assert written_files.job(place, BUNDLE, LLAMA_SWAP, **start)["ExitTimeOut"] == 90
+
+
+def test_the_user_is_who_logs_in_whatever_his_home_is_called() -> None:
+    place = Layout(settings(**DAEMON), "/Users/old-name", "anna")
+
+    assert job_definitions.daemon(place, PROXY)["UserName"] == "anna"
+
+
+def test_what_root_writes_is_the_same_whatever_changes() -> None:
+    """So neither the rule of sudo is another one, nor does anybody choose what root writes."""
+    place = layout(**DAEMON)
+    before = [job_definitions.daemon(place, job) for job in JOBS]
+    other = layout(**DAEMON, proxy_port=3001, llama_swap_port=8081, proxy_python="python@3.12")
+
+    assert [job_definitions.daemon(other, job) for job in JOBS] == before
+    launchers = {
+        written_files.launcher(each, BUNDLE, PROXY, linked=linked, config="")
+        for each in (place, other)
+        for linked in ({}, {"python@3.13": "3.13.1"})
+    }
+    assert len({launcher.digest for launcher in launchers if launcher}) == 4
+    assert written_files.launcher(layout(), BUNDLE, PROXY, linked={}, config="") is None
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "dash"])
+@pytest.mark.parametrize("folder", ["llama-swap", "it's $HOME & <more>"])
+def test_a_daemon_notes_its_start_and_becomes_its_program(
+    shell: str, folder: str, tmp_path: Path
+) -> None:
+    if not shutil.which(shell):
+        pytest.skip(f"there is no {shell} here")
+    place = layout(home=str(tmp_path), stack_root=f"~/{folder}", homebrew_prefix=f"{tmp_path}/brew")
+    place = Layout(place.settings.model_copy(update=DAEMON), place.home)
+    root, programs = Path(place.root), tmp_path / "brew/bin"
+    programs.mkdir(parents=True)
+    root.mkdir()
+    Path(place.swap_key).write_text("secret\n")
+    for name, does in (("llama-server", "echo '  MTL0: GPU'"), ("llama-swap", 'echo "$$ $*"')):
+        (programs / name).write_text(f"#!/bin/sh\n{does}\n")
+        (programs / name).chmod(0o755)
+    found = written_files.launcher(place, BUNDLE, LLAMA_SWAP, linked={}, config="")
+    assert found
+    Path(found.path).write_bytes(found.content)
+    started = subprocess.Popen([shell, found.path])
+
+    assert started.wait() == 0
+    digest, virtual, *devices = Path(found.started).read_text().splitlines()
+    assert (digest, devices) == (found.digest, ["  MTL0: GPU"])
+    assert virtual.startswith("virtual ")
+    assert Path(found.log).read_text().startswith(f"{started.pid} --config {place.config} ")
+    assert not list(root.glob("*.new"))

@@ -5,11 +5,12 @@ the lines which published captures of the same layout show in those states.
 """
 
 import json
+import plistlib
 from typing import Any
 
 import pytest
 
-from herd.core.mac.launchd import DIGEST, Job, parse_print, with_digest
+from herd.core.mac.launchd import DIGEST, Job, Started, compact, parse_print, with_digest
 from tests.core.samples import HOSTILE
 
 RUNNING = """\
@@ -267,3 +268,30 @@ def test_a_digest_changes_with_every_key_and_dependency_and_only_with_them() -> 
 
     assert len(others | {usual}) == 6
     assert digest(dict(reversed(DEFINITION.items())), {"b": "2", "a": "1"}) == usual
+
+
+@pytest.mark.parametrize(
+    ("devices", "virtual", "without"),
+    [
+        (["Available devices:", "  MTL0: Apple M1 (10922 MiB, 10922 MiB free)"], False, None),
+        (["  Metal: Apple M1 (10922 MiB, 10922 MiB free)"], False, None),
+        (["  BLAS: Accelerate (0 MiB, 0 MiB free)"], False, "BLAS: Accelerate (0 MiB, 0 MiB free)"),
+        (["Available devices:", "  (none)"], False, "Available devices:; (none)"),
+        (["dyld[7]: Library not loaded"], False, "dyld[7]: Library not loaded"),
+        # A virtual Mac has none to find; a proxy is not asked.
+        (["Available devices:", "  (none)"], True, None),
+        ([], False, None),
+    ],
+)
+def test_metal_is_among_the_devices_or_what_is_there_is_told(
+    devices: list[str], virtual: bool, without: str | None
+) -> None:
+    assert Started("x", tuple(devices), virtual).without_metal == without
+
+
+def test_a_property_list_in_one_line_is_the_same_property_list() -> None:
+    text = compact(DEFINITION)
+
+    assert "\n" not in text
+    assert text.startswith("<plist version=")
+    assert plistlib.loads(text.encode()) == DEFINITION
