@@ -103,7 +103,7 @@ class Fleet:
         pool = Pool(["m"], [Share(mac, slots, 32) for mac in seen])
         rendered = Gateway(
             seen, [pool], '{"object": "list", "data": []}', free_port(), queue, 120, 1024 * 1024,
-            ["x-session-id"],
+            ["x-session-id"], directory=".",
         )  # fmt: skip
         (self.directory / "haproxy.cfg").write_text(templates.haproxy(rendered))
         program, environment = haproxy()
