@@ -3,6 +3,7 @@
 import json
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.e2e.fleet import KEY, SENTENCE, Fleet
+from tests import preloaded
+from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet
 from tests.gateway.gateway import free_port
 
 MACS = ("mac1", "mac2")
@@ -113,6 +115,18 @@ def test_what_it_is_told_can_be_looked_at(herd: Herd) -> None:
     assert run.code == 0, run.out + run.err
     assert re.search(r"  the herd +http://127\.0\.0\.1:\d+/v1\n", run.out)
     assert run.out.count("serves      yes") == 2
+
+
+def test_it_is_as_declared_seen_from_outside(herd: Herd) -> None:
+    words = ["tests/infra", f"--inventory={herd.inventory}", "-q", "-p", "no:cacheprovider"]
+    done = preloaded.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=PROJECT,
+        env=herd.fleet.environment | {"HERD_API_KEY": KEY},
+        timeout=240,
+    )
+
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_mac_that_goes_is_noticed_and_the_other_answers(herd: Herd) -> None:

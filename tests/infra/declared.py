@@ -11,6 +11,7 @@ from herd.core.files import written_files
 from herd.core.files.written_files import Launcher, Start, Written
 from herd.core.mac import job_definitions
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP
+from herd.core.mac.job_definitions import jobs_of as jobs
 from herd.facts.files import State
 from herd.facts.llama_server import KnownFlags
 from herd.facts.programs import Linked
@@ -38,6 +39,8 @@ def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[Written]:
     yield written_files.start_command(layout, mac.bundle, mac.identity.uid)
     if pair := mac.certificate:
         yield from written_files.certificate(layout, key=pair.key, certificate=pair.certificate)
+    if layout.gateway:
+        yield written_files.gateway(layout, "")[-1]
     for job in jobs:
         yield written_files.plist(job.definition, job.path)
         if job.launcher:
@@ -49,9 +52,11 @@ def written_paths(mac: Mac) -> list[str]:
     layout = mac.layout
     pair = [layout.tls_key, layout.tls_certificate] if mac.certificate else []
     one = mac.settings.launchd_autostart == "terminal"
-    plists = [layout.plist(name) for name in (JOBS[:1] if one else JOBS)]
-    launchers = [layout.launcher(name) for name in JOBS] if layout.is_daemon else []
-    return [layout.config, layout.keys, layout.start_command, *pair, *plists, *launchers]
+    plists = [layout.plist(name) for name in (JOBS[:1] if one else jobs(layout))]
+    launchers = [layout.launcher(name) for name in jobs(layout)] if layout.is_daemon else []
+    gateway = [layout.of_gateway("haproxy.cfg")] if layout.gateway else []
+    own = [layout.config, layout.keys, layout.start_command, *pair, *gateway]
+    return [*own, *plists, *launchers]
 
 
 def directories(mac: Mac) -> list[str]:
@@ -70,13 +75,14 @@ def directories(mac: Mac) -> list[str]:
 def secrets(mac: Mac) -> list[str]:
     """What the programs write themselves, and only its owner may read: logs can hold prompts."""
     layout = mac.layout
-    return [layout.swap_key, *map(layout.log, JOBS), layout.usage]
+    books = [layout.gateway_key, layout.of_gateway("usage.db")] if layout.gateway else []
+    return [layout.swap_key, *map(layout.log, jobs(layout)), layout.usage, *books]
 
 
 def jobs_of(mac: Mac) -> list[Job]:
     """The launchd jobs, in the way that launchd_autostart asks for."""
     layout, autostart = mac.layout, mac.settings.launchd_autostart
-    starts = {name: _start(mac, name) for name in JOBS}
+    starts = {name: _start(mac, name) for name in jobs(layout)}
     if autostart == "terminal":
         window = written_files.window(layout, mac.bundle, mac.identity.uid, starts)
         path = layout.plist(LLAMA_SWAP)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.job_definitions import jobs_of
 from herd.core.mac.launchd import DIGEST
 from herd.core.mac.launchd import Job as Loaded
 from herd.core.settings.problems import Problem
@@ -17,7 +17,7 @@ DEPLOY = "deploy again: it loads the declared one."
 
 
 def asks(mac: Mac) -> None:
-    for name in JOBS:
+    for name in jobs_of(mac.layout):
         mac.loaded(name)
     mac.ask(Installed, **launchd.installed(mac.layout).arguments)
 

@@ -52,6 +52,9 @@ def test_ports_are_bound_to_their_addresses_only(
         settings.llama_swap_port: ("llama_swap_port", "127.0.0.1"),
         **dict.fromkeys(settings.llama_server_ports, ("llama_server_start_port", "127.0.0.1")),
     }
+    if mac.layout.gateway:
+        wanted[settings.gateway_port] = ("gateway_port", wanted[settings.proxy_port][1])
+        wanted[settings.gateway_haproxy_port] = ("gateway_haproxy_port", "127.0.0.1")
     bound = defaultdict(set)
     for each in sockets(mac):
         if each.port in wanted:
@@ -94,6 +97,9 @@ def test_nothing_else_of_the_stack_listens(mac: Mac) -> None:
     """A llama-server outlives a llama-swap that was killed, with its memory and its port."""
     settings = mac.settings
     wanted = {settings.proxy_port, settings.llama_swap_port, *settings.llama_server_ports}
+    wanted |= {settings.proxy_agent_port} if settings.proxy_agent_port else set()
+    if mac.layout.gateway:
+        wanted |= {settings.gateway_port, settings.gateway_haproxy_port}
     open_sockets = sockets(mac)
     pids = ",".join(str(each.pid) for each in open_sockets)
     lines = mac.host.run("ps -ww -o pid=,ppid=,args= -p %s", pids or "0").stdout.splitlines()

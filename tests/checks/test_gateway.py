@@ -1,0 +1,93 @@
+"""A gateway's files are rendered as a deploy writes them, and a real HAProxy looks at them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyinfra.api import Inventory
+
+from herd.checks import Project, plists, ports, real_haproxy, secrets
+from herd.render import rendering
+from tests.checks import sample
+from tests.gateway.gateway import program
+
+Make = Callable[..., Project]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Renders the sample project with its first host as a gateway, and other data for all."""
+
+    def made(**more: Any) -> Project:
+        sample.make(tmp_path)
+        settings: dict[str, Any] = {}
+        exec((tmp_path / "group_data/all.py").read_text(), settings)
+        hosts: dict[str, Any] = {}
+        exec((tmp_path / "inventory.py").read_text(), hosts)
+        data = {key: value for key, value in settings.items() if not key.startswith("__")}
+        first = hosts["macs"][0]
+        name = first if isinstance(first, str) else first[0]
+        inventory = Inventory(
+            (hosts["macs"], {**data, "proxy_agent_port": 3001, **more}), gateways=([name], {})
+        )
+        found = rendering.render(inventory, str(tmp_path / "inventory.py"))
+        return Project(tmp_path, str(tmp_path / "inventory.py"), Path("build"), found)
+
+    return made
+
+
+@pytest.fixture
+def haproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, environment = program()
+    wrapper = tmp_path / "haproxy"
+    libraries = environment.get("LD_LIBRARY_PATH", "")
+    wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={libraries} exec {path} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv(real_haproxy.NAMED, str(wrapper))
+
+
+def named(project: Project, name: str) -> dict[str, str]:
+    """By host, the text of its file of this name."""
+    return {
+        host.name: file.text
+        for host in project.rendering.hosts
+        for file in host.files
+        if file.path.endswith(f"/{name}")
+    }
+
+
+def test_a_gateway_has_its_files_and_no_other_host_has(make: Make, haproxy: None) -> None:
+    project = make()
+    first = project.rendering.hosts[0]
+
+    assert project.rendering.problems == []
+    assert list(named(project, "gateway/haproxy.cfg")) == [first.name]
+    assert list(named(project, "com.moonspirit.gateway.plist")) == [first.name]
+    (text,) = named(project, "gateway/haproxy.cfg").values()
+    assert all(f"server '{host.name}" in text for host in project.rendering.hosts)
+    for check in (real_haproxy, plists, ports, secrets):
+        assert list(check.check(project)) == []
+
+
+def test_what_haproxy_does_not_take_is_found_with_its_line(make: Make, haproxy: None) -> None:
+    project = make()
+    first, *others = project.rendering.hosts
+    files = [
+        replace(file, content=file.content.replace(b"  retries 3\n", b"  retry 3\n"))
+        for file in first.files
+    ]
+    broken = replace(project.rendering, hosts=[replace(first, files=files), *others])
+
+    (finding,) = real_haproxy.check(replace(project, rendering=broken))
+
+    assert (finding.rule, finding.host) == ("haproxy", first.name)
+    (text,) = named(replace(project, rendering=broken), "gateway/haproxy.cfg").values()
+    assert text.splitlines()[finding.place.line - 1] == "  retry 3"
+
+
+def test_macs_that_tell_no_gateway_how_they_are_are_a_problem(make: Make) -> None:
+    problems = make(proxy_agent_port=None).rendering.problems
+
+    assert {each.where.partition(": ")[2] for each in problems} == {"proxy_agent_port"}
