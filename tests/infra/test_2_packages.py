@@ -26,7 +26,7 @@ def asks(mac: Mac) -> None:
 
 def _short(mac: Mac) -> list[str]:
     """The formulae by the names that Homebrew has for them when they are installed."""
-    return [name.rpartition("/")[2] for name in formulae_of(mac.settings)]
+    return [name.rpartition("/")[2] for name in formulae_of(mac.layout)]
 
 
 def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None]) -> None:
@@ -35,7 +35,7 @@ def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None
     deploy = "deploy again: it installs what is missing."
     if packages is None:
         refuse([Problem(f"{mac.name}: {prefix}", "There is no Homebrew.", deploy)])
-    wanted = formulae_of(mac.settings)
+    wanted = formulae_of(mac.layout)
     problems = []
     for formula in wanted:
         where, short = f"{mac.name}: package {formula}", formula.rpartition("/")[2]

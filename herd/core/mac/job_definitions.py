@@ -113,8 +113,7 @@ def programs(layout: Layout) -> dict[str, list[str]]:
     return {
         LLAMA_SWAP: ["llama-swap", "llama-server"],
         PROXY: [python],
-        GATEWAY: ["haproxy"],
-        GATEWAY_PROXY: [python],
+        **({GATEWAY: ["haproxy"], GATEWAY_PROXY: [python]} if layout.gateway else {}),
     }
 
 

@@ -282,12 +282,7 @@ def test_new_code_or_dependencies_of_the_proxy_restart_only_the_proxy() -> None:
 def test_each_job_is_restarted_by_the_programs_that_it_runs() -> None:
     found = job_definitions.programs(layout(proxy_python="python@3.12"))
 
-    assert found == {
-        LLAMA_SWAP: ["llama-swap", "llama-server"],
-        PROXY: ["python3.12"],
-        "gateway": ["haproxy"],
-        "gateway-proxy": ["python3.12"],
-    }
+    assert found == {LLAMA_SWAP: ["llama-swap", "llama-server"], PROXY: ["python3.12"]}
 
 
 # -- Daemons
