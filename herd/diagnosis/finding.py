@@ -36,6 +36,7 @@ START, UNQUARANTINE = "start", "unquarantine"
 class Patient:
     """A Mac as it was found. `now` is the workstation's clock, in seconds since 1970.
 
+    `gateway` says what is wrong with the endpoint of all Macs, where this one is it.
     `unfit` are models whose files are missing or changed. `expiries` has the end of each key that
     has one, `certificate` that of the proxy's certificate. `changes` and `problems` are what a
     deploy would do, or complain of.
@@ -49,6 +50,7 @@ class Patient:
     vitals: Vitals = field(default_factory=Vitals)
     symptoms: Symptoms = field(default_factory=Symptoms)
     disk_free: int | None = None
+    gateway: str = ""
     unfit: Sequence[str] = ()
     expiries: Mapping[str, float] = field(default_factory=dict)
     certificate: float | None = None

@@ -19,6 +19,14 @@ def complaint(patient: Patient) -> Iterator[Finding]:
         yield Finding("not-serving", wrong, f"see the findings below; else deploy again. {log}")
 
 
+def gateway(patient: Patient) -> Iterator[Finding]:
+    """What the endpoint of all Macs says of itself."""
+    if patient.gateway:
+        yield Finding(
+            "gateway", patient.gateway, "`make start`, or deploy again; `make logs` for why"
+        )
+
+
 def models(patient: Patient) -> Iterator[Finding]:
     """Those whose files are not there as locked, and those that failed last."""
     if missing := sorted(set(patient.unfit) - set(patient.served.states)):
@@ -81,4 +89,4 @@ def slow_answers(patient: Patient) -> Iterator[Finding]:
             )
 
 
-RULES = (complaint, models, words_of_the_log, slow_answers)
+RULES = (complaint, gateway, models, words_of_the_log, slow_answers)

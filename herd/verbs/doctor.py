@@ -22,7 +22,7 @@ from herd.facts.listeners import Listeners
 from herd.facts.models import Models
 from herd.facts.symptoms import Shown
 from herd.facts.vitals import Vital
-from herd.verbs import drift, start_stop
+from herd.verbs import drift, gateway_rows, start_stop
 from herd.verbs.drift import Drift
 from herd.verbs.machine_readable import document
 from herd.verbs.status import job_of, jobs_ask, key_held, locked
@@ -72,6 +72,7 @@ def _asks(remote: Remote) -> Iterator[Question]:
     yield Question(Models, directory=remote.layout.models)
     yield Question(Vital, root=remote.layout.root)
     yield Question(Shown, root=remote.layout.root, plists=_plists(remote))
+    yield from gateway_rows.asks(remote, held)
     yield from jobs_ask(remote)
 
 
@@ -93,6 +94,7 @@ def _patient(remote: Remote, seen: Drift) -> Patient:
         vitals=remote.ask(Vital, root=layout.root),
         symptoms=symptoms,
         disk_free=remote.mac.disk_free if there.free is None else there.free,
+        gateway=gateway_rows.complaint(remote, held) or "",
         unfit=[model.name for model in locked(remote) if model.pending(there)],
         expiries=_expiries(remote),
         certificate=_certificate(remote),

@@ -3,10 +3,13 @@
 It is deploy.py itself that compares, as for `make plan`; nothing is executed.
 """
 
+import ast
+import importlib
 import runpy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from functools import cache
 
 from pyinfra.api import Host
 from pyinfra.api.exceptions import PyinfraError
@@ -15,14 +18,13 @@ from pyinfra.context import ctx_host, ctx_state
 from herd import plan
 from herd.connections.remote import Remote
 from herd.core.settings.problems import Problem, SettingsError
-from herd.deploys import llama_swap, mac, models, packages, preflight, proxy, services, step, verify
+from herd.deploys import step
 from herd.facts.gathered import Question
 from herd.operations.commands import told_to
 from herd.verbs.told import Told
 from herd.workstation.toolkit import ROOT
 
-_STEPS = (preflight, packages, proxy, mac, models, llama_swap, services, verify)
-"""Imported, so that what they will ask is known."""
+_DEPLOY = ROOT / "deploy.py"
 _NO_DRIFT = ("Preflight", "Verify")
 """Steps that change nothing."""
 
@@ -51,6 +53,7 @@ def comparable(remotes: Sequence[Remote]) -> str:
 
 def questions(remote: Remote) -> Iterator[Question]:
     """What a deploy would ask of it; for hosts that are `comparable`."""
+    _import_steps()
     with _context(remote.host):
         yield from step.questions()
 
@@ -63,7 +66,7 @@ def compare(remote: Remote) -> Drift:
         known.clear()
     with _context(host), told_to() as problems:
         with suppress(PyinfraError):  # that no host is left
-            runpy.run_path(str(ROOT / "deploy.py"))
+            runpy.run_path(str(_DEPLOY))
         changes = list(_changes(host))
     if host in state.failed_hosts:
         # One that a deploy would refuse is fit to be asked more, and to be looked at by the others.
@@ -97,6 +100,15 @@ def tell(told: Told, found: Drift) -> None:
         told.row("drift", f"a deploy would complain of {problem.where}: {problem.what}")
     if not said and not found.problems:
         told.row("drift", "none")
+
+
+@cache
+def _import_steps() -> None:
+    """Those of deploy.py, so that what they will ask is known before it is run."""
+    for node in ast.parse(_DEPLOY.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module == "herd.deploys":
+            for each in node.names:
+                importlib.import_module(f"{node.module}.{each.name}")
 
 
 @contextmanager

@@ -123,6 +123,7 @@ FAULTS: dict[str, tuple[Patient, str, str]] = {
     "other models": (served(listed=frozenset({"x"})), "not-serving", "lists x"),
     "other certificate": (served(other_certificate=True), "not-serving", "another certificate"),
     "a stranger at the proxy's port": (served(stranger=True), "not-serving", "somebody else"),
+    "gateway": (replace(RIGHT, gateway="HAProxy does not answer"), "gateway", "HAProxy"),
     "files missing": (replace(RIGHT, unfit=[MODEL]), "model-files", MODEL),
     "last request failed": (served(failed={MODEL: "HTTP 502 at 9"}), "request-failed", "HTTP 502"),
     "health check": (
