@@ -21,3 +21,7 @@ def keep() -> None:
     if managed.FIREWALL in kinds:
         kind = managed.FIREWALL
         mac.kept(name="Keep the proxy's way in", layout=layout, kind=kind, asked=asked)
+    if managed.WIRED in kinds:
+        mac.wired_limit(name="Keep what the GPU may wire", layout=layout, asked=asked)
+    if managed.NETWORKS in kinds:
+        mac.networks(name="Keep who reaches the proxy", layout=layout, asked=asked)

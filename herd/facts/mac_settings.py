@@ -30,7 +30,7 @@ def parse(lines: Iterable[str]) -> State:
             said[name] = []
         else:
             said[list(said)[-1]].append(rest)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"newsyslog": tuple(filter(None, said.pop("newsyslog", ())))}
     unread: dict[str, str] = {}
     for kind, (names, read) in _READ.items():
         if answers := [said[name] for name in names if name in said]:

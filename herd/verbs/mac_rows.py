@@ -4,7 +4,7 @@ is not as declared."""
 from collections.abc import Iterator
 
 from herd.connections.remote import Remote
-from herd.core.mac import managed, software_updates
+from herd.core.mac import managed, packet_filter, software_updates
 from herd.facts.gathered import Question
 from herd.facts.mac_settings import MacSettings
 
@@ -28,6 +28,12 @@ def rows(remote: Remote) -> Iterator[tuple[str, str]]:
         yield "updates", f"{told}; mac_automatic_updates = False keeps them from it"
     for problem in managed.problems(settings, state, remote.mac.memory):
         yield "settings", f"{problem.where}: {problem.what}"
+    limit = settings.mac_gpu_wired_limit_mb
+    if limit is not None and state.wired not in (None, limit):
+        yield "settings", f"the GPU may wire {state.wired} MiB, not {limit}; deploy again"
+    found = state.networks if settings.mac_networks is not None else None
+    if wrong := found and packet_filter.complaint(remote.layout, found):
+        yield "settings", f"{wrong}; deploy again"
     for kind in managed.KINDS:
         want = managed.wanted(kind, settings, state, macos)
         for each in managed.changes(want, state):

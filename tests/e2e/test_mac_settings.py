@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.lab import Mac
-from tests.e2e.fleet import Fleet
+from tests.e2e.fleet import SENTENCE, Fleet, until
 
 DOMAIN = "/Library/Preferences/com.apple.SoftwareUpdate"
 SETTINGS: dict[str, Any] = {
@@ -15,9 +15,14 @@ SETTINGS: dict[str, Any] = {
     "mac_wake_on_lan": False,
     "mac_firewall_exception": True,
     "mac_automatic_updates": False,
+    "mac_gpu_wired_limit_mb": 57344,
+    "mac_networks": ["10.0.0.0/8", "fd00::/8"],
 }
 POWER, UPDATES = "Mac | Keep when the Mac sleeps", "Mac | Keep what macOS updates"
 WAY_IN = "Mac | Keep the proxy's way in"
+LIMIT, NETWORKS = "Mac | Keep what the GPU may wire", "Mac | Keep who reaches the proxy"
+LABELS = ["com.moonspirit.proxy-networks", "llama-herd.gpu-wired-limit"]
+ANCHOR = f"com.apple/250.{LABELS[0]}"
 NOTES = "Library/Application Support/llama-herd/mac-before"
 
 
@@ -30,7 +35,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     assert run.code == 1
     assert "`make sudoers`" in run.err
     fleet["mac1"].set(sudo=rules(fleet))
-    assert fleet.settles(mac1=SETTINGS).changed("mac1") >= {POWER, UPDATES, WAY_IN}
+    assert fleet.settles(mac1=SETTINGS).changed("mac1") >= {
+        *(POWER, UPDATES, WAY_IN, LIMIT, NETWORKS)
+    }
     yield fleet
     fleet.stop()
 
@@ -57,6 +64,43 @@ def test_the_mac_is_as_declared(kept: Fleet) -> None:
     ((program, verdict),) = mac.facts["firewall_apps"].items()
     assert verdict == "Allow"
     assert program.startswith(f"{mac.prefix}/Cellar/python@3.13/3.13.9/Frameworks/")
+
+
+def keeps_its_jobs(mac: Mac) -> bool:
+    rules = mac.facts["pf"]["anchors"].get(ANCHOR, [])
+    return bool(
+        mac.facts["wired_limit_mb"] == 57344
+        and mac.facts["pf"]["enabled"]
+        and [rule.partition(" from ")[2].split()[0] for rule in rules]
+        == ["any", "10.0.0.0/8", "fd00::/8", "any"]
+    )
+
+
+def test_what_a_restart_forgets_is_done_again(kept: Fleet) -> None:
+    mac = kept["mac1"]
+    assert keeps_its_jobs(mac)
+    assert sorted(mac.launchd.labels("system")) == LABELS
+    mac.reboot()
+
+    until(lambda: keeps_its_jobs(mac))
+    assert kept.deploy(mac1=SETTINGS).changed("mac1") == set()
+    assert "main" not in mac.facts["pf"], "nobody loads /etc/pf.conf again"
+
+
+def test_what_somebody_changed_by_hand_comes_back(kept: Fleet) -> None:
+    mac = kept["mac1"]
+    kept.says()
+    servers = mac.run("pgrep -f llama-server").stdout.split()
+    assert servers
+    mac.set(wired_limit_mb=1000, pf=mac.facts["pf"] | {"enabled": False, "anchors": {}})
+    run = kept.deploy(mac1=SETTINGS)
+
+    assert run.changed("mac1") == {LIMIT, NETWORKS}
+    assert keeps_its_jobs(mac)
+    # A llama-server knows the limit of its start only.
+    left = mac.run("pgrep -f llama-server").stdout.split()
+    assert not set(servers) & set(left)
+    assert kept.says() == SENTENCE
 
 
 def test_what_was_there_is_noted_once(kept: Fleet) -> None:
@@ -86,6 +130,18 @@ def test_an_upgraded_python_is_let_in_again(kept: Fleet) -> None:
     ("tool", "off", "still"),
     [
         ("pmset", {"sleep_disabled": 0}, "SleepDisabled is 0 still, not 1"),
+        pytest.param(
+            "sysctl",
+            {"wired_limit_mb": 0},
+            "iogpu.wired_limit_mb is 0 still, not 57344",
+            marks=pytest.mark.soak,
+        ),
+        pytest.param(
+            "pfctl",
+            {"pf": {"enabled": True, "references": [], "anchors": {}}},
+            "has 0 rules, and not the 4",
+            marks=pytest.mark.soak,
+        ),
         pytest.param(
             "socketfilterfw",
             {"firewall_apps": {}},
@@ -144,5 +200,25 @@ def test_what_is_let_be_again_stays_as_it_is(kept: Fleet) -> None:
     mac = kept["mac1"]
     before = (rows(mac), (mac.home / NOTES).read_text())
 
-    assert kept.deploy().changed("mac1") == set()
+    changed = kept.deploy().changed("mac1")
+    assert not [name for name in changed if name.startswith("Mac |")]
+    assert keeps_its_jobs(mac)
     assert (rows(mac), (mac.home / NOTES).read_text()) == before
+
+
+def test_uninstall_puts_back_what_was(kept: Fleet) -> None:
+    """The last one: nothing of the stack is left."""
+    mac = kept["mac1"]
+    run = kept.herd("uninstall", "--yes", inventory=kept.inventory(mac1=SETTINGS))
+
+    assert run.code == 0, run.err
+    assert rows(mac) == {"sleep": "1", "disksleep": "10", "autorestart": "0", "womp": "1"}
+    assert mac.facts["battery"] == {"sleep": "1", "displaysleep": "2", "lowpowermode": "0"}
+    assert mac.facts["sleep_disabled"] == 0
+    assert mac.facts["defaults"] == {}
+    assert not any("/3.13." in path for path in mac.facts["firewall_apps"])
+    assert mac.facts["wired_limit_mb"] == 0
+    assert mac.facts["pf"]["anchors"] == {}
+    assert mac.launchd.labels("system") == []
+    assert list((mac.root / "Library/LaunchDaemons").iterdir()) == []
+    assert not (mac.home / NOTES).exists()

@@ -1,10 +1,13 @@
 """The Mac's settings: each tool's words come apart, and a change is noted before it is made."""
 
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from herd.facts.mac_settings import parse
 from tests.core.mac import test_power, test_software_updates
-from tests.scripts.conftest import Machine, quoted
+from tests.scripts.conftest import Machine, Server, quoted
 
 RECORD = "Library/Application Support/llama-herd/mac-before"
 
@@ -105,3 +108,98 @@ def test_what_cannot_be_noted_is_not_changed(machine: Machine) -> None:
 
     assert done.returncode == 1
     assert not (machine.home / "ran").exists()
+
+
+def test_newsyslog_is_looked_at_for_our_logs(machine: Machine) -> None:
+    """Where there is none of its files, as on this machine, there is nothing to say."""
+    asked = machine.home / "asked"
+    machine.program("grep", f'echo "$@" >{quoted(asked)}; echo /etc/newsyslog.d/x.conf')
+    done = machine.run("mac-settings", "newsyslog", "/Users/me/llama-swap")
+
+    assert parse(done.stdout.splitlines()).newsyslog == ("/etc/newsyslog.d/x.conf",)
+    assert asked.read_text().startswith("-lsF -e /Users/me/llama-swap/ /etc/newsyslog.conf ")
+    machine.program("grep", "exit 1")
+    done = machine.run("mac-settings", "newsyslog", "/Users/me/llama-swap")
+    assert parse(done.stdout.splitlines()).newsyslog == ()
+
+
+LIMIT = ("57344", "system/llama-herd.gpu-wired-limit")
+
+
+def test_the_limit_is_awaited_and_models_are_loaded_anew(
+    machine: Machine, serve: Callable[..., Server]
+) -> None:
+    """Its job was loaded just now, and sets it in a moment."""
+    swap = serve(lambda path, handler: (200, b"OK"))
+    key, polls = machine.home / "key", machine.home / "polls"
+    key.write_text("the key")
+    machine.program(
+        "sysctl",
+        f"echo >>{quoted(polls)}; [ $(wc -l <{quoted(polls)}) -lt 3 ] && echo 0 || echo 57344",
+    )
+    machine.program("sudo", f"touch {quoted(machine.home / 'root')}")
+    done = machine.run("wired-limit", *LIMIT, swap.port, key)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    ((path, headers),) = swap.asked
+    assert path == "/api/models/unload"
+    assert headers["Authorization"] == "Bearer the key"
+    assert not (machine.home / "root").exists()
+
+
+def test_one_that_somebody_changed_is_set_by_the_job_again(
+    one_machine: Machine, free_port: int
+) -> None:
+    machine, now = one_machine, one_machine.home / "now"
+    root = machine.home / "root"
+    now.write_text("1000\n")
+    machine.program("sysctl", f"cat {quoted(now)}")
+    machine.program("sudo", f'echo asked "$@" >{quoted(root)}; echo 57344 >{quoted(now)}')
+    done = machine.run("wired-limit", *LIMIT, free_port, machine.home / "no-key")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert root.read_text() == f"asked -n /bin/launchctl kickstart {LIMIT[1]}\n"
+
+
+def test_one_that_does_not_come_is_an_error_with_both_values(one_machine: Machine) -> None:
+    one_machine.program("sysctl", "echo 0")
+    one_machine.program("sudo", ":")
+    done = one_machine.run("wired-limit", *LIMIT, 1, "/none")
+
+    assert done.returncode == 1
+    assert "iogpu.wired_limit_mb is 0 still, not 57344" in done.stderr
+
+
+PRINTED = "system/x = {\n\tstate = %s\n\truns = 2\n%s}\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "code", "told"),
+    [
+        ("not running", "0", 0, ""),
+        ("spawn scheduled", "0", 0, ""),
+        ("running", "0", 0, ""),
+        ("running", "1", 1, "last exit code = 1"),
+        ("not running", "78: EX_CONFIG", 1, "last exit code = 78: EX_CONFIG"),
+        ("running", None, 1, "system/x does not end"),
+    ],
+)
+def test_a_job_that_ends_is_awaited(
+    one_machine: Machine, first: str, then: str | None, code: int, told: str
+) -> None:
+    """Its last exit code is that of the run before until it has ended again."""
+    pid = "\tpid = 7\n" if first == "running" else ""
+    now, later = one_machine.home / "now", one_machine.home / "later"
+    now.write_text(PRINTED % (first, f"{pid}\tlast exit code = {then or 0}\n"))
+    if then is not None:
+        later.write_text(PRINTED % ("not running", f"\tlast exit code = {then}\n"))
+    one_machine.program(
+        "launchctl",
+        f"cat {quoted(now)}; [ ! -f {quoted(later)} ] || mv {quoted(later)} {quoted(now)}",
+    )
+    one_machine.program("sudo", f'echo asked "$@" >{quoted(one_machine.home / "root")}')
+    done = one_machine.run("root-job-run", "system/x")
+
+    assert done.returncode == code
+    assert (one_machine.home / "root").read_text() == "asked -n /bin/launchctl kickstart system/x\n"
+    assert told in done.stderr

@@ -29,11 +29,20 @@ _LOGS = ("StandardOutPath", "StandardErrorPath")
 KEY_VARIABLE = "LLAMA_API_KEY"
 _WITH_KEY = f'{KEY_VARIABLE}=$(cat "$0") && export {KEY_VARIABLE} && exec "$@"'
 
+# At the Mac's start all jobs begin at once, and llama-server reads the GPU's limit only when it
+# starts. One that does not come is no reason to serve nothing.
+_AT_LIMIT = (
+    'n=0; until [ "$(sysctl -n iogpu.wired_limit_mb)" = {limit} ] || [ $n -ge 120 ]; '
+    "do sleep 1; n=$((n+1)); done; "
+)
+
 
 def llama_swap_command(layout: Layout) -> list[str]:
     """The command line of llama-swap, which only this Mac can reach, and with its key only."""
     settings = layout.settings
-    with_key = ["/bin/sh", "-c", _WITH_KEY, layout.swap_key]
+    limit = settings.mac_gpu_wired_limit_mb
+    first = "" if limit is None else _AT_LIMIT.format(limit=limit)
+    with_key = ["/bin/sh", "-c", first + _WITH_KEY, layout.swap_key]
     watch = ["--watch-config"] if settings.llama_swap_watch_config else []
     listen = f"127.0.0.1:{settings.llama_swap_port}"
     command = [layout.program("llama-swap"), "--config", layout.config, "--listen", listen, *watch]

@@ -8,6 +8,7 @@ one, which reads the tool's words and knows its commands.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from herd.core.mac import (
     application_firewall,
@@ -26,11 +27,14 @@ from herd.core.settings.problems import Problem
 from herd.core.settings.schema import Settings
 
 POWER, UPDATES, FIREWALL, WIRED, NETWORKS = "power", "updates", "firewall", "wired", "networks"
+_LOGS = "newsyslog"
 KINDS = (POWER, UPDATES, FIREWALL)
 """Those whose settings are each a name and a value; the others are jobs of root."""
 
 WIRED_LIMIT = f"sysctl: {wired_limit.OID}"
 """The name under which it is noted what that was."""
+JOB, ABSENT = "job: ", "absent"
+"""The same of a job of ours, before which there was none: this, and its label."""
 
 
 def in_use(settings: Settings) -> tuple[str, ...]:
@@ -56,13 +60,16 @@ def asked(layout: Layout, kinds: Iterable[str] | None = None) -> list[str]:
         FIREWALL: application_firewall.asked(layout),
         NETWORKS: [packet_filter.anchor(layout)],
     }
-    chosen = in_use(layout.settings) if kinds is None else kinds
+    chosen = list(in_use(layout.settings) if kinds is None else kinds)
+    more[_LOGS] = [layout.root]
+    chosen += [_LOGS] if chosen else []
     return [word for kind in chosen for word in (kind, *more.get(kind, ()))]
 
 
 @dataclass(frozen=True)
 class State:
-    """What was asked about, each None where it was not. `unread` has what could not be told, by
+    """What was asked about, each None where it was not. `newsyslog` are files by which that renames
+    logs of the stack; `unread` has what could not be told, by
     kind: sudo's own words, or that a tool speaks otherwise than any that we know."""
 
     power: Power | None = None
@@ -70,6 +77,7 @@ class State:
     firewall: Firewall | None = None
     wired: int | None = None
     networks: Filter | None = None
+    newsyslog: Sequence[str] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, name: str) -> str | None:
@@ -92,6 +100,13 @@ def wanted(kind: str, settings: Settings, state: State, macos: Sequence[int]) ->
     if kind == FIREWALL and state.firewall:
         return application_firewall.wanted(settings, state.firewall)
     return {}
+
+
+def jobs(layout: Layout) -> list[dict[str, Any]]:
+    """The jobs of root that do at each start of the Mac what it forgets."""
+    limit = layout.settings.mac_gpu_wired_limit_mb
+    found = [] if limit is None else [wired_limit.job(limit)]
+    return found if layout.settings.mac_networks is None else [*found, packet_filter.job(layout)]
 
 
 def root(layout: Layout) -> Iterator[Command]:
@@ -161,6 +176,14 @@ def problems(settings: Settings, state: State, memory: int) -> Iterator[Problem]
     if state.networks:
         yield from packet_filter.problems(state.networks)
     yield from wired_limit.problems(settings, memory)
+    for file in state.newsyslog:
+        yield Problem(
+            file,
+            "It has newsyslog rename logs of the stack, which launchd keeps open: both jobs would "
+            "write into the renamed file for ever.",
+            "remove its lines about them; the proxy keeps both small (proxy_log_max_mb).",
+            kind="mac",
+        )
 
 
 def _fix(words: str) -> str:
@@ -177,6 +200,11 @@ def parse_record(lines: Iterable[str]) -> dict[str, str]:
         if tab:
             before.setdefault(name, value)
     return before
+
+
+def jobs_in(names: Iterable[str]) -> list[str]:
+    """Labels of the jobs that a deploy made."""
+    return [name.removeprefix(JOB) for name in names if name.startswith(JOB)]
 
 
 def kinds_of(names: Iterable[str]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ _RULE = re.compile(
     r"(?P<action>pass|block drop) in (?:log )?quick (?:on (?P<interface>\S+) )?(?:inet6? )?"
     r"proto tcp (?:from (?P<source>\S+) to any|all) port (?:= )?(?P<port>\S+)(?: .*)?"
 )
+_JOB, _ANCHORS = "proxy-networks", "com.apple/250."
 _TABLE = "<__automatic_"
 
 
@@ -55,12 +56,12 @@ class Filter:
 
 def label(layout: Layout) -> str:
     """Of the job; each stack of a Mac has its own."""
-    return layout.label("proxy-networks")
+    return layout.label(_JOB)
 
 
 def anchor(layout: Layout) -> str:
     """Where the rules are. 250 is between macOS's own: AirDrop is 200, its firewall 250."""
-    return f"com.apple/250.{label(layout)}"
+    return f"{_ANCHORS}{label(layout)}"
 
 
 def lines(layout: Layout) -> list[str]:
@@ -96,6 +97,7 @@ def job(layout: Layout) -> dict[str, Any]:
             "ProgramArguments": ["/bin/sh", "-c", _LOAD, anchor(layout), *lines(layout)],
             "EnvironmentVariables": {"PATH": SYSTEM_PATH},
             "RunAtLoad": True,
+            "ThrottleInterval": 1,
         },
         {},
     )
@@ -106,7 +108,13 @@ def root(layout: Layout) -> Iterator[Command]:
     yield (PFCTL, "-s", "info")
     yield (PFCTL, "-sr")
     yield (PFCTL, "-a", anchor(layout), "-sr")
-    yield (PFCTL, "-a", anchor(layout), "-F", "rules")
+    yield from without(label(layout))
+
+
+def without(label: str) -> list[Command]:
+    """What throws away the rules of a job of this kind that is gone."""
+    is_ours = label.endswith(f".{_JOB}")
+    return [(PFCTL, "-a", f"{_ANCHORS}{label}", "-F", "rules")] if is_ours else []
 
 
 def parse(info: Iterable[str], main: Iterable[str], ours: Iterable[str]) -> Filter:

@@ -7,7 +7,8 @@ any job, is root; so what root is to write stands in the command line itself.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from herd.core.mac import job_definitions, managed
 from herd.core.mac.domains import DAEMONS
@@ -23,22 +24,21 @@ _TRUE = "/usr/bin/true"
 
 def commands(layout: Layout) -> list[Command]:
     """All that a stack's settings ask of root; the same in every run."""
-    kept = list(managed.root(layout))
-    if not layout.is_daemon:
-        return kept
+    ours = [job_definitions.daemon(layout, job) for job in jobs_of(layout) if layout.is_daemon]
+    kept = managed.jobs(layout)
     return [
-        *(each for job in jobs_of(layout) for each in _daemon(layout, job)),
-        *removals(layout),
-        *kept,
+        *(each for job in ours for each in _installs(job)),
+        *(removals(layout) if ours else ()),
+        *managed.root(layout),
+        *(each for job in kept for each in (*_installs(job), *_ends(job["Label"]))),
     ]
 
 
-def _daemon(layout: Layout, job: str) -> list[Command]:
+def _installs(job: Mapping[str, Any]) -> list[Command]:
     """To install and start a job of the system."""
-    label, path = layout.label(job), layout.plist(job)
-    target = DAEMONS.target(label)
+    path, target = DAEMONS.plist(job["Label"]), DAEMONS.target(job["Label"])
     return [
-        writes(path, compact(job_definitions.daemon(layout, job))),
+        writes(path, compact(job)),
         (LAUNCHCTL, "enable", target),
         (LAUNCHCTL, "bootstrap", DAEMONS.name, path),
         (LAUNCHCTL, "kickstart", target),
@@ -47,12 +47,11 @@ def _daemon(layout: Layout, job: str) -> list[Command]:
 
 def removals(layout: Layout) -> list[Command]:
     """To end the stack's jobs of the system, and take their property lists away."""
-    labels = [layout.label(job) for job in ALL_JOBS]
-    return [
-        command
-        for label in labels
-        for command in ((LAUNCHCTL, "bootout", DAEMONS.target(label)), removes(label))
-    ]
+    return [command for job in ALL_JOBS for command in _ends(layout.label(job))]
+
+
+def _ends(label: str) -> list[Command]:
+    return [(LAUNCHCTL, "bootout", DAEMONS.target(label)), removes(label)]
 
 
 def removes(label: str) -> Command:

@@ -41,6 +41,7 @@ def job(limit: int) -> dict[str, Any]:
             "ProgramArguments": [SYSCTL, f"{OID}={limit}"],
             "EnvironmentVariables": {},
             "RunAtLoad": True,
+            "ThrottleInterval": 1,
         },
         {},
     )

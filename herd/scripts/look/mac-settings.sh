@@ -1,5 +1,5 @@
 # What settings of the Mac itself are. usage: mac-settings.sh [KIND [ARGUMENT]]...
-# KIND is power, updates, wired, firewall PYTHON_KEG VERSION or networks ANCHOR. What each tool says
+# KIND is power, updates, wired, firewall PYTHON_KEG VERSION, networks ANCHOR or newsyslog ROOT. What each tool says
 # comes below a line with its name and exit code, behind a tab.
 tab=$(printf '\t')
 ask() {
@@ -31,6 +31,10 @@ while [ $# -gt 0 ]; do
       ask state sudo -n $firewall --getglobalstate
       ask apps sudo -n $firewall --listapps
       shift 2
+      ;;
+    newsyslog)
+      ask newsyslog grep -lsF -e "$2/" /etc/newsyslog.conf /etc/newsyslog.d/*.conf
+      shift
       ;;
     networks)
       ask info sudo -n /sbin/pfctl -s info

@@ -102,6 +102,30 @@ def test_llama_swap_gets_its_key_out_of_a_file_and_does_not_start_without(
     assert done.stdout.count("secret") == 1
 
 
+def test_llama_swap_starts_once_the_gpu_has_its_limit(tmp_path: Path) -> None:
+    """At the Mac's start both jobs begin at once; one that is never set keeps it up for a while."""
+    key, said = tmp_path / "key", tmp_path / "said"
+    key.write_text("k")
+    for name, text in {
+        "sysctl": f'echo >>{said}; [ $(wc -l <{said}) -lt "$AFTER" ] && echo 0 || echo 57344',
+        "sleep": ":",
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    words = job_definitions.llama_swap_command(layout(mac_gpu_wired_limit_mb=57344))[:3]
+    for after, asked in ((3, 3), (10000, 121)):
+        said.unlink(missing_ok=True)
+        done = subprocess.run(
+            [*words, str(key), "/bin/echo", "up"],
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin", "AFTER": str(after)},
+            capture_output=True,
+            text=True,
+        )
+
+        assert (done.stdout, len(said.read_text().splitlines())) == ("up\n", asked)
+    assert "sysctl" not in job_definitions.llama_swap_command(layout())[2]
+
+
 def test_watching_can_be_turned_off() -> None:
     found = definition(LLAMA_SWAP, layout(llama_swap_watch_config=False))
 

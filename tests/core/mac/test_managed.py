@@ -31,8 +31,9 @@ def test_what_is_set_is_asked() -> None:
     assert managed.asked(layout(**EVERYTHING)) == [
         *("power", "updates", "firewall", "/opt/homebrew/opt/python@3.13", "3.13", "wired"),
         *("networks", "com.apple/250.com.moonspirit.proxy-networks"),
+        *("newsyslog", "/Users/me/llama-swap"),
     ]
-    assert managed.asked(layout(mac_wake_on_lan=False)) == ["power"]
+    assert managed.asked(layout(mac_wake_on_lan=False))[::2] == ["power", "/Users/me/llama-swap"]
 
 
 def test_only_what_differs_is_a_change() -> None:
@@ -87,3 +88,20 @@ def test_the_first_note_of_a_setting_counts() -> None:
     noted = ["AC Power: sleep\t1", "AC Power: sleep\t0", "firewall: /a b\tabsent", "half a li"]
 
     assert managed.parse_record(noted) == {"AC Power: sleep": "1", "firewall: /a b": "absent"}
+
+
+def test_what_newsyslog_would_rename_is_refused() -> None:
+    state = State(newsyslog=["/etc/newsyslog.d/llama.conf"])
+    (problem,) = managed.problems(settings(mac_sleep="never"), state, 64 * GIB)
+
+    assert problem.where == "/etc/newsyslog.d/llama.conf"
+    assert "write into the renamed file for ever" in problem.what
+
+
+def test_jobs_are_those_of_what_a_restart_forgets() -> None:
+    assert managed.jobs(layout()) == []
+    labels = [job["Label"] for job in managed.jobs(layout(**EVERYTHING))]
+    assert labels == ["llama-herd.gpu-wired-limit", "com.moonspirit.proxy-networks"]
+    noted = [*(f"job: {label}" for label in labels), "AC Power: sleep"]
+    assert managed.jobs_in(noted) == labels
+    assert managed.kinds_of(noted) == ("power",)
