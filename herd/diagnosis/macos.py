@@ -22,7 +22,7 @@ def sleep(patient: Patient) -> Iterator[Finding]:
 def session(patient: Patient) -> Iterator[Finding]:
     """LaunchAgents live in the session at the screen."""
     settings = patient.layout.settings
-    needs = settings.launchd_autostart != "off" and not _is_daemon(patient)
+    needs = settings.launchd_autostart != "off" and not patient.layout.is_daemon
     if needs and not patient.mac.console:
         yield Finding(
             "no-session",
@@ -36,10 +36,6 @@ def session(patient: Patient) -> Iterator[Finding]:
             "unlock it then (over SSH from macOS 26 on), or turn FileVault off where the place is "
             "safe",
         )
-
-
-def _is_daemon(patient: Patient) -> bool:
-    return bool(getattr(patient.layout, "is_daemon", False))
 
 
 def clock(patient: Patient) -> Iterator[Finding]:
