@@ -283,7 +283,8 @@ def herd_in(fleet: Fleet, directory: Path, *words: str, program: str = "herd") -
 
 def test_a_new_key_and_a_deploy_are_enough_for_one_mac(fleet: Fleet, tmp_path: Path) -> None:
     """Without editing anything: the entry is in config.json, which is shipped as it is."""
-    for name in ("deploy.py", "config.py", "fetcher", "group_data", "herd", "proxy", "templates"):
+    files = ("deploy.py", "config.py", "pyproject.toml")
+    for name in (*files, "fetcher", "group_data", "herd", "proxy", "templates"):
         (tmp_path / name).symlink_to(PROJECT / name)
     inventory = str(fleet.inventory(mac1={"models": {"recite": ROOM}}))
 
