@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import plistlib
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -466,3 +467,47 @@ def test_the_jobs_of_one_mac_are_not_anothers(mac: Mac, agent: Agent) -> None:
     assert other.run("pkill -f sleep").returncode == 1
     assert mac.run("pgrep sleep").stdout == f"{job(mac)['pid']}\n"
     os.kill(int(job(mac)["pid"]), signal.SIGCONT)  # still there
+
+
+# -- The system's domain: anybody looks, root changes
+
+
+@pytest.fixture
+def daemon(mac: Mac) -> Path:
+    path = mac.root / "Library/LaunchDaemons/com.example.job.plist"
+    keys = {"ProgramArguments": ["/bin/sleep", "1000"], "UserName": "tester", "RunAtLoad": True}
+    path.write_bytes(plistlib.dumps({"Label": "com.example.job", **keys}))
+    return path
+
+
+def test_a_daemon_is_roots_to_change_and_everybodys_to_see(mac: Mac, daemon: Path) -> None:
+    """Texts of users: facts of macOS 26.3, and six reports."""
+    system = "system/com.example.job"
+    path = "/Library/LaunchDaemons/com.example.job.plist"
+    assert launchctl(mac, "bootstrap", "system", path) == (5, "", AS_USER)
+    assert launchctl(mac, "bootstrap", "system", path, root=True) == (0, "", "")
+    code, shown, _ = launchctl(mac, "print", system)
+    assert code == 0
+    for line in (f"path = {path}", "type = LaunchDaemon", "username = tester", "domain = system"):
+        assert f"\t{line}\n" in shown
+    denied = "1: Operation not permitted\n"
+    assert launchctl(mac, "bootout", system) == (1, "", f"Boot-out failed: {denied}")
+    said = f'Could not kickstart service "com.example.job": {denied}'
+    assert launchctl(mac, "kickstart", "-k", system) == (1, "", said)
+    assert launchctl(mac, "bootout", system, root=True) == (0, "", "")
+    daemon.unlink()
+
+
+def test_daemons_start_with_the_mac_but_no_quarantined_one_of_macos_27(
+    mac: Mac, daemon: Path
+) -> None:
+    mac.set(console=False)
+    mac.reboot()
+    assert mac.launchd.labels("system") == ["com.example.job"]
+    mac.quarantines(daemon)
+    for version, loaded in (("26.1", ["com.example.job"]), ("27.0", [])):
+        mac.set(macos=version)
+        mac.reboot()
+        assert mac.launchd.labels("system") == loaded
+    assert launchctl(mac, "bootstrap", "system", str(daemon), root=True)[0] == 155
+    daemon.unlink()

@@ -461,3 +461,11 @@ def test_a_lower_layer_that_cannot_be_merged_is_not_lost_in_silence(value: Any) 
 
     assert any(f"{value!r} is no dictionary" in problem.what for problem in found)
     assert any("models, from group_data/all.py" in problem.where for problem in found)
+
+
+def test_a_daemon_has_no_terminal_window() -> None:
+    (found,) = problems(declare(launchd_domain="daemon", launchd_autostart="terminal"))
+
+    assert "launchd_autostart" in found.where
+    assert "no Terminal window" in found.what
+    assert problems(declare(launchd_domain="daemon", launchd_autostart="off")) == []
