@@ -327,6 +327,17 @@ def _ports(settings: Settings) -> dict[int, list[str]]:
     return ports
 
 
+# Of these a machine has one, whichever stack asks for it.
+_OF_THE_MAC = (
+    "mac_sleep",
+    "mac_restart_after_power_loss",
+    "mac_wake_on_lan",
+    "mac_gpu_wired_limit_mb",
+    "mac_firewall_exception",
+    "mac_automatic_updates",
+)
+
+
 def _sharing(hosts: Mapping[str, Settings]) -> list[Problem]:
     """Stacks on one machine must not get in each other's way."""
     problems = []
@@ -341,6 +352,15 @@ def _sharing(hosts: Mapping[str, Settings]) -> list[Problem]:
                             f"{one}, {other}: {key}",
                             f"Both are the same machine, and both say {getattr(a, key)!r}.",
                             f"give each stack its own {key}.",
+                        )
+                    )
+            for key in _OF_THE_MAC:
+                if None not in (said := [getattr(a, key), getattr(b, key)]) and said[0] != said[1]:
+                    problems.append(
+                        Problem(
+                            f"{one}, {other}: {key}",
+                            f"Both are the same machine, and want {said[0]!r} and {said[1]!r}.",
+                            "say the same for both, or None for one.",
                         )
                     )
             outer, inner = sorted((a.stack_root, b.stack_root), key=len)

@@ -438,6 +438,26 @@ def test_all_clashes_of_two_stacks_are_reported_together() -> None:
     assert len(found) == 5
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "clash"),
+    [
+        (57344, 49152, True),
+        (57344, 57344, False),
+        (57344, None, False),
+    ],
+)
+def test_a_machine_has_one_setting_of_its_own(first: int, second: int | None, clash: bool) -> None:
+    machine = ("10.0.0.1", 22)
+    found = problems(
+        declare("one", machine=machine, mac_gpu_wired_limit_mb=first),
+        declare("two", machine=machine, mac_gpu_wired_limit_mb=second, **APART),
+    )
+
+    assert [p.what for p in found] == (
+        ["Both are the same machine, and want 57344 and 49152."] if clash else []
+    )
+
+
 def test_a_clash_is_seen_although_one_stack_has_a_problem_of_its_own() -> None:
     found = two(proxy_port=3000, proxy_prt=1)
 
