@@ -50,3 +50,5 @@ class Limits:
     connect_seconds: float = 5.0
     clock_seconds: float = 1.0
     """How often the times above are looked at."""
+    idle_clock_seconds: float = 60.0
+    """The same while nobody is connected: a Mac that nobody asks is left to sleep."""

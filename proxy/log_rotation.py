@@ -22,7 +22,9 @@ MOST = 16 * 2**20
 KEPT = 1
 """Copies."""
 SECONDS = 1.0
-"""Between two looks: so much longer a file may have grown."""
+"""Between two looks while a file grows: so much longer it may have grown."""
+IDLE_SECONDS = 60.0
+"""The same at most, while nothing comes."""
 
 _PIECE = 2**20
 
@@ -54,9 +56,21 @@ class Keeper:
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._ending.wait(self._seconds):
+        seconds, before = self._seconds, self._sizes()
+        while not self._ending.wait(seconds):
             for path in self._paths:
                 self._look(path)
+            now = self._sizes()
+            seconds = self._seconds if now != before else min(2 * seconds, IDLE_SECONDS)
+            before = now
+
+    def _sizes(self) -> list[int]:
+        """Of the files that are there."""
+        found = []
+        for path in self._paths:
+            with suppress(OSError):
+                found.append(path.lstat().st_size)
+        return found
 
     def _look(self, path: Path) -> None:
         try:

@@ -111,6 +111,8 @@ class Engine:
 
     def enter(self, client: Counted) -> bool:
         """One connection more; False if it is one too many."""
+        if not self.clients and not self.ending:
+            self._wake()
         return self.crowd.enter(client, self.now)
 
     def know(self, client: Counted) -> None:
@@ -132,9 +134,17 @@ class Engine:
         if self.ending and not any(client.transaction for client in self.clients):
             self._empty.set()
 
+    def _wake(self) -> None:
+        """The clock goes slowly while nobody is connected; the first who comes sets it right."""
+        self.now = self.loop.time()
+        self._clock.cancel()
+        self._clock = self.loop.call_later(self.limits.clock_seconds, self._tick)
+        self.pool.tick(self.now)
+
     def _tick(self) -> None:
         self.now = self.loop.time()
-        self._clock = self.loop.call_later(self.limits.clock_seconds, self._tick)
+        seconds = self.limits.clock_seconds if self.clients else self.limits.idle_clock_seconds
+        self._clock = self.loop.call_later(seconds, self._tick)
         for client in list(self.clients):
             client.tick(self.now)
         self.crowd.tick(self.now)

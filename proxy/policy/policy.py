@@ -20,25 +20,13 @@ from proxy.keys.key import Key, Keys, Scope
 from proxy.keys.rate_limits import Denied, Meter, Meters
 from proxy.keys.store import KeyStore
 from proxy.model_files.verified import VerifiedFiles
-from proxy.policy import as_gateway, cors, error_dialect, for_gateway, login
+from proxy.policy import behind_a_gateway, cors, error_dialect, login, on_a_gateway, retry_after
 from proxy.policy.authentication import Identity
 from proxy.policy.local_handlers import Handlers
 from proxy.policy.not_found import nowhere, opens
 from proxy.policy.revocation import logged_out, lost
 from proxy.policy.routes import FORMS, Own, Route, route_of
 from proxy.readiness.readiness import Readiness
-
-RETRY_AFTER = {
-    "upstream_unavailable": "5",
-    "shutting_down": "2",
-    "too_many_connections": "2",
-    "too_much_held": "2",
-    "too_many_files": "2",
-    "draining": "5",
-    "model_busy": "2",
-    "model_loading": "5",
-    "model_not_here": "5",
-}
 
 TICK = 0.5
 """Seconds between two looks at what is running; nothing wakes up while nothing runs."""
@@ -101,14 +89,14 @@ class HerdPolicy:
         self._books = Books(state.usage, state.metrics, state.models, clock)
         self._identity = Identity(state.sessions, clock)
         self._gateway = state.gateway
-        self._route_of = as_gateway.gateway_route_of if state.gateway else route_of
+        self._route_of = on_a_gateway.gateway_route_of if state.gateway else route_of
         self._readiness = readiness = state.readiness
         readiness.open = lambda: len(self._books.inference())
         readiness.slots = lambda: self._keys.slots.total
         readiness.name_of = lambda model: self._keys.slots.name_of(model)
         self._handlers = Handlers(
             state.keys, state.usage, state.metrics, state.sessions, clock, state.files, readiness,
-            as_gateway.PAGE if state.gateway else "/ui/",
+            on_a_gateway.PAGE if state.gateway else "/ui/",
         )  # fmt: skip
         self._meters = Meters(self._books.used_today)
         self._sending: dict[Request, Key] = {}  # files on their way
@@ -129,7 +117,7 @@ class HerdPolicy:
                 pair for pair in request.raw_headers if pair[0].lower() != b"cookie"
             ]
         if self._gateway:
-            request.raw_headers = as_gateway.of_clients(request.raw_headers)
+            request.raw_headers = on_a_gateway.of_clients(request.raw_headers)
         if request.method == "OPTIONS" and cors.is_preflight(request.headers):
             return self._preflight(request)
         route = self._route_of(request.method, request.path)
@@ -139,7 +127,7 @@ class HerdPolicy:
         if isinstance(shown, Reply):
             return shown
         if shown.key.gateway:
-            request.id = for_gateway.id_of(request.headers.get("X-Request-Id"), request.id)
+            request.id = behind_a_gateway.id_of(request.headers.get("X-Request-Id"), request.id)
         return Visitor(shown.key, route, shown.session)
 
     def route(self, request: Request, caller: Caller) -> Forward | Reply | Local:
@@ -193,7 +181,7 @@ class HerdPolicy:
         if key.gateway and (refusal := self._full(request, model)):
             return refusal
         if self._gateway:
-            request.up = as_gateway.lines(request.id, model)
+            request.up = on_a_gateway.lines(request.id, model)
         origins = self._keys.origins
         lines = cors.shared(request.path, request.headers, origins) if origins else []
         if route.scope is Scope.ADMIN:
@@ -230,8 +218,8 @@ class HerdPolicy:
             headers += [("WWW-Authenticate", "Bearer"), ("x-should-retry", "false")]
         elif status == 426:  # what must be spoken here: RFC 9110 15.5.22
             headers += [("Upgrade", "HTTP/1.1"), ("Connection", "Upgrade")]
-        if code in RETRY_AFTER:
-            headers.append(("Retry-After", RETRY_AFTER[code]))
+        if code in retry_after.SECONDS:
+            headers.append(("Retry-After", retry_after.SECONDS[code]))
         spoken, request_id = error_dialect.Dialect.OPENAI, None
         if request is not None:
             spoken, request_id = error_dialect.dialect_of(request.path, request.headers), request.id
@@ -241,7 +229,7 @@ class HerdPolicy:
 
     def instead(self, request: Request, status: int, body: bytes) -> Reply | None:
         """For a gateway, which is to go elsewhere; others are told what llama-swap said."""
-        if not _of_gateway(request) or (told := for_gateway.elsewhere(status, body)) is None:
+        if not _of_gateway(request) or (told := behind_a_gateway.elsewhere(status, body)) is None:
             return None
         return self.error(503, *told, request)
 

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from herd.core.files import templates
-from herd.core.gateway.fleet import Gateway, Mac, Pool, Share, Timing
+from herd.core.gateway.fleet import Gateway, Mac, Pool, Share
+from herd.core.gateway.timeouts import Timeouts
 from tests.gateway.macs import FakeMac, Loop
 
 KEY = "0123456789abcdef" * 4
-SOON = Timing(check=150, check_again=100, check_answer=300, connect=300)
+SOON = Timeouts(check=150, check_again=100, check_answer=300, connect=300)
 
 
 def program() -> tuple[str, dict[str, str]]:

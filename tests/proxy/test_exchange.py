@@ -451,3 +451,32 @@ def test_ticket_sees_content_without_framing() -> None:
             assert got == policy.passed == text
 
     run(situation())
+
+
+def test_while_nobody_is_connected_the_clock_goes_slowly() -> None:
+    """Whoever comes finds it right, and has deadlines that are looked at as ever."""
+    limits = Limits(clock_seconds=0.02, idle_clock_seconds=60)
+    ticks = 0
+
+    async def situation() -> None:
+        nonlocal ticks
+        async with under(Recorder(NAMED), answer(body=b"hello"), limits=limits) as (proxy, _):
+            engine = proxy.engine
+            tick = engine.pool.tick
+
+            def counted(now: float) -> None:
+                nonlocal ticks
+                ticks += 1
+                tick(now)
+
+            engine.pool.tick = counted  # type: ignore[method-assign]
+            await asyncio.sleep(0.3)
+            asleep, before = ticks, engine.now
+            _, writer = await proxy.begin()
+            await asyncio.sleep(0.3)
+            assert asleep <= 1
+            assert ticks - asleep > 5
+            assert engine.now - before > 0.2
+            writer.close()
+
+    run(situation())

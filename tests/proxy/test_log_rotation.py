@@ -118,6 +118,26 @@ def test_one_that_cannot_be_kept_small_is_said_once(
     ]
 
 
+def test_where_nothing_comes_it_is_looked_at_ever_more_rarely(tmp_path: Path) -> None:
+    """And often again once something does."""
+    log = tmp_path / "a.log"
+    keeper = Keeper([], most=10_000, seconds=1)
+    keeper._paths = [log]
+    waits: list[float] = []
+
+    class Ending:
+        def wait(self, seconds: float) -> bool:
+            waits.append(seconds)
+            if len(waits) == 9:
+                fill(log, 1)
+            return len(waits) == 11
+
+    keeper._ending = Ending()  # type: ignore[assignment]
+    keeper._run()
+
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60, 1, 2]
+
+
 def test_program_keeps_its_own_log_and_another_small(tmp_path: Path) -> None:
     """As launchd runs it: both files are opened once, to append; somebody follows one."""
     config, own, other = tmp_path / "config.json", tmp_path / "proxy.log", tmp_path / "swap.log"

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from herd.core.gateway.timeouts import Timeouts
 from herd.core.settings.schema import Settings
 
 GROUP = "gateways"
@@ -86,21 +87,6 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Timing:
-    """How soon what is noticed, in milliseconds; tests have shorter ones."""
-
-    check: int = 2_000
-    check_again: int = 1_000
-    """After a check that failed."""
-    check_answer: int = 2_000
-    failed_checks: int = 3
-    connect: int = 2_000
-    body: int = 60_000
-    silence: int = 3_600_000
-    """Of a Mac that works: a long prompt is read without a word."""
-
-
-@dataclass(frozen=True)
 class Gateway:
     """All that the configuration of HAProxy says; `port` is on loopback."""
 
@@ -119,7 +105,7 @@ class Gateway:
     """Of its files, from where it is started: a socket's path is short."""
     vouched: bool = False
     """Whether there is a file of who may vouch for the Macs; else it is whom the system trusts."""
-    timing: Timing = field(default_factory=Timing)
+    timing: Timeouts = field(default_factory=Timeouts)
 
     @property
     def key_file(self) -> str:

@@ -8,10 +8,9 @@ from dataclasses import replace
 from herd.core.mac import command_line
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
-from herd.core.models import measured
 from herd.core.models.fit_request import Ask
 from herd.core.models.gguf import Facts
-from herd.core.models.measured import Measured
+from herd.core.models.llama_fit_params import Measured, parse
 from herd.core.models.memory_estimate import Served, Told, Use, draft_use
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.extra_args import canonical
@@ -101,7 +100,7 @@ def answered(
     said: dict[str, list[tuple[Ask, Measured | str]]] = {}
     for ask in questions:
         if ask.mark in notes:
-            said.setdefault(ask.model, []).append((ask, measured.parse(notes[ask.mark])))
+            said.setdefault(ask.model, []).append((ask, parse(notes[ask.mark])))
     return [
         tuple(_answered(served, of[served.name], said.get(served.name, [])) for served in each)
         for each in sets

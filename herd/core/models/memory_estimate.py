@@ -12,7 +12,7 @@ from typing import Any
 
 from herd.core.models import caches
 from herd.core.models.gguf import Facts
-from herd.core.models.measured import Measured
+from herd.core.models.llama_fit_params import Measured
 from herd.core.settings import part_sources
 from herd.core.settings.extra_args import canonical
 from herd.core.settings.schema import Model

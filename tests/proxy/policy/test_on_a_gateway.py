@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.exchange import Reply
-from proxy.policy import as_gateway
+from proxy.policy import on_a_gateway
 from proxy.policy.policy import HerdPolicy, PolicyState
 from tests.proxy.support.policy import ANNA, METER, ROOT, Desk, error, in_a_loop
 
@@ -70,7 +70,7 @@ def test_a_mac_has_none_of_it(tmp_path: Path) -> None:
     ],
 )
 def test_haproxy_is_told_the_model_in_one_line(model: str, told: bytes) -> None:
-    lines = as_gateway.lines("id1", model)
+    lines = on_a_gateway.lines("id1", model)
 
     assert lines == b"X-Request-Id: id1\r\nX-Herd-Model: " + told + b"\r\n"
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from herd.core.models.measured import Device, Measured, parse
+from herd.core.models.llama_fit_params import Device, Measured, parse
 from herd.core.models.memory_estimate import Served, Told, Use, notes, terms
 from herd.core.models.memory_fit import ESTIMATE, FIT, Limits, Sum, fixes, problems
 from herd.core.text.units import GIB, MIB

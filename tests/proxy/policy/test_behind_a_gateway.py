@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.exchange import Reply
-from proxy.policy.for_gateway import elsewhere, id_of
+from proxy.policy.behind_a_gateway import elsewhere, id_of
 from tests.proxy.support.policy import ANNA, STANDARD, Desk, entry, error, in_a_loop
 
 GATEWAY = "sk-herd-gateway-0123456789-abcdefgh"
