@@ -16,7 +16,6 @@ from pyinfra.api.util import print_host_combined_output
 from pyinfra.connectors.util import CommandOutput
 
 from herd.core.mac.archives import bundle
-from herd.core.mac.endpoints import llama_swap, local_proxy
 from herd.core.mac.job_definitions import JOBS
 from herd.core.mac.layout import Layout
 from herd.facts.script import script
@@ -40,7 +39,7 @@ def guarded(layout: Layout, commands: Commands, *, ends_streams: bool = False) -
     is_drained = False
     for command in commands:
         if not _is_kept():
-            yield script("keep-good", layout.root, _run(), *_urls(layout), *_files(layout))
+            yield script("keep-good", layout.root, _run(), *_files(layout))
         if drains and not is_drained:
             is_drained = True
             yield drain(layout)
@@ -100,12 +99,7 @@ def _or_put_back(command: Any, layout: Layout) -> PyinfraCommand:
 def _put_back(layout: Layout) -> StringCommand:
     running = layout.settings.launchd_autostart == "background"
     jobs = [layout.plist(job) if running else "" for job in JOBS]
-    return script("put-back", layout.root, *jobs, *_urls(layout), *_files(layout))
-
-
-def _urls(layout: Layout) -> Iterator[str]:
-    yield llama_swap(layout.settings)
-    yield local_proxy(layout.settings)
+    return script("put-back", layout.root, *jobs, *_files(layout))
 
 
 def _files(layout: Layout) -> list[str]:

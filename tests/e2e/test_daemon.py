@@ -117,6 +117,19 @@ def test_what_runs_is_changed_without_another_word_of_roots(daemon: Fleet) -> No
     check(daemon, "daemon")
 
 
+def test_what_does_not_come_up_is_put_back(daemon: Fleet) -> None:
+    """Of a daemon it is what it runs: the property list is root's, and the same."""
+    mac = daemon["mac1"]
+    launcher = mac.home / "llama-swap/daemon-proxy.sh"
+    before = launcher.read_text()
+    run = daemon.deploy(mac1={**DAEMON, "proxy_host": "192.0.2.1"})
+
+    assert run.code == 1
+    assert launcher.read_text() == before
+    check(daemon, "daemon")
+    daemon.settles(mac1=DAEMON)
+
+
 def test_a_quarantined_or_disabled_daemon_is_mended(daemon: Fleet) -> None:
     """macOS 27 would not load the one at its next start, no macOS the other."""
     mac = daemon["mac1"]

@@ -36,7 +36,7 @@ def test_what_serves_is_kept_and_drained_while_it_is_changed() -> None:
     root = PLACE.root
     assert keep.startswith(f"keep-good {root} ")
     assert keep.endswith(
-        f" http://127.0.0.1:8080 http://127.0.0.1:3000 {root}/config.yaml {root}/start.command "
+        f" {root}/config.yaml {root}/start.command "
         "/Users/me/Library/LaunchAgents/com.moonspirit.llama-swap.plist "
         "/Users/me/Library/LaunchAgents/com.moonspirit.proxy.plist"
     )
@@ -81,4 +81,4 @@ def test_jobs_that_nothing_keeps_running_are_put_back_as_files_only() -> None:
     found = config("absent", place, fails=["accept-config"])
 
     (put_back,) = [words for words in found.safety if words.startswith("put-back ")]
-    assert put_back.startswith(f"put-back {place.root} '' '' http://")
+    assert put_back.startswith(f"put-back {place.root} '' '' {place.root}/")

@@ -19,6 +19,10 @@ case $1 in
   bootstrap) name=${3##*/}; : >"STATE/${name%.plist}" ;;
 esac
 """
+LISTENS = """
+'/a b/llama-swap' --config c --listen 127.0.0.1:8080 --watch-config &
+P=1 /p/python -m proxy serve --listen '[::]:3000' --upstream http://127.0.0.1:8080 &
+"""
 SWAP, PROXY = "com.x.llama-swap", "com.x.proxy"
 
 
@@ -32,7 +36,11 @@ class Stack:
             directory.mkdir(parents=True)
         machine.program("launchctl", LAUNCHCTL.replace("STATE", quoted(self.state)))
         # Both ports answer, or neither.
-        machine.program("curl", f"[ -e {quoted(self.state)}/answers ] || exit 7")
+        machine.program(
+            "curl",
+            f"for url; do :; done; echo $url >>{quoted(self.state)}/asked\n"
+            f"[ -e {quoted(self.state)}/answers ] || exit 7",
+        )
         if sys.platform != "darwin":
             mv = shutil.which("mv")
             machine.program(
@@ -50,7 +58,7 @@ class Stack:
         """Have all files, or those of these names, say something; and so the link."""
         for file in self.files:
             if not names or file.name in names:
-                file.write_text(text)
+                file.write_text(text + (LISTENS if file.name == "start.command" else ""))
         if not names or "link" in names:
             link = self.root / "releases/llama.cpp/current"
             link.unlink(missing_ok=True)
@@ -60,16 +68,16 @@ class Stack:
 
     def says(self) -> set[str]:
         link = os.readlink(self.root / "releases/llama.cpp/current")[1]
-        return {link, *(file.read_text() for file in self.files)}
+        return {link, *(file.read_text().removesuffix(LISTENS) for file in self.files)}
 
     def keep(self, run: str) -> None:
-        done = self.machine.run("keep-good", self.root, run, "http://s", "http://p", *self.files)
+        done = self.machine.run("keep-good", self.root, run, *self.files)
         assert (done.returncode, done.stderr) == (0, "")
 
     def put_back(self, *, running: bool = True) -> subprocess.CompletedProcess[str]:
         (self.state / "calls").unlink(missing_ok=True)
         jobs = [self.agents / f"{label}.plist" if running else "" for label in (SWAP, PROXY)]
-        words = (self.root, *jobs, "http://s", "http://p", *self.files)
+        words = (self.root, *jobs, *self.files)
         return self.machine.run("put-back", *words)
 
     def restarted(self) -> list[str]:
@@ -89,10 +97,14 @@ def test_what_served_is_there_again_with_both_jobs(stack: Stack) -> None:
     (stack.root / "releases/before").write_text("llama.cpp b1-0123456789ab\n")
     (stack.root / "releases/held").write_text("llama.cpp b1-0123456789ab b2-0123456789ab\n")
 
+    (stack.state / "asked").unlink()
     done = stack.put_back()
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == "What served before is put back, and answers.\n"
+    # Where it listened before, whatever the run wanted.
+    asked = (stack.state / "asked").read_text().splitlines()
+    assert asked == ["http://127.0.0.1:8080/health", "http://[::]:3000/health"]
     assert stack.says() == {"1"}
     assert stack.restarted() == [SWAP, PROXY]
     assert (stack.root / "releases/before").read_text() == "llama.cpp b0-0123456789ab\n"

@@ -1,13 +1,10 @@
 # Keeps what defines the stack, once in a run, where it serves: what follows may not come up.
-# usage: keep-good.sh ROOT RUN SWAP_URL PROXY_URL FILE...
+# usage: keep-good.sh ROOT RUN FILE...
+. connects.sh
 root=$1 run=$2
 [ "$(cat "$root/last-good/run" 2>/dev/null)" != "$run" ] || exit 0
-for url in "$3" "$4"; do
-  # 7: nobody is there. A proxy with a certificate answers plain HTTP by an error, which is one.
-  curl --noproxy '*' -k -s -o /dev/null --max-time 5 "$url/health"
-  [ $? -ne 7 ] || exit 0
-done
-shift 4
+connects "$root/start.command" || exit 0
+shift 2
 umask 077
 cd -- "$root" || exit 1
 rm -rf last-good.new && mkdir last-good.new || exit 1

@@ -1,14 +1,15 @@
 # Puts back what served before a run that cannot finish; a job is restarted only where that needs it.
-# usage: put-back.sh ROOT SWAP_JOB PROXY_JOB SWAP_URL PROXY_URL FILE...
+# usage: put-back.sh ROOT SWAP_JOB PROXY_JOB FILE...
 # The jobs are property lists, or "" where launchd does not keep them running.
-root=$1 good=$1/last-good swap=$2 proxy=$3 swap_url=$4 proxy_url=$5
-shift 5
+root=$1 good=$1/last-good swap=$2 proxy=$3
+shift 3
 # Of a daemon the property list is root's, and stays; what it runs is beside the others.
 case $swap in
   /Library/LaunchDaemons/*) domain=system ;;
   *) domain=gui/$(id -u) ;;
 esac
 . launchctl.sh
+. connects.sh
 [ -f "$good/run" ] || exit 0
 cd -- "$root" || exit 1
 changed= restart_swap= restart_proxy=
@@ -48,10 +49,7 @@ renew() {
 [ -n "$changed" ] || { echo "What defines the stack is what served before, so nothing is put back." >&2; exit 0; }
 [ -n "$swap" ] || { echo "What served before is put back; \`make restart\` runs it." >&2; exit 0; }
 polls=0
-until
-  curl --noproxy '*' -s -o /dev/null --max-time 5 "$swap_url/health" &&
-    { curl --noproxy '*' -k -s -o /dev/null --max-time 5 "$proxy_url/health"; [ $? -ne 7 ]; }
-do
+until connects "$root/start.command"; do
   polls=$((polls + 1))
   [ $polls -lt 60 ] || { echo "What served before is put back, but does not answer." >&2; exit 1; }
   sleep 0.5
