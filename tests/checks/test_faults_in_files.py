@@ -113,13 +113,13 @@ FAULTS = {
     "a tag that does not end": Fault("plist-syntax", SWAP, "</dict>", "</dic>", "</dic>"),
     "an unknown key": Fault("plist-keys", SWAP, "KeepAlive", "KeepALive", "KeepALive"),
     "a key of daemons": Fault(
-        "plist-keys", PROXY, "<dict>\n", f"<dict>\n{key('UserName', 'string', 'me')}", "UserName"
+        "plist-session", PROXY, "<dict>\n", f"<dict>\n{key('UserName', 'string', 'me')}", "UserName"
     ),
     "a mask as text": Fault(
         "plist-keys", SWAP, "<integer>63</integer>", "<string>077</string>", "<key>Umask"
     ),
     "true as text": Fault("plist-keys", PROXY, "<true/>", "<string>true</string>", "<key>RunAt"),
-    "no end": Fault("plist-keys", SWAP, ">40<", ">0<", "<key>ExitTimeOut"),
+    "no end": Fault("plist-keys", SWAP, ">90<", ">0<", "<key>ExitTimeOut"),
     "a throttled job": Fault("plist-keys", SWAP, "Interactive", "Background", "<key>ProcessType"),
     "the label of another": Fault(
         "plist-keys", SWAP, "com.moonspirit.llama-swap", "com.moonspirit.proxy", "<key>Label"

@@ -1,5 +1,6 @@
 """A gateway's files are rendered as a deploy writes them, and a real HAProxy looks at them."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,8 @@ def haproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, environment = program()
     wrapper = tmp_path / "haproxy"
     libraries = environment.get("LD_LIBRARY_PATH", "")
-    wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={libraries} exec {path} "$@"\n')
+    words = f"LD_LIBRARY_PATH={shlex.quote(libraries)} exec {shlex.quote(str(path))}"
+    wrapper.write_text(f'#!/bin/sh\n{words} "$@"\n')
     wrapper.chmod(0o755)
     monkeypatch.setenv(real_haproxy.NAMED, str(wrapper))
 

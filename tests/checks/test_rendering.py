@@ -164,14 +164,14 @@ def test_a_change_of_the_code_is_shown_as_one_of_a_setting(project: Path) -> Non
     commit(project)
     edit(
         "herd/core/mac/job_definitions.py",
-        "{LLAMA_SWAP: 90, PROXY: 10}",
-        "{LLAMA_SWAP: 95, PROXY: 10}",
+        "{LLAMA_SWAP: 90, PROXY: 10,",
+        "{LLAMA_SWAP: 95, PROXY: 10,",
     )(project)
     edit("proxy/__init__.py", "The auth proxy", "The proxy")(project)
     done = herd(project, "render-diff", "HEAD")
 
     assert "== changed on 2 hosts: mac1, mac2\n" in done.stdout
-    assert "-\t<integer>40</integer>\n+\t<integer>45</integer>" in done.stdout
+    assert "-\t<integer>90</integer>\n+\t<integer>95</integer>" in done.stdout
     assert "--- ~/llama-swap/proxy/release/proxy/__init__.py" in done.stdout
     assert done.stdout.count("+++ ") < 8
 
