@@ -6,7 +6,7 @@ from pyinfra.api import HiddenValue
 from herd import plan
 from herd.deploys.desired import desired
 from herd.deploys.step import step
-from herd.operations import deploy_record, stack, summary
+from herd.operations import deploy_record, serving, summary
 from herd.workstation import certificate_files
 
 
@@ -16,7 +16,7 @@ def serves() -> None:
     want = desired()
     if want.settings.launchd_autostart != "off":
         held = HiddenValue(want.keys.held())
-        stack.serving(
+        serving.serves(
             name="Wait until the stack serves",
             layout=want.layout,
             held=held,

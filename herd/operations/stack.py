@@ -1,8 +1,6 @@
 """The stack as a whole: nothing else of it runs, and it serves."""
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pyinfra import host
@@ -12,17 +10,12 @@ from herd.core.files import written_files
 from herd.core.files.written_files import Start
 from herd.core.mac import domains, job_definitions
 from herd.core.mac.archives import Bundle
-from herd.core.mac.endpoints import llama_swap, local_proxy
+from herd.core.mac.endpoints import local_proxy
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY, jobs_of
 from herd.core.mac.launchd import Job, Started
 from herd.core.mac.layout import Layout
-from herd.core.mac.questions import question
-from herd.core.models.missing_files import Resolved
-from herd.core.models.tasks import task_of
-from herd.core.settings.schema import Model, Settings
-from herd.core.text.secret import key_options
 from herd.facts.answers import Answers
-from herd.facts.files import Says, State
+from herd.facts.files import State
 from herd.facts.gathered import Question
 from herd.facts.launchd import HowStarted, Loaded
 from herd.facts.listeners import Listeners
@@ -30,10 +23,9 @@ from herd.facts.mac import Mac
 from herd.facts.programs import Linked
 from herd.facts.script import script
 from herd.operations import launchd
-from herd.operations.commands import Commands, operation, shown
+from herd.operations.commands import Commands, operation
 from herd.operations.files import is_as_wanted, show_diff, write
-from herd.operations.last_good import REASON, guarded, undrain
-from herd.workstation.api_keys import Held
+from herd.operations.last_good import guarded
 
 
 def _strays_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
@@ -260,18 +252,18 @@ def _window(layout: Layout, bundle: Bundle, uid: int) -> dict[str, Any]:
 
 
 def _start_asks(layout: Layout, name: str) -> Iterator[Question]:
-    yield _linked(layout, name)
+    yield linked(layout, name)
     if name == LLAMA_SWAP and not layout.settings.llama_swap_watch_config:
         yield Question(State, paths=[layout.config])
 
 
 def _start(layout: Layout, name: str) -> Start:
     """What a job finds at its start on this Mac."""
-    linked = _linked(layout, name).ask(host)
+    versions = linked(layout, name).ask(host)
     if name == PROXY or layout.settings.llama_swap_watch_config:
-        return {"linked": linked, "config": ""}
+        return {"linked": versions, "config": ""}
     (config,) = host.get_fact(State, paths=[layout.config])
-    return {"linked": linked, "config": config.sha256}
+    return {"linked": versions, "config": config.sha256}
 
 
 def _console(layout: Layout) -> bool:
@@ -299,126 +291,7 @@ def window_opened(layout: Layout, *, uid: int) -> Commands:
     yield script("window-open", layout.domain(uid).target(layout.label(LLAMA_SWAP)), *ports)
 
 
-def _serving_asks(
-    layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved], prove: bool = False
-) -> Iterator[Question]:
-    stdin = key_options(held.unmask().secret)
-    yield _linked(layout, LLAMA_SWAP)
-    yield Question(Answers, layout=layout, pin=pin, _stdin=stdin)
-    yield _drained(layout)
-
-
-@operation(asks=_serving_asks, changes=[Answers, Listeners])
-def serving(
-    layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved], prove: bool = False
-) -> Commands:
-    """
-    Wait, within a limit, until the stack serves its models to those with a key only, and those
-    that are to be loaded have answered, each in its own way.
-
-    + layout: where the stack lives, and its settings
-    + held: a `Held` of `herd.workstation.api_keys` in a HiddenValue; its key goes to stdin, and
-      without one no request with a key is tried
-    + pin: of the proxy's certificate, by `herd.workstation.certificate_files.pin`
-    + models: their files, which tell what they do
-    + prove: whether of a build that has not answered yet one model is asked, if none is anyway
-    """
-    settings = layout.settings
-    of = {each.name: each for each in models}
-    loaded = [settings.models[name] for name in settings.preload]
-    key: Held = held.unmask()
-    proof = [] if loaded or not prove else [_easiest(settings, key)]
-    stdin = key_options(key.secret)
-    if host.state.is_executing:
-        for line in _skipped(settings.preload, key):
-            host.log(line)
-
-    def marks() -> dict[str, str]:
-        build = _linked(layout, LLAMA_SWAP).ask(host) if loaded or proof else {}
-        asked = {model.name: _mark(model, of[model.name], build) for model in loaded}
-        return asked | dict.fromkeys(proof, f"build-{_digest(dict(build))}")
-
-    def complaint() -> str | None:
-        served = host.get_fact(Answers, layout=layout, pin=pin, _stdin=stdin)
-        return served.complaint(settings.models, marks(), stay_loaded=settings.preload)
-
-    # A run that was killed may have left it so.
-    if _drained(layout).ask(host):
-        yield undrain(layout)
-    if not complaint():
-        host.noop("the stack serves")
-        return
-    yield from guarded(
-        layout,
-        _proven(
-            shown(
-                "verify",
-                *(settings.verify_timeout, settings.llama_swap_health_timeout + 30),
-                *(local_proxy(settings), pin, layout.root),
-                *(
-                    settings.llama_swap_port,
-                    layout.swap_key,
-                    layout.log(LLAMA_SWAP),
-                    layout.log(PROXY),
-                ),
-                *_questions(settings, of, marks(), key),
-                _stdin=stdin,
-            ),
-            complaint,
-        ),
-    )
-
-
-def _proven(waiting: StringCommand, complaint: Callable[[], str | None]) -> Commands:
-    yield waiting
-    # The wait cannot read JSON; what came of it can be seen as before.
-    if wrong := complaint():
-        yield StringCommand("printf '%s\\n'", QuoteString(wrong), ">&2; exit 1")
-
-
-def _skipped(models: Sequence[str], key: Held) -> list[str]:
-    """What is not tried, and why."""
-    if key.secret is None:
-        return [f"skipped: requests with a key; {key.lacking}"]
-    closed = [model for model in models if not key.may_use(model)]
-    return (
-        [f"skipped: {', '.join(closed)} with a key, as this one may not use it"] if closed else []
-    )
-
-
-def _drained(layout: Layout) -> Question:
-    return Question(Says, path=layout.availability, text=REASON)
-
-
-def _linked(layout: Layout, job_name: str) -> Question:
+def linked(layout: Layout, job_name: str) -> Question:
+    """Which versions of its programs a job would run."""
     programs = job_definitions.programs(layout)[job_name]
     return Question(Linked, links=layout.version_links(programs))
-
-
-def _easiest(settings: Settings, key: Held) -> str:
-    """The first model, of those that the key opens if there are any."""
-    return next(filter(key.may_use, settings.models), next(iter(settings.models)))
-
-
-def _mark(model: Model, files: Resolved, build: Mapping[str, str]) -> str:
-    """Names a model as it is now: what may change whether it answers gives it another mark."""
-    return _digest(
-        [model.model_dump(mode="json"), files.version, task_of(model, files), dict(build)]
-    )
-
-
-def _digest(said: Any) -> str:
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _questions(
-    settings: Settings, files: Mapping[str, Resolved], marks: Mapping[str, str], key: Held
-) -> list[str]:
-    """For scripts/look/verify.sh. A model that the key does not open must be loaded, too."""
-    words = []
-    for name, mark in marks.items():
-        url = local_proxy(settings) if key.may_use(name) else llama_swap(settings)
-        task = task_of(settings.models[name], files[name])
-        asked = question(task, name, "Hi", max_tokens=1)
-        words += [name, mark, url, asked.path, asked.body, asked.holds]
-    return words

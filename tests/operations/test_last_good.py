@@ -9,8 +9,8 @@ from tests.core.mac.test_llama_server_flags import CURRENT_HELP
 from tests.core.samples import layout, served
 from tests.operations.harness import Run, run
 from tests.operations.test_llama_swap import PLACE, TEXT, state
-from tests.operations.test_stack import GOOD, SILENT, serving
-from tests.operations.test_stack import PLACE as SERVING
+from tests.operations.test_serving import GOOD, SILENT, serving
+from tests.operations.test_serving import PLACE as SERVING
 
 
 def config(answer: str, place: Any = PLACE, **options: Any) -> Run:
