@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.job_definitions import ALL_JOBS, JOBS
 from herd.verbs import deploy
 from herd.workstation import github_releases, key_entry
 
@@ -73,7 +73,7 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     unloaded.add_argument("model", nargs="?", metavar="MODEL", help="default: every model")
 
     shown = add("logs", "the last lines of the logs, of several Macs in the order of time")
-    shown.add_argument("job", nargs="?", choices=JOBS, help="default: both")
+    shown.add_argument("job", nargs="?", choices=ALL_JOBS, help="default: all that it has")
     shown.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="default: 20")
     shown.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl+C")
 

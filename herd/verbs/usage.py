@@ -19,18 +19,28 @@ def usage(
     lost: Mapping[str, str],
     json_wanted: bool,
 ) -> bool:
-    """What each key used, from the books of each host's proxy."""
+    """What each key used, from the books of each host's proxy; a gateway has those of the herd,
+    too, of which the Macs' own know the gateway's key only."""
     books: dict[str, Any] = {}
 
     def look(remote: Remote) -> bool:
-        command = _usage_command(remote, [*options, *(["--json"] if json_wanted else [])])
+        done = read(remote, remote.layout.usage, remote.host.name)
+        if not remote.gateway:
+            return done
+        if not json_wanted:
+            remote.say(True, ["the herd, through this gateway:"])
+        herd = remote.layout.of_gateway("usage.db")
+        return read(remote, herd, f"{remote.host.name} (gateway)") and done
+
+    def read(remote: Remote, path: str, whose: str) -> bool:
+        command = _usage_command(remote, path, [*options, *(["--json"] if json_wanted else [])])
         if command is None:
             return remote.say(False, ["there is no proxy: deploy first"])
         if not json_wanted:
             return remote.follow(command)
         ok, lines = remote.run(command)
         try:
-            books.update({remote.host.name: json.loads("\n".join(lines))} if ok else {})
+            books.update({whose: json.loads("\n".join(lines))} if ok else {})
         except (ValueError, RecursionError):
             ok, lines = False, ["its books cannot be read"]
         return ok or remote.say(False, lines)
@@ -41,7 +51,7 @@ def usage(
     return done
 
 
-def _usage_command(remote: Remote, options: Sequence[str]) -> StringCommand | None:
+def _usage_command(remote: Remote, path: str, options: Sequence[str]) -> StringCommand | None:
     """By the release that is there, which need not be ours."""
     layout, ours = remote.layout, bundle()
     whole = sorted(remote.ask(Releases, directory=layout.proxy).whole)
@@ -58,5 +68,5 @@ def _usage_command(remote: Remote, options: Sequence[str]) -> StringCommand | No
     return StringCommand(
         *("PYTHONSAFEPATH=1 PYTHONDONTWRITEBYTECODE=1 env", QuoteString(f"PYTHONPATH={release}")),
         *(QuoteString(f"{environment}/bin/python"), "-m proxy usage"),
-        *("--db", QuoteString(layout.usage), *map(QuoteString, options)),
+        *("--db", QuoteString(path), *map(QuoteString, options)),
     )

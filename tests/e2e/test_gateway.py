@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from tests import preloaded
-from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet
+from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, until
 from tests.gateway.gateway import free_port
 
 MACS = ("mac1", "mac2")
@@ -115,6 +115,23 @@ def test_what_it_is_told_can_be_looked_at(herd: Herd) -> None:
     assert run.code == 0, run.out + run.err
     assert re.search(r"  the herd +http://127\.0\.0\.1:\d+/v1\n", run.out)
     assert run.out.count("serves      yes") == 2
+
+
+def test_the_books_of_the_herd_are_the_gateways(herd: Herd) -> None:
+    """The Macs' own know who asked as the gateway only."""
+    assert herd.says().status_code == 200
+    fleet, inventory = herd.fleet, herd.inventory
+
+    def books() -> dict[str, set[str]]:
+        hosts = json.loads(fleet.herd("usage", "--json", inventory=inventory).out)["hosts"]
+        return {name: {row["key"] for row in rows} for name, rows in hosts.items()}
+
+    until(lambda: books()["mac1 (gateway)"])
+    told = books()
+    assert told["mac1 (gateway)"] == {"#1"}
+    assert told["mac1"] | told["mac2"] == {"gateway-mac1"}
+    logs = fleet.herd("logs", "gateway-proxy", inventory=inventory)
+    assert " key=#1 " in logs.out
 
 
 def test_it_is_as_declared_seen_from_outside(herd: Herd) -> None:
