@@ -38,13 +38,19 @@ class Control:
         self._path = path
         self._answers = answers
         self._server: asyncio.Server | None = None
+        self._inode = 0
 
     async def listen(self) -> None:
-        """Takes connections, if the path is none that is too long for a socket: then commands
-        cannot ask, and their word counts with the next agent check or SIGHUP."""
+        """Takes connections, if the path is none that is too long for a socket, and no other proxy
+        listens there: then commands cannot ask this one, and their word counts with the next agent
+        check or SIGHUP."""
+        if _is_served(self._path):
+            _log.warning("another proxy takes commands at %s", self._path)
+            return
         before = os.umask(0o177)  # for the owner only, from the first moment on
         try:
             self._server = await asyncio.start_unix_server(self._serve, self._path, limit=64)
+            self._inode = self._path.stat().st_ino
         except OSError as error:
             _log.warning("no socket for commands at %s: %s", self._path, error.strerror or error)
         finally:
@@ -55,7 +61,9 @@ class Control:
         if self._server is not None:
             self._server.close()
             self._server = None
-            self._path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if self._path.stat().st_ino == self._inode:
+                    self._path.unlink()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, ValueError, TimeoutError):
@@ -66,6 +74,15 @@ class Control:
             writer.write(json.dumps(told).encode() + b"\n")
             await writer.drain()
         writer.close()
+
+
+def _is_served(path: Path) -> bool:
+    """Whether somebody listens there; what one that was killed has left does not."""
+    with socket.socket(socket.AF_UNIX) as asking, suppress(OSError):
+        asking.settimeout(SECONDS)
+        asking.connect(str(path))
+        return True
+    return False
 
 
 def ask(path: Path, question: str, seconds: float) -> dict[str, Any]:

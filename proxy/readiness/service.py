@@ -37,6 +37,8 @@ class Service:
             self._readiness.watch = self._progress.look
         if self._control is not None:
             await self._control.listen()
+            # What was said since it was read, when nobody could be told.
+            self._readiness.look()
 
     def close(self) -> None:
         """Ends all of it."""

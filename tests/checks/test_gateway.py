@@ -1,6 +1,5 @@
 """A gateway's files are rendered as a deploy writes them, and a real HAProxy looks at them."""
 
-import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pyinfra.api import Inventory
 
 from herd.checks import Project, plists, ports, real_haproxy, secrets
 from herd.render import rendering
+from lab.haproxy import write_wrapper
 from tests.checks import sample
 from tests.gateway.gateway import program
 
@@ -41,12 +41,9 @@ def make(tmp_path: Path) -> Make:
 
 @pytest.fixture
 def haproxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, environment = program()
+    program()  # or this is skipped
     wrapper = tmp_path / "haproxy"
-    libraries = environment.get("LD_LIBRARY_PATH", "")
-    words = f"LD_LIBRARY_PATH={shlex.quote(libraries)} exec {shlex.quote(str(path))}"
-    wrapper.write_text(f'#!/bin/sh\n{words} "$@"\n')
-    wrapper.chmod(0o755)
+    write_wrapper(wrapper)
     monkeypatch.setenv(real_haproxy.NAMED, str(wrapper))
 
 

@@ -206,6 +206,7 @@ def test_a_new_version_is_served_once_it_is_whole_and_the_old_one_until_then(fle
     assert is_exact(fleet, repo)
     assert fleet.says(model="next") == SENTENCE
     assert aside(fleet) == []
+    assert deploy(fleet).code == 0
 
 
 @pytest.mark.soak

@@ -15,10 +15,9 @@ from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, plain
 def in_front(mac: Mac, directory: Path) -> str:
     """A PATH on which `sh` does for a program of this Mac what its sshd does for a connection: the
     paths in a command are those of macOS."""
-    shell = directory / "sh"
-    shell.write_text(
-        f"""#!{sys.executable} -IS
-import os, re, sys
+    translating = directory / "translating.py"
+    translating.write_text(
+        f"""import os, re, sys
 words = sys.argv[1:]
 if words[:1] == ["-c"]:
     text = words[1].replace("PATH={SYSTEM_PATH}", "PATH={mac.path}")
@@ -27,6 +26,9 @@ os.environ["PATH"] = "{mac.path}"
 os.execv("{mac.root}/bin/sh", ["sh", *words])
 """
     )
+    shell = directory / "sh"
+    command = shlex.join([sys.executable, "-IS", str(translating)])
+    shell.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     shell.chmod(0o755)
     return f"{directory}:{mac.path}"
 

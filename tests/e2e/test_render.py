@@ -19,6 +19,8 @@ MADE = (
     "proxy/env-",
     "answered/",
     "usage.db",
+    "last-deploy.json",
+    "installed-packages",
     "llama-swap.log",
     "proxy.log",
 )

@@ -21,7 +21,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 @pytest.fixture
 def workstation(fleet: Fleet, tmp_path: Path) -> Path:
     """A directory with the project's files."""
-    for name in ("deploy.py", "config.py", "group_data", "herd", "proxy", "fetcher", "templates"):
+    files = ("deploy.py", "config.py", "pyproject.toml")
+    for name in (*files, "group_data", "herd", "proxy", "fetcher", "templates"):
         (tmp_path / name).symlink_to(PROJECT / name)
     return tmp_path
 

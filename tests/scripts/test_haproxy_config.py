@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.haproxy import write_wrapper
 from tests.gateway.gateway import Running, program, running
 from tests.scripts.conftest import Machine
 
@@ -20,11 +21,9 @@ def herd(tmp_path: Path) -> Path:
 
 def haproxy(tmp_path: Path) -> Path:
     """A program as Homebrew links it."""
-    path, environment = program()
+    program()  # or this is skipped
     wrapper = tmp_path / "haproxy"
-    libraries = environment.get("LD_LIBRARY_PATH", "")
-    wrapper.write_text(f'#!/bin/sh\nLD_LIBRARY_PATH={libraries} exec {path} "$@"\n')
-    wrapper.chmod(0o755)
+    write_wrapper(wrapper)
     return wrapper
 
 

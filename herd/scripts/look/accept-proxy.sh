@@ -2,9 +2,11 @@
 # usage: accept-proxy.sh SCHEME RELEASE PYTHON ARGUMENT...     (those of `proxy serve`, but --listen)
 scheme=$1 release=$2 python=$3
 shift 3
-said=$(mktemp -t herd-accept.XXXXXX)
+# Its books and its socket for commands are its own: the one that runs has to be told more.
+own=$(mktemp -d -t herd-accept.XXXXXX) || exit 1
+said=$own/said
 child=
-trap 'rm -f "$said"; [ -z "$child" ] || kill "$child" 2>/dev/null' EXIT
+trap 'rm -rf "$own"; [ -z "$child" ] || kill "$child" 2>/dev/null' EXIT
 trap 'exit 1' HUP INT TERM
 ask() { curl --noproxy '*' -k -s "$@" -o /dev/null --connect-timeout 2 --max-time 2 "$scheme://127.0.0.1:$port/healthz"; }
 attempt=0
@@ -13,7 +15,8 @@ while [ $attempt -lt 5 ]; do
   port=$((20000 + ($$ * 7 + attempt * 1013) % 20000))
   ask
   [ $? -eq 7 ] || continue
-  PYTHONSAFEPATH=1 PYTHONPATH=$release "$python" -m proxy serve "$@" --listen "127.0.0.1:$port" >"$said" 2>&1 </dev/null &
+  PYTHONSAFEPATH=1 PYTHONPATH=$release "$python" -m proxy serve "$@" --usage "$own/usage.db" \
+    --availability "$own/availability.json" --listen "127.0.0.1:$port" >"$said" 2>&1 </dev/null &
   child=$!
   limit=$(($(date +%s) + 20))
   while kill -0 $child 2>/dev/null && [ "$(date +%s)" -lt $limit ]; do

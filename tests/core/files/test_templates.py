@@ -226,7 +226,7 @@ def test_a_foreground_start_runs_both_programs_with_their_exact_arguments(tmp_pa
         *("--config", place.keys, "--listen", "[::]:3000"),
         *("--upstream", "http://127.0.0.1:8080", "--upstream-key-file", place.swap_key),
         *("--usage", place.usage),
-        *("--files", place.models, "--grants", place.peers),
+        *("--files", place.models, "--grants", place.peers, "--gateways", place.gateways),
         *("--log-file", place.log("llama-swap"), "--log-file", place.log("proxy")),
         *("--log-max-mb", "16", "--logs-kept", "1"),
     ]

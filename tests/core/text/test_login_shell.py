@@ -1,6 +1,7 @@
 """What shells make of a command: the real ones, as far as they are here."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -52,8 +53,9 @@ def read(shell: str, command: str, home: Path) -> list[str]:
 @pytest.fixture
 def program(tmp_path: Path) -> str:
     """Says what words it got."""
+    says = "import json, sys; print(json.dumps(sys.argv[1:]))"
     path = tmp_path / "words"
-    path.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    path.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-c", says])} "$@"\n')
     path.chmod(0o755)
     return str(path)
 
