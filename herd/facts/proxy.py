@@ -1,9 +1,10 @@
 """Which releases and environments of the proxy are on the Mac, and whose keys."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pyinfra.api import FactProcessError, StringCommand
+from pyinfra.api import FactProcessError, QuoteString, StringCommand
 
 from herd.facts.fact import Fact
 from herd.facts.script import script
@@ -52,3 +53,21 @@ class KeyMarks(Fact[list[Mark]]):
     def process(self, output: Iterable[str]) -> list[Mark]:
         # It is for a person to read, so a file that says nothing to us is no failure.
         return [Mark(*words) for line in output if len(words := line.split()) == 2]
+
+
+class Availability(Fact[str]):
+    """What a proxy's owner said of new requests, as "drain: a new disk"; "" is that they are
+    taken."""
+
+    default = str
+
+    def command(self, path: str) -> StringCommand:
+        return StringCommand("! [ -f", QuoteString(path), "] || cat", QuoteString(path))
+
+    def process(self, output: Iterable[str]) -> str:
+        try:
+            said = json.loads("\n".join(output))
+            state, reason = str(said["state"]), str(said.get("reason", ""))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return ""  # the proxy goes by no such word, either
+        return f"{state}: {reason}" if reason else state

@@ -164,12 +164,15 @@ def test_status_says_what_a_deploy_would_change_and_programs_can_read_it(
 ) -> None:
     stack = fleet["mac1"].home / "llama-swap"
     config, start = stack / "config.yaml", stack / "start.command"
+    closed = stack / "availability.json"
     before = config.read_text(), start.read_text()
     try:
         config.write_text(before[0] + "# mine\n")
         start.unlink()
+        closed.write_text('{"state": "drain", "reason": "a disk"}')
         run = fleet.herd("status", "--json", inventory=two)
     finally:
+        closed.unlink()
         config.write_text(before[0])
         start.write_text(before[1])
         start.chmod(0o755)
@@ -178,7 +181,8 @@ def test_status_says_what_a_deploy_would_change_and_programs_can_read_it(
     assert run.code == 1, "mac2 is not reached"
     assert (told["schema"], told["verb"], list(told["unreached"])) == (1, "status", ["mac2"])
     (mac,) = told["hosts"].values()
-    assert mac["serves"] is True
+    assert (mac["serves"], mac["availability"]) == (False, "drain: a disk")
+    assert mac["wrong"].startswith("it takes no new requests (drain: a disk)")
     assert mac["drift"]["changes"] == [
         "llama-swap | Write config.yaml",
         "Services | Write the foreground start",

@@ -3,7 +3,7 @@
 import pytest
 from pyinfra.api import FactProcessError
 
-from herd.facts.proxy import Installed, Releases
+from herd.facts.proxy import Availability, Installed, Releases
 
 
 def process(*lines: str) -> Installed:
@@ -29,3 +29,17 @@ def test_without_the_directory_nothing_is_there() -> None:
 def test_garbage_fails_this_host_only(line: str) -> None:
     with pytest.raises(FactProcessError, match="not a release"):
         process(line)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('{"state": "drain", "reason": "a new disk"}', "drain: a new disk"),
+        ('{"state": "maint", "reason": ""}', "maint"),
+        ("", ""),
+        ("[]", ""),
+        ('{"state"', ""),
+    ],
+)
+def test_what_the_owner_said_of_new_requests(said: str, told: str) -> None:
+    assert Availability().process(said.splitlines()) == told

@@ -24,6 +24,7 @@ from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
 from herd.facts.models import Models
 from herd.facts.programs import Linked, Owned
+from herd.facts.proxy import Availability
 from herd.verbs import drift, gateway_rows, mac_rows
 from herd.verbs.drift import Drift
 from herd.verbs.machine_readable import document
@@ -68,6 +69,7 @@ def _status_asks(remote: Remote) -> Iterator[Question]:
     yield Question(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
     yield Question(Listeners, ports=_ports(remote.settings))
     yield Question(AtStart)
+    yield Question(Availability, path=remote.layout.availability)
     yield Question(Models, directory=remote.layout.models)
     yield mac_rows.question(remote)
     yield from health.asks(remote)
@@ -110,11 +112,16 @@ def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
     told.add(models={m: served.states.get(m) for m in settings.models}, versions=dict(versions))
     health.tell(told, remote, jobs, there)
     drift.tell(told, Drift(unknown=incomparable) if incomparable else drift.compare(remote))
+    closed = remote.ask(Availability, path=remote.layout.availability)
+    told.add(availability=closed or "ready")
     owned = remote.ask(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
     places = volumes.problems(remote.mac.places, remote.mac.home)
     wrong = (
         next((f"{each.where}: {each.what}" for each in places), None)
         or _asleep(remote, served)
+        or (
+            f"it takes no new requests ({closed}), until it is told to be ready" if closed else None
+        )
         or _llama_server(remote, owned)
         or served.complaint(settings.models, {})
         or _models(unfit - set(served.states))
