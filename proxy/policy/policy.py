@@ -4,6 +4,7 @@ Each decision is made in a module of its own; here they are put in order.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -84,7 +85,7 @@ class HerdPolicy:
         self._state = state
         self._clock = clock
         self._look_seconds = look_seconds
-        self._looked = clock()
+        self._looked = -math.inf  # what was written since it is made counts for the first request
         self._keys = state.keys.current()
         self._books = Books(state.usage, state.metrics, state.models, clock)
         self._identity = Identity(state.sessions, clock)
