@@ -17,7 +17,7 @@ from herd.core.mac import job_definitions, llama_server_flags
 from herd.core.mac.archives import Bundle
 from herd.core.mac.archives import fetcher as packed_fetcher
 from herd.core.mac.domains import DAEMONS
-from herd.core.mac.job_definitions import LLAMA_SWAP, jobs_of
+from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, jobs_of
 from herd.core.mac.launchd import compact, digest_of
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
@@ -153,8 +153,8 @@ def launcher(
 def window(layout: Layout, bundle: Bundle, uid: int, starts: Mapping[str, Start]) -> dict[str, Any]:
     """The definition of the job that opens a Terminal window, for all that the window runs."""
     needs = {
-        name: job_definitions.depends_on(layout, name, bundle=bundle, **start)
-        for name, start in starts.items()
+        name: job_definitions.depends_on(layout, name, bundle=bundle, **starts[name])
+        for name in JOBS
     }
     text = start_command(layout, bundle, uid).text
     return job_definitions.window(layout, depends_on=needs, start_command=text)
