@@ -169,9 +169,11 @@ class Gathered:
 
     def _shell_is_another(self, options: dict[str, Any]) -> bool:
         """Whether the user's login shell takes no lines, which is told to the connection."""
+        if "login_shell" in self._host.connector_data:
+            return False
         _, said = self._send(StringCommand('echo "$SHELL"'), **{**options, "_stdin": None})
         shell = said.stdout.strip().splitlines()[-1:] or [""]
-        if "login_shell" in self._host.connector_data or takes_lines(shell[0] or "sh"):
+        if takes_lines(shell[0] or "sh"):
             return False
         self._host.connector_data["login_shell"] = shell[0]
         return True

@@ -12,7 +12,7 @@ _TAKE_LINES = frozenset(["sh", "bash", "zsh", "ksh", "mksh", "dash", "fish"])
 
 _WORDS = re.compile(r"""'([^']*)'|"(?:[^"\\]|\\.)*"|\\.|[^'"\\]+""", re.DOTALL)
 # Of two in a row, and right before the end: there fish takes it as a sign of its own.
-_BACKSLASH = re.compile(r"\\(?=\\|$(?![\s\S]))")
+_BACKSLASH = re.compile(r"\\(?=\\|\Z)")
 
 # In four digits, as printf's %b would take a digit that comes behind into the number (POSIX).
 _OCTAL = {character: f"\\0{ord(character):03o}" for character in "\\'!\n\r"}
