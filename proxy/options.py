@@ -14,37 +14,59 @@ DRAIN_SECONDS = 3.0
 
 
 def add_serve(server: argparse.ArgumentParser) -> None:
-    """The options of `serve`."""
-    server.add_argument(
+    """The options of `serve`, in groups as `--help` shows them."""
+    _add_clients(server.add_argument_group("clients"))
+    _add_upstream(server.add_argument_group("upstream"))
+    _add_readiness(server.add_argument_group("readiness"))
+    _add_files(server.add_argument_group("books, files and logs"))
+
+
+def _add_clients(group: argparse._ArgumentGroup) -> None:
+    """Where it listens, for whom, and how it ends."""
+    group.add_argument(
         "--config",
         type=Path,
         default=Path("config.json"),
         metavar="PATH",
         help="file with the keys",
     )
-    server.add_argument(
+    group.add_argument(
         "--listen",
         type=listen_address,
         default="[::]:3000",
         metavar="HOST:PORT",
         help="address; [::] is all of IPv4 and IPv6, 0.0.0.0 all of IPv4",
     )
-    server.add_argument(
-        "--upstream",
-        type=upstream_url,
-        default="http://127.0.0.1:8080",
-        metavar="URL",
-        help="where llama-swap listens",
-    )
-    server.add_argument(
-        "--upstream-key-file",
+    group.add_argument(
+        "--tls-cert",
         type=Path,
         default=argparse.SUPPRESS,
         metavar="PATH",
-        help="file with the key that llama-swap asks for, read again when it changes (without it: "
-        "none is sent)",
+        help="certificate chain (PEM), read again when renewed; without it, plain HTTP",
     )
-    server.add_argument(
+    group.add_argument(
+        "--tls-key",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="its private key (PEM, without a password)",
+    )
+    group.add_argument(
+        "--grants",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with further keys, for files only; it may come, change and go while the proxy "
+        "runs",
+    )
+    group.add_argument(
+        "--gateways",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="the same, for gateways of the herd only, which speak for clients of their own",
+    )
+    group.add_argument(
         "--drain",
         type=seconds,
         default=DRAIN_SECONDS,
@@ -52,28 +74,35 @@ def add_serve(server: argparse.ArgumentParser) -> None:
         help="how long open streams may go on after SIGTERM; launchd kills after its ExitTimeOut, "
         "5 s if not set",
     )
-    server.add_argument(
-        "--tls-cert",
+
+
+def _add_upstream(group: argparse._ArgumentGroup) -> None:
+    """What stands behind it."""
+    group.add_argument(
+        "--upstream",
+        type=upstream_url,
+        default="http://127.0.0.1:8080",
+        metavar="URL",
+        help="where llama-swap listens",
+    )
+    group.add_argument(
+        "--upstream-key-file",
         type=Path,
         default=argparse.SUPPRESS,
         metavar="PATH",
-        help="certificate chain (PEM), read again when renewed; without it, plain HTTP",
+        help="file with the key that llama-swap asks for, read again when it changes (without it: "
+        "none is sent)",
     )
-    server.add_argument(
-        "--tls-key",
-        type=Path,
-        default=argparse.SUPPRESS,
-        metavar="PATH",
-        help="its private key (PEM, without a password)",
+    group.add_argument(
+        "--gateway",
+        action="store_true",
+        help="what listens at --upstream is HAProxy, with the Macs of a herd behind it",
     )
-    server.add_argument(
-        "--usage",
-        type=Path,
-        default=argparse.SUPPRESS,
-        metavar="PATH",
-        help="file with what was used (default: usage.db beside the file with the keys)",
-    )
-    server.add_argument(
+
+
+def _add_readiness(group: argparse._ArgumentGroup) -> None:
+    """Who is told whether it takes requests, and how that is found out."""
+    group.add_argument(
         "--availability",
         type=Path,
         default=argparse.SUPPRESS,
@@ -81,26 +110,32 @@ def add_serve(server: argparse.ArgumentParser) -> None:
         help="file with what drain, maint and ready said, beside it a socket for them (default: "
         "availability.json beside the file with the keys)",
     )
-    server.add_argument(
+    group.add_argument(
         "--agent",
         type=listen_address,
         metavar="HOST:PORT",
         help="where HAProxy's agent check is answered; models that are up and give no token are "
         "looked for then",
     )
-    server.add_argument(
+    group.add_argument(
         "--token-deadline",
         type=seconds,
         default=60.0,
         metavar="SECONDS",
         help="for one token, of a model that has been silent for half as long",
     )
-    server.add_argument(
-        "--gateway",
-        action="store_true",
-        help="what listens at --upstream is HAProxy, with the Macs of a herd behind it",
+
+
+def _add_files(group: argparse._ArgumentGroup) -> None:
+    """What it keeps, gives and looks after."""
+    group.add_argument(
+        "--usage",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with what was used (default: usage.db beside the file with the keys)",
     )
-    server.add_argument(
+    group.add_argument(
         "--files",
         type=Path,
         default=argparse.SUPPRESS,
@@ -108,7 +143,7 @@ def add_serve(server: argparse.ArgumentParser) -> None:
         help="directory of all models; verified files below it are served at /files to keys with "
         "the scope files (without it: none are)",
     )
-    server.add_argument(
+    group.add_argument(
         "--log-file",
         type=Path,
         action="append",
@@ -117,34 +152,19 @@ def add_serve(server: argparse.ArgumentParser) -> None:
         help="a log to keep small, its last part beside it as PATH.1: ours, and that of "
         "llama-swap; may be given more than once",
     )
-    server.add_argument(
+    group.add_argument(
         "--log-max-mb",
         type=whole_number(1),
         default=log_rotation.MOST // 2**20,
         metavar="N",
         help="MiB that each of them may have, and each part beside it (default: %(default)s)",
     )
-    server.add_argument(
+    group.add_argument(
         "--logs-kept",
         type=whole_number(0),
         default=log_rotation.KEPT,
         metavar="N",
         help="how many such parts are kept: PATH.1 is the newest (default: %(default)s)",
-    )
-    server.add_argument(
-        "--grants",
-        type=Path,
-        default=argparse.SUPPRESS,
-        metavar="PATH",
-        help="file with further keys, for files only; it may come, change and go while the proxy "
-        "runs",
-    )
-    server.add_argument(
-        "--gateways",
-        type=Path,
-        default=argparse.SUPPRESS,
-        metavar="PATH",
-        help="the same, for gateways of the herd only, which speak for clients of their own",
     )
 
 
