@@ -52,7 +52,8 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m herd") -> 
         if options.verb == "init":
             return 0 if new_repository.init(options.directory) else 1
         if options.verb in deploy.VERBS:
-            deploy.run(options.verb, options.inventory, options.limit, more)
+            wanted = getattr(options, "json", False)
+            deploy.run(options.verb, options.inventory, options.limit, more, json_wanted=wanted)
         if note := toolkit.mismatch(directory(options.inventory)):
             print(f"Note: {note}.", file=sys.stderr)
         return 0 if _run(options) else 1

@@ -38,7 +38,10 @@ def _this() -> _There:
 @step("Services")
 def services() -> None:
     """First, as they use all else."""
-    this = _this()
+    this, name = _this(), host.name
+    uninstall.pulls(
+        name="End what would deploy it again", layout=this.layout, uid=this.uid, of=name
+    )
     uninstall.jobs(name="End and remove the jobs", layout=this.layout, uid=this.uid)
     uninstall.processes(name="Stop what runs outside launchd", layout=this.layout)
 

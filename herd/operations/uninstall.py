@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
-from herd.core.mac import domains
+from herd.core.mac import domains, pull_job
 from herd.core.mac.belongings import Found, others, ours
 from herd.core.mac.job_definitions import ALL_JOBS
 from herd.core.mac.launchd import Job
@@ -18,6 +18,7 @@ from herd.core.models.missing_files import Holdings, belongings
 from herd.core.text.units import gib
 from herd.facts.belongings import StackFiles
 from herd.facts.brew import Brew, InstalledByUs, Packages
+from herd.facts.files import State
 from herd.facts.gathered import Question
 from herd.facts.launchd import Installed, Loaded
 from herd.facts.listeners import Listeners
@@ -25,6 +26,43 @@ from herd.facts.models import Models
 from herd.facts.script import script
 from herd.operations import launchd
 from herd.operations.commands import Commands, operation, shown
+
+
+def _pulls_asks(layout: Layout, *, uid: int, of: str) -> Iterator[Question]:
+    yield from (Question(Installed, texts=pull_job.texts(name)) for name in (of, None))
+    yield Question(Loaded, target=_pulls_target(layout, uid))
+    yield Question(State, paths=[f"{layout.home}/{pull_job.LOG}"])
+
+
+@operation(asks=_pulls_asks, changes=launchd.CHANGED)
+def pulls(layout: Layout, *, uid: int, of: str) -> Commands:
+    """
+    End the job by which this Mac would deploy the stack again, and remove its log.
+
+    + layout: where the stack lives, and its settings
+    + uid: whose job it is
+    + of: which host of its inventory the Mac deploys itself as
+    """
+    mine = {label for _, label in host.get_fact(Installed, texts=pull_job.texts(of))}
+    others = {label for _, label in host.get_fact(Installed, texts=pull_job.texts())} - mine
+    loaded = host.get_fact(Loaded, target=_pulls_target(layout, uid))
+    if loaded and pull_job.is_one(loaded):
+        mine.add(layout.label(pull_job.NAME))
+    # Who else pulls here writes there, too.
+    log = f"{layout.home}/{pull_job.LOG}"
+    (entry,) = host.get_fact(State, paths=[log])
+    old = entry.kind == "file" and not others - mine
+    if not mine and not old:
+        host.noop("it does not deploy to itself")
+        return
+    for label in sorted(mine):
+        yield from launchd.remove(label, domain=domains.agents(uid, layout.home))
+    if old:
+        yield StringCommand("rm -f", QuoteString(log))
+
+
+def _pulls_target(layout: Layout, uid: int) -> str:
+    return domains.agents(uid, layout.home).target(layout.label(pull_job.NAME))
 
 
 def _jobs_asks(layout: Layout, *, uid: int) -> Iterator[Question]:

@@ -24,10 +24,19 @@ VERBS = {
 _MODES = {"plan": ["--dry"], "deploy": ["-y"]}
 
 
-def run(verb: str, inventory: str, limits: Sequence[str], more: Sequence[str]) -> NoReturn:
-    """Run one of VERBS to its end, which is this process's."""
+def run(
+    verb: str,
+    inventory: str,
+    limits: Sequence[str],
+    more: Sequence[str],
+    *,
+    json_wanted: bool = False,
+) -> NoReturn:
+    """Run one of VERBS to its end, which is this process's; those of upgrade.RUNS have a form of
+    their own for programs, the others pyinfra's."""
     if verb in upgrade.RUNS:
-        sys.exit(0 if upgrade.roll(verb, inventory, limits, more) else 1)
+        done = upgrade.roll(verb, inventory, limits, more, json_wanted=json_wanted)
+        sys.exit(0 if done else 1)
     chosen = [f"--limit={limit}" for limit in limits]
     if verb == "verify":
         _verify([f"--inventory={inventory}", *chosen, *more])

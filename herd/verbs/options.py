@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from herd.core.mac.job_definitions import ALL_JOBS, JOBS
-from herd.verbs import deploy
+from herd.verbs import deploy, upgrade
 from herd.workstation import github_releases, key_entry
 
 _ONE_OF = " or ".join(JOBS)
@@ -34,7 +34,9 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
         return verb.add_parser(name, help=text, description=f"{text}.", parents=[fleet])
 
     for name, text in deploy.VERBS.items():
-        add(name, text)
+        rolled = add(name, text)
+        if name in upgrade.RUNS:
+            rolled.add_argument("--json", action="store_true", help="for programs, by host")
     gone = add("uninstall", "take off the Macs what the toolkit put there; asks before it does")
     gone.add_argument("-y", "--yes", action="store_true", help="do not ask")
     gone.add_argument("--dry", action="store_true", help="only show what would be done")

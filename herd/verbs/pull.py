@@ -16,11 +16,11 @@ from herd import plan
 from herd.connections import remote
 from herd.connections.here import HERE
 from herd.core import scripts
+from herd.core.mac import pull_job
 from herd.core.mac.layout import SYSTEM_PATH, Layout
 from herd.workstation.herd_directory import directory
 from herd.workstation.toolkit import ROOT
 
-_LOG = "Library/Logs/llama-herd-pull.log"
 _LONGEST_LOG = 1 << 20
 """Bytes of the log, of which the last half is kept then: launchd rotates nothing."""
 
@@ -34,10 +34,10 @@ def pull(inventory: str, name: str | None, every: int | None, more: Sequence[str
     """
     host = this_host(remote.hosts(inventory, [])[1], name)
     if every is not None:
-        label = Layout(plan.settings_of([host])[host.name], str(Path.home())).label("pull")
+        label = Layout(plan.settings_of([host])[host.name], str(Path.home())).label(pull_job.NAME)
         job = _Job(label, Path(inventory).resolve(), host.name, every)
         return job.repeat() if every else job.forget()
-    _shorten(Path.home() / _LOG)
+    _shorten(Path.home() / pull_job.LOG)
     _update(directory(inventory))
     words = ["-m", "herd", "deploy", f"--inventory={inventory}", f"--limit={host.name}", *more]
     sys.stdout.flush()
@@ -104,7 +104,7 @@ class _Job:
 
     def repeat(self) -> bool:
         """Load it, unless exactly this is loaded."""
-        log = Path.home() / _LOG
+        log = Path.home() / pull_job.LOG
         words = f"every {self.minutes} minutes, as {self.host}; {log} says what it did"
         content = plistlib.dumps(self._definition(str(log)))
         if self._file.is_file() and self._file.read_bytes() == content and self._is_loaded():
@@ -131,23 +131,21 @@ class _Job:
         return True
 
     def _definition(self, log: str) -> dict[str, Any]:
-        pull = ["-m", "herd", "pull", f"--inventory={self.inventory}", f"--host={self.host}"]
-        return {
-            "Label": self.label,
-            "ProgramArguments": [sys.executable, *pull],
-            "WorkingDirectory": str(self.inventory.parent),
-            "EnvironmentVariables": {
+        return pull_job.definition(
+            self.label,
+            sys.executable,
+            inventory=str(self.inventory),
+            host=self.host,
+            minutes=self.minutes,
+            environment={
                 "PATH": SYSTEM_PATH,
                 "PYTHONPATH": str(ROOT),
                 # Not what lies in the working directory.
                 "PYTHONSAFEPATH": "1",
             },
-            "StandardOutPath": log,
-            "StandardErrorPath": log,
-            "RunAtLoad": True,
-            "StartInterval": self.minutes * 60,
-            "Umask": 0o077,
-        }
+            directory=str(self.inventory.parent),
+            log=log,
+        )
 
     @property
     def _file(self) -> Path:

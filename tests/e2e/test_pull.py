@@ -85,3 +85,14 @@ def test_a_mac_deploys_to_itself_and_its_launchd_does_so_again(
     assert pull("--every", "0").stdout == "This Mac pulls no more by itself.\n"
     assert mac.launchd.job(label) is None
     assert not (mac.home / f"Library/LaunchAgents/{label}.plist").exists()
+
+    # Who takes the stack off takes that along, or it would come back.
+    assert pull("--every", "60").returncode == 0
+    assert mac.launchd.job(label)
+    gone = fleet.herd("uninstall", "--yes", "--limit", "mac1")
+    assert gone.code == 0, gone.err
+    assert mac.launchd.job(label) is None
+    assert not list(mac.home.glob("Library/L*/*pull*"))
+    mac.clear_log()
+    assert fleet.herd("uninstall", "--yes", "--limit", "mac1").code == 0
+    assert [text for kind, text in mac.log if "rm -f" in text] == []

@@ -235,3 +235,17 @@ def test_a_roll_begins_with_the_canaries_and_ends_at_the_first_that_fails(
         assert "left as they are: mac1" in run.err
         assert "done:" not in run.err
         assert herd["mac1"].log == []
+
+    program = herd.herd("upgrade", "--json", inventory=inventory)
+
+    assert program.code == 1
+    told = json.loads(program.out)
+    assert {key: told[key] for key in ("schema", "verb", "unreached")} == {
+        "schema": 1,
+        "verb": "upgrade",
+        "unreached": {},
+    }
+    failed, left = told["hosts"]["mac2"], told["hosts"]["mac1"]
+    assert (failed["outcome"], left) == ("failed", {"outcome": "left"})
+    assert failed["changed"] == []
+    assert "==> upgrade of mac2, 1 of 2" in program.err

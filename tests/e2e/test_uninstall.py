@@ -10,7 +10,9 @@ from tests.e2e.fleet import PROGRAMS, PROJECT, SENTENCE, Deploying, Fleet, Run, 
 
 # What Homebrew keeps for itself, whatever it uninstalls; and folders that every Mac has.
 OF_HOMEBREW = ("opt/homebrew/var/homebrew/", "Users/tester/.homebrew")
-OF_MACOS = {"Users/tester/Library", "Users/tester/Library/LaunchAgents"}
+OF_MACOS = {
+    *("Users/tester/Library", "Users/tester/Library/LaunchAgents", "Users/tester/Library/Logs"),
+}
 HOME = "Users/tester/llama-swap"
 
 
@@ -105,6 +107,7 @@ def test_what_was_put_there_goes_and_all_else_stays(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     "operation",
     [
+        "Services | End what would deploy it again",
         "Services | End and remove the jobs",
         "Services | Stop what runs outside launchd",
         "Mac | Put the Mac's settings back",

@@ -33,6 +33,8 @@ VERBS = {
     "uninstall": ["--limit", "--yes", "--dry", "--models", "--packages"],
     "bench": ["--limit", "--model", "--runs", "--json"],
     "doctor": ["--limit", "--fix", "--json"],
+    "upgrade": ["--limit", "--json"],
+    "rollback": ["--limit", "--json"],
     "start": ["--limit", "SERVICE"],
     "stop": ["--limit", "SERVICE"],
     "restart": ["--limit", "SERVICE"],
