@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,12 +20,11 @@ from typing import Any
 
 import asyncssh
 
-from lab import control, llama_server, processes, tools
+from lab import control, llama_server, ports, processes, tools
 from lab.daemon import INSTALLER
 from lab.mac import USER, Machine, workstation_programs
 
-# Below Linux's and macOS's ephemeral ports, in blocks: one Mac's models can grow into its own.
-FIRST_PORT, LAST_PORT, BLOCK = 20000, 32000, 40
+# Of each Mac's own block of ports.
 OFFSETS = {"ssh": 0, "llama_swap": 1, "proxy": 2, "start": 10}
 PROJECT = Path(__file__).parents[1]
 MODEL = "lab/recite-GGUF"
@@ -173,6 +171,11 @@ class Mac(Machine):
         """Have a file as a browser leaves it; whoever writes into it keeps that."""
         number = os.stat(path).st_ino
         words = "0083;65f0c0de;Safari;"
+        # By a second name, so that no other file gets its number when it is gone.
+        kept = self.root / ".quarantined"
+        kept.mkdir(exist_ok=True)
+        (kept / str(number)).unlink(missing_ok=True)
+        os.link(path, kept / str(number))
         self.set(quarantined=self.facts["quarantined"] | {number: words})
 
     def reboot(self) -> None:
@@ -193,9 +196,11 @@ class Lab:
         os.umask(0o022)  # as on macOS, whatever this workstation's is
         self.directory.mkdir(parents=True, exist_ok=True)
         settings = self.directory / "lab.json"
+        self._held: list[ports.Block] = []
         if not settings.exists():
             self._make_keys()
-            settings.write_text(json.dumps(_choose_ports(list(names)), indent=2))
+            chosen, self._held = _choose_ports(list(names))
+            settings.write_text(json.dumps(chosen, indent=2))
         self._settings = json.loads(settings.read_text())
         self.macs = {name: Mac(self, name, ports) for name, ports in self._settings["macs"].items()}
         for mac in self.macs.values():
@@ -273,6 +278,7 @@ class Lab:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                pass_fds=[block.lock.fileno() for block in self._held],  # it may outlive us
             )
         deadline = time.monotonic() + 30
         while not (self.directory / control.STATE).exists():
@@ -378,26 +384,14 @@ class Lab:
         }
 
 
-def _choose_ports(names: list[str]) -> dict[str, Any]:
-    """A free block of ports for each Mac and one for the Hub, at random so that labs coexist."""
-    blocks = list(range(FIRST_PORT, LAST_PORT, BLOCK))
-    random.shuffle(blocks)
-    free = (base for base in blocks if all(map(_is_free, (base, base + 1, base + 2, base + 10))))
+def _choose_ports(names: list[str]) -> tuple[dict[str, Any], list[ports.Block]]:
+    """A block of ports for each Mac and one for the Hub, which are ours from now on."""
+    held = list(itertools.islice(ports.free_blocks(), len(names) + 1))
     macs = {
-        name: {key: base + offset for key, offset in OFFSETS.items()}
-        for name, base in zip(names, free, strict=False)
+        name: {key: block.first + offset for key, offset in OFFSETS.items()}
+        for name, block in zip(names, held, strict=False)
     }
-    return {"macs": macs, "hub_port": next(free)}
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return {"macs": macs, "hub_port": held[-1].first}, held
 
 
 def _await_end(pid: int) -> None:

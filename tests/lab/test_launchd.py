@@ -510,4 +510,8 @@ def test_daemons_start_with_the_mac_but_no_quarantined_one_of_macos_27(
         mac.reboot()
         assert mac.launchd.labels("system") == loaded
     assert launchctl(mac, "bootstrap", "system", str(daemon), root=True)[0] == 155
+    # The attribute is the file's, and goes with it, also where the next one got its number.
+    daemon.unlink()
+    daemon.write_text("new")
+    assert mac.quarantine(daemon) is None
     daemon.unlink()

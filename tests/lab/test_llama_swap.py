@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import openai
 import pytest
 import yaml
 
+from lab import ports
 from lab.llama_server import write_wrapper as write_llama_server
 from lab.llama_swap import write_wrapper
 from lab.llama_swap.config import load
@@ -36,19 +36,6 @@ if REAL:
 Json = dict[str, Any]
 
 
-def free_port(count: int = 1) -> int:
-    """The first of `count` ports in a row that nothing listens on."""
-    for port in range(20000 + os.getpid() % 10000, 60000, 7):
-        try:
-            for each in range(port, port + count):
-                with socket.create_server(("127.0.0.1", each)):
-                    pass
-        except OSError:
-            continue
-        return port
-    raise OSError("no free ports")
-
-
 class Swap:
     """A llama-swap process under test."""
 
@@ -59,7 +46,8 @@ class Swap:
         self.errors = directory / "stderr"
         self.process: subprocess.Popen[bytes] | None = None
         self.client = httpx2.Client(timeout=30)
-        self.ports = free_port(10)
+        self.block = next(ports.free_blocks())
+        self.ports = self.block.first
 
     def write(self, config: Json | str) -> None:
         if isinstance(config, dict):
