@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher import names
@@ -60,6 +60,7 @@ def test_a_name_that_means_something_else_is_refused(path: str) -> None:
         _locked(path)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30))
 def test_a_name_that_is_taken_stays_below_its_directory(path: str) -> None:
     if names.fault(path) is None:

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher.ranges import Ranges
@@ -16,6 +16,7 @@ PATIENCE = Patience()
 NOW = 1000.0
 
 
+@settings(deadline=None)
 @given(SPANS)
 def test_ranges_are_the_bytes_that_were_added(spans: list[tuple[int, int]]) -> None:
     ranges, wanted = Ranges(), set[int]()
@@ -159,6 +160,7 @@ def test_who_has_not_begun_makes_way() -> None:
     assert chosen("mac1", host("mac2", 0), claimed=True) == Waiting("mac2", begun=True)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 999), st.integers(0, 999), st.integers(0, 300), st.integers(0, 300))
 def test_what_is_known_late_never_stops_both(a: int, b: int, late_a: int, late_b: int) -> None:
     one = chosen("mac1", host("mac2", max(0, b - late_b)), have=a, begun=True)

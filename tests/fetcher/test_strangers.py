@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetcher import peer_list
@@ -84,6 +84,7 @@ def test_a_list_may_have_what_we_do_not_know() -> None:
     assert peer_list.parse(text.encode()) == {SHA: (5, SIZE)}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
 def test_no_bytes_end_anything(text: bytes) -> None:
     try:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from herd.core.models.models_lock import File, Lock, Locked, LockedPart, Terms, change, dump, parse
@@ -79,6 +79,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text("ab.é"), VALUES, max_size=4))
 def test_it_is_json_and_comes_back_the_same(gguf: dict[str, Any]) -> None:
     lock = Lock(models=[locked(gguf=gguf)])

@@ -1,6 +1,6 @@
 """Bytes that wait to go up come out as they went in."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.body.body_queue import BLOCK, BodyQueue
@@ -8,6 +8,7 @@ from proxy.body.body_queue import BLOCK, BodyQueue
 PIECES = st.lists(st.binary(max_size=50) | st.integers(1, 3).map(lambda n: b"x" * (n * BLOCK)))
 
 
+@settings(deadline=None)
 @given(PIECES, st.binary(min_size=1, max_size=20), st.integers(1, 2 * BLOCK))
 def test_all_comes_out_once_and_in_order(pieces: list[bytes], front: bytes, most: int) -> None:
     queue, out = BodyQueue(), []
