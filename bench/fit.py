@@ -17,8 +17,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from herd.core.models import caches
-from herd.core.models.gguf import Facts, read_facts
-from herd.core.models.memory_estimate import Use, kv_cache
+from herd.core.models.kv_cache import kv_cache
+from herd.core.models.memory_use import Use
+from herd.core.models.model_facts import Facts, read_facts
 from herd.core.text.units import MIB
 
 USES = {

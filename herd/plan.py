@@ -15,10 +15,10 @@ from herd.core.gateway import fleet
 from herd.core.gateway import problems as gateway_checks
 from herd.core.gateway.fleet import Gateway, Mac
 from herd.core.mac.endpoints import proxy_for_peers
-from herd.core.models import memory_fit, models_lock, one_disk
-from herd.core.models.gguf import Facts
+from herd.core.models import caches, memory_fit, models_lock, one_disk
 from herd.core.models.memory_estimate import Served
 from herd.core.models.missing_files import Resolved
+from herd.core.models.model_facts import Facts
 from herd.core.models.models_lock import Lock, Terms
 from herd.core.models.sharing import Sharing
 from herd.core.settings import cross_checks
@@ -322,7 +322,9 @@ def sets_of(
     for model in models:
         try:
             facts = Facts.load(model.gguf) if model.gguf else None
-            draft = Facts.load(model.draft.gguf) if model.draft else None
+            draft = Facts.load(model.drafter.gguf) if model.drafter else None
+            if draft and not model.draft:  # a head has the keys of its model
+                draft = caches.predicting(draft) or draft
         except ValueError:
             command = lock_models.command(inventory, model.name)
             what = f"{lock_models.beside(inventory)} has facts of a header that we cannot read."

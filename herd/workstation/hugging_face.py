@@ -21,8 +21,9 @@ from urllib.parse import quote, urlsplit
 from pydantic import JsonValue
 
 from fetcher import rate_limit
-from herd.core.models import gguf, selection
+from herd.core.models import gguf, model_facts, selection
 from herd.core.models.gguf import Header
+from herd.core.models.gguf_cursor import GgufError
 from herd.core.models.models_lock import File, LockedPart
 from herd.core.models.selection import Found
 from herd.core.models.splits import sets
@@ -128,7 +129,7 @@ class Repository:
             return "is not there"
         try:
             return gguf.peek(Remote(self.repo, self.commit, path))
-        except gguf.GgufError as error:
+        except GgufError as error:
             return str(error)
 
     def facts(self, found: Found) -> dict[str, JsonValue]:
@@ -139,13 +140,23 @@ class Repository:
         try:
             header = self.header(found)
             selection.refuse_splits(replace(found, header=header))
-            return gguf.facts_of(header).dump()
+            return model_facts.facts_of(header).dump()
         except ValueError as error:
             raise ValueError(f"{self.repo}: {found.first} {error}") from None
 
     def header(self, found: Found) -> Header:
         """All keys of a model's header. Raises ValueError, in words."""
         return gguf.read(Remote(self.repo, self.commit, found.first))
+
+    def tensors(self, found: Found) -> tuple[Header, dict[str, tuple[int, ...]]]:
+        """All keys of a header, and the shapes of its tensors, by their names; of the first split.
+
+        Raises ValueError, in words.
+        """
+        header = self.header(found)
+        if not header.complete:
+            return header, {}
+        return header, gguf.shapes(Remote(self.repo, self.commit, found.first), header)
 
     def file(self, path: str) -> File:
         """A file with its checksum."""

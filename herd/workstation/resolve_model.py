@@ -5,7 +5,7 @@ Headers decide which file is what (herd/core/models/selection.py); of a file no 
 
 from pydantic import ValidationError
 
-from herd.core.models import selection, vocabularies
+from herd.core.models import part_fits, selection, vocabularies
 from herd.core.models.file_kinds import Kind
 from herd.core.models.models_lock import Locked, LockedPart, Terms
 from herd.core.models.selection import Found
@@ -106,11 +106,17 @@ def _declared(
         raise ValueError(selection.nothing(there.repo, pattern, list(there.files), role))
     if role in selection.KINDS:
         found, why = selection.part_of(role, pattern, chosen, there.look(matched))
-        if role == "draft" and found.kind is Kind.MODEL:
+        if role != "mmproj":
+            header, shapes = there.tensors(found)
+            found = selection.as_head(found, header, shapes) if role == "draft" else found
+            model = here.header(chosen)
+            wrong = part_fits.differs(role, model, header, shapes)
             # A head has the tokens of the model that it is for, and needs not say so.
-            wrong = vocabularies.differ(here.header(chosen), there.header(found))
+            if role == "draft" and found.kind is Kind.MODEL:
+                wrong = vocabularies.differ(model, header)
             if wrong:
-                raise ValueError(f"cannot draft for {chosen.first}: {found.first} {wrong}")
+                cannot = "cannot draft" if role == "draft" else "is not"
+                raise ValueError(f"{cannot} for {chosen.first}: {found.first} {wrong}")
         return there.part(role, text, found, why)
     firsts = sorted({*sets(matched), *(path for path in matched if not is_gguf(path))})
     if len(firsts) > 1:

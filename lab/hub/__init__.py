@@ -20,7 +20,7 @@ from aiohttp import web
 
 from lab.hub.body import faulty, send
 from lab.hub.control import Control, Fault, Seen, Stage
-from lab.hub.store import Entry, Repo, load
+from lab.hub.store import Entry, Repo, load, moved
 
 CONTROL = web.AppKey("control", Control)
 ROOT = web.AppKey("root", Path)
@@ -288,13 +288,16 @@ async def _guarded(request: web.Request, stage: Stage, handler: Handler) -> web.
     response: web.StreamResponse
     if fault and fault.status:
         response = faulty(fault)
+    elif now := await asyncio.to_thread(moved, request.app[ROOT], name):
+        there = str(request.rel_url).replace(name, now, 1)
+        response = web.Response(status=307, headers={"Location": there})
     elif repo is None and _token(request) is None:
         # Without a token the Hub does not tell a private repository from one that is not there.
         # The code is ours: of a 401 over plain HTTP huggingface_hub would make no sense.
         response = _error(401, "RepoNotFound", "Invalid username or password.")
     elif repo is None:
         response = _error(404, "RepoNotFound", "Repository not found")
-    elif revision not in ("main", "refs/heads/main", repo.commit):
+    elif revision not in ("main", "refs/heads/main", repo.commit, *repo.refs):
         response = _error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
     else:
         response = await handler(request, repo, seen)

@@ -1,6 +1,7 @@
 """Repositories as plain directories: what the Hub knows about each, derived from the bytes.
 
-A file `.gated` in a repository holds the one token that may download from it.
+A file `.gated` in a repository holds the one token that may download from it, `.refs` further names
+of its one revision, `.moved` what it is called now.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 LFS_SUFFIXES = {".gguf", ".safetensors", ".bin"}
 LFS_BYTES = 10_000_000
+OURS = (".gated", ".refs", ".moved")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,13 @@ class Repo:
     commit: str
     entries: dict[str, Entry]
     gate: str | None
+    refs: frozenset[str] = frozenset()
+
+
+def moved(root: Path, name: str) -> str | None:
+    """What a repository is called now, if that is another name."""
+    note = root / name / ".moved"
+    return note.read_text().strip() if ".." not in Path(name).parts and note.exists() else None
 
 
 def load(root: Path, name: str) -> Repo | None:
@@ -46,18 +55,19 @@ def load(root: Path, name: str) -> Repo | None:
     entries = {}
     for file in sorted(directory.rglob("*")):
         path = file.relative_to(directory)
-        if file.is_file() and not path.parts[0].startswith(".gated"):
+        if file.is_file() and not path.parts[0].startswith(OURS):
             status = file.stat()
             entries[path.as_posix()] = _entry(
                 path.as_posix(), file, status.st_size, status.st_mtime_ns
             )
     listing = "".join(f"{entry.oid} {path}\n" for path, entry in entries.items())
-    gate = directory / ".gated"
+    gate, refs = directory / ".gated", directory / ".refs"
     return Repo(
         name,
         hashlib.sha1(f"{name}\n{listing}".encode()).hexdigest(),
         entries,
         gate.read_text().strip() if gate.exists() else None,
+        frozenset(refs.read_text().split() if refs.exists() else ()),
     )
 
 

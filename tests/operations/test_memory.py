@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from herd.core.mac.preflight import Needs
-from herd.core.models.memory_estimate import Served, Use
+from herd.core.models.memory_estimate import Served
+from herd.core.models.memory_use import Use
 from herd.core.text.units import GIB
 from herd.operations import memory, preflight
 from tests.core.models.test_gguf import GPT_OSS_120B

@@ -8,7 +8,8 @@ import pytest
 
 from herd.core.mac.preflight import Fetch, Needs
 from herd.core.mac.sudo_rules import probe
-from herd.core.models.memory_estimate import Served, Use
+from herd.core.models.memory_estimate import Served
+from herd.core.models.memory_use import Use
 from herd.core.text.units import GIB
 from herd.operations import preflight
 from tests.core.models.test_gguf import GPT_OSS_120B

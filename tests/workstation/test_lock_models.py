@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from herd.core.models import models_lock
-from herd.core.models.gguf import Facts
+from herd.core.models.model_facts import Facts
 from herd.core.settings.problems import SettingsError
 from herd.workstation import hugging_face, lock_models
 from tests.core.models.test_gguf import GPT_OSS_120B, gpt_oss_120b, written

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from gguf import GGUFWriter
 
@@ -71,6 +72,43 @@ def vector(writer: GGUFWriter) -> None:
     writer.add_uint32("controlvector.layer_count", 2)
 
 
+def eagle(width: int) -> Fill:
+    def fill(writer: GGUFWriter) -> None:
+        writer.add_block_count(1)
+        writer.add_uint32("eagle3.target_hidden_size", width)
+
+    return fill
+
+
+def shaped(fill: Fill, shapes: dict[str, tuple[int, ...]]) -> Fill:
+    """The same with tensors, rows before columns."""
+
+    def more(writer: GGUFWriter) -> None:
+        fill(writer)
+        for name, shape in shapes.items():
+            writer.add_tensor(name, np.zeros(shape, dtype=np.float32))
+
+    more.__name__, more.__qualname__ = fill.__name__, fill.__qualname__
+    return more
+
+
+def predicting(*layers: int, blocks: int = 2) -> Fill:
+    """Of the model's own architecture, with one layer that predicts and these layers."""
+
+    def fill(writer: GGUFWriter) -> None:
+        weights()(writer)
+        writer.add_nextn_predict_layers(1)
+        for layer in layers:
+            names = ["nextn.eh_proj" if layer == blocks else "attn_q", "attn_norm", "ffn_up"]
+            for name in names:
+                writer.add_tensor(f"blk.{layer}.{name}.weight", np.zeros(64, dtype=np.float32))
+
+    return fill
+
+
+CUT = "m.Q6_K.gguf.part2of2"
+
+
 def head(writer: GGUFWriter) -> None:
     writer.add_block_count(1)
     writer.add_uint32("gemma4-assistant.nextn_predict_layers", 1)
@@ -81,6 +119,7 @@ ARCHITECTURES = {
     "vector": "controlvector",
     "head": "gemma4-assistant",
     "adapter_of_qwen": "qwen3",
+    "eagle": "eagle3",
 }
 
 
@@ -289,7 +328,57 @@ NONE: dict[str, tuple[dict[str, Fill | bytes], dict[str, Any], list[str]]] = {
     "an adapter for another model": (
         {"m.gguf": weights(), "l.gguf": adapter_of_qwen},
         {"lora": ["l.gguf"]},
-        ["lora='l.gguf' is for qwen3, and m.gguf is llama"],
+        ["lora='l.gguf' is not for m.gguf: l.gguf is for qwen3, and the model is llama"],
+    ),
+    "an adapter for a wider model": (
+        {"m.gguf": weights(), "l.gguf": shaped(adapter, {"blk.0.attn_q.weight.lora_a": (4, 128)})},
+        {"lora": ["l.gguf"]},
+        ["l.gguf is for a model that is 128 wide, and this one is 64"],
+    ),
+    "an adapter for a deeper model": (
+        {"m.gguf": weights(), "l.gguf": shaped(adapter, {"blk.7.ffn_down.weight.lora_a": (4, 9)})},
+        {"lora": ["l.gguf"]},
+        ["l.gguf is for a model of 8 layers or more, and this one has 2"],
+    ),
+    "a control vector for another model": (
+        {"m.gguf": weights(), "v.gguf": shaped(vector, {"direction.1": (128,)})},
+        {"control_vector": ["v.gguf"]},
+        ["v.gguf is for a model that is 128 wide, and this one is 64"],
+    ),
+    "an adapter with a comma in its name": (
+        {"m.gguf": weights(), "a,b.gguf": adapter},
+        {"lora": ["a*b.gguf"]},
+        ["is 'a,b.gguf', and a comma parts names in llama-server's list"],
+    ),
+    "a head for a wider model": (
+        {"m.gguf": weights(), "e.gguf": eagle(128)},
+        {"draft": "e.gguf"},
+        ["cannot draft for m.gguf: e.gguf is for a model that is 128 wide, and this one is 64"],
+    ),
+    "pieces of what is asked for, beside whole files": (
+        {"m.Q4_K_M.gguf": weights(15), **dict.fromkeys(("m.Q6_K.gguf.part1of2", CUT), b"x")},
+        {"include": ["*Q6_K*"]},
+        ["me/pub-GGUF has m.Q6_K.gguf.part1of2, m.Q6_K.gguf.part2of2: pieces of a file"],
+    ),
+    "pieces by the name of the whole": (
+        {"m.Q4_K_M.gguf": weights(15), "m.Q6_K.gguf-split-a": b"GGUF"},
+        {"include": ["m.Q6_K.gguf"]},
+        ["me/pub-GGUF has m.Q6_K.gguf-split-a: pieces of a file"],
+    ),
+    "files of whisper.cpp": (
+        {"ggml-base.en.bin": b"lmgg"},
+        {},
+        ["has ggml-base.en.bin: no GGUF file, and llama-server serves no others"],
+    ),
+    "files of PyTorch": (
+        {"model.safetensors": b"x"},
+        {"include": ["*.safetensors"]},
+        ["has model.safetensors: no GGUF file, and llama-server serves no others"],
+    ),
+    "a tokenizer alone": (
+        {"ggml-vocab-llama-bpe.gguf": weights()},
+        {},
+        ["ggml-vocab-llama-bpe.gguf, a vocabulary without weights"],
     ),
     "a repository that is not there": (
         {"m.gguf": weights()},
@@ -411,3 +500,55 @@ def test_a_draft_with_other_tokens_is_refused_and_one_with_the_same_is_not(fleet
         "draft='other.gguf' cannot draft for m.gguf: other.gguf has 200 tokens, and the model 2"
     ) in refused(fleet, include=["m.gguf"], draft="other.gguf")
     assert lock(fleet, include=["m.gguf"], draft="same.gguf").parts[0].first == "same.gguf"
+
+
+HEADS: dict[str, tuple[Fill, str]] = {
+    # Fewer tensors than a model of so few layers has layers: its keys tell nothing.
+    "layers that predict, and no others": (predicting(2), "a draft head"),
+    "a model with such layers": (predicting(0, 1, 2), "a model"),
+    "a head without tensors, by its name": (predicting(), "a draft head"),
+    "another architecture": (eagle(64), "a draft head"),
+}
+
+
+@pytest.mark.parametrize(("fill", "kind"), HEADS.values(), ids=HEADS)
+def test_a_head_is_told_from_a_model_by_its_tensors(fleet: Fleet, fill: Fill, kind: str) -> None:
+    """llama-server (build 11434) ends over a head that it is to take for a model."""
+    put(fleet, {"m.gguf": weights(), "mtp-m.gguf": fill})
+
+    found = lock(fleet, draft="mtp-*.gguf")
+
+    assert [(part.role, part.first, part.kind) for part in found.parts] == [
+        ("draft", "mtp-m.gguf", kind)
+    ]
+
+
+@pytest.mark.parametrize("revision", ["v1.0", "refs/pr/3", "user/topic"])
+def test_a_revision_is_a_branch_a_tag_or_a_request(fleet: Fleet, revision: str) -> None:
+    put(fleet, {"m.gguf": weights(), "l.gguf": adapter, ".refs": f"{revision}\n".encode()})
+    written = revision if revision.startswith("refs/pr/") else revision.replace("/", "%2F")
+
+    found = lock(fleet, revision=revision, lora=[f"hf://me/pub-GGUF@{written}/l.gguf"])
+
+    assert found.parts[0].commit == found.commit
+    with pytest.raises(SettingsError, match="me/pub-GGUF has no revision 'v9'"):
+        lock(fleet, revision="v9")
+
+
+def test_a_repository_that_was_renamed_is_found_by_its_old_name(fleet: Fleet) -> None:
+    put(fleet, {"m.gguf": weights()}, "them/new-GGUF")
+    put(fleet, {".moved": b"them/new-GGUF"})
+
+    found = lock(fleet)
+
+    assert (found.repo, found.first, found.files[0].size > 0) == ("me/pub-GGUF", "m.gguf", True)
+
+
+NAMES = ["my model (1) #2 50%+?.gguf", "モデル-é.gguf", "a/b c/.m.gguf", "m[1]{2}~.gguf"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_may_have_what_disks_take(fleet: Fleet, name: str) -> None:
+    put(fleet, {name: weights()})
+
+    assert lock(fleet).first == name

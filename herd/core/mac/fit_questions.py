@@ -9,10 +9,11 @@ from herd.core.mac import command_line
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
 from herd.core.models.fit_request import Ask
-from herd.core.models.gguf import Facts
 from herd.core.models.llama_fit_params import Measured, parse
-from herd.core.models.memory_estimate import Served, Told, Use, draft_use
+from herd.core.models.memory_estimate import Served, Told
+from herd.core.models.memory_use import Use, draft_use
 from herd.core.models.missing_files import Resolved
+from herd.core.models.model_facts import Facts
 from herd.core.settings.extra_args import canonical
 
 # What of llama-server's arguments decides on memory (common/arg.cpp). Paths are not among them:

@@ -28,8 +28,9 @@ _SPECULATION = {"eagle3": "draft-eagle3", "dflash": "draft-dflash"}
 def part_arguments(
     model: Model, parts: Iterable[Part], directory: str, flags: Flags
 ) -> list[list[str]]:
-    """A line for each part, with its path below the directory of all models."""
-    lines = []
+    """A line for each part, with its path below the directory of all models; one for all of which
+    there may be several, since of a flag that comes again llama-server may take the last alone."""
+    lines: list[list[str]] = []
     for part in parts:
         if part.role not in _NAMES:
             continue
@@ -37,6 +38,9 @@ def part_arguments(
         scaled = part.role in part_sources.SCALED
         if scaled and (scale := part_sources.parse(part.source, scaled=True).scale):
             name, path = f"{name}-scaled", f"{path}:{scale}"
+        if scaled and (same := next((line for line in lines if line[0] == name), None)):
+            same[1] += f",{path}"
+            continue
         lines.append([name, path])
         said = model.spec_type or "--spec-type" in model.extra_args
         if part.role == "draft" and "--spec-type" in flags.known and not said:

@@ -8,7 +8,7 @@ how they are held against it.
 
 from dataclasses import dataclass
 
-from herd.core.models.gguf import Facts
+from herd.core.models.model_facts import Facts
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ NONE = {
     *("bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2"),
     *("jina-bert-v3", "eurobert", "gemma-embedding", "wavtokenizer-dec", "dream", "llada"),
     *("llada-moe", "rnd1", "clef", "t5encoder"),
+    "gemma4-assistant",  # drafts by the caches of its model
 }
 # Layers at the start that have caches of their own, which the others share (gemma3n.cpp).
 _FIRST_OWN = {"gemma3n": 20}
@@ -109,6 +110,31 @@ def layer_count(facts: Facts) -> int:
     if facts.block_count is None:
         raise ValueError("its GGUF header has no block_count, so its memory cannot be told")
     return facts.block_count * max(facts.num_loops or 1, 1)
+
+
+def predicting(facts: Facts) -> Facts | None:
+    """The layers that predict further tokens (MTP), as a model of their own; None without any.
+
+    Whatever the others do, these attend to all (llama-model.cpp, LLAMA_CONTEXT_TYPE_MTP).
+    """
+    count = facts.nextn_predict_layers
+    if not count or not facts.block_count or facts.architecture in NONE:
+        return None
+    last = facts.block_count - 1
+    return Facts(
+        architecture="llama",
+        block_count=count,
+        context_length=facts.context_length,
+        embedding_length=facts.embedding_length,
+        vocab_size=facts.vocab_size,
+        head_count=at(facts.head_count, last),
+        head_count_kv=groups(facts, last),
+        key_length=facts.key_length,
+        value_length=facts.value_length,
+        key_length_mla=facts.key_length_mla,
+        value_length_mla=facts.value_length_mla,
+        complete=facts.complete,
+    )
 
 
 def window(facts: Facts) -> int:

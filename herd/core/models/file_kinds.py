@@ -66,7 +66,7 @@ def _is_head(header: Header) -> bool:
     return heads >= layers or 0 < tensors < layers
 
 
-def in_words(header: Header) -> str:
+def in_words(kind: Kind, header: Header) -> str:
     """What a file is, for a person: `a projector (clip, F16)`."""
     parts = [part for part in (header.architecture, header.quantisation) if part]
-    return f"{kind_of(header)} ({', '.join(parts)})" if parts else str(kind_of(header))
+    return f"{kind} ({', '.join(parts)})" if parts else str(kind)

@@ -11,8 +11,9 @@ from functools import cached_property
 from itertools import combinations
 
 from herd.core.models import caches, memory_estimate, wired_memory
-from herd.core.models.gguf import Facts
-from herd.core.models.memory_estimate import Served, Term, Use
+from herd.core.models.memory_estimate import Served, Term
+from herd.core.models.memory_use import Use
+from herd.core.models.model_facts import Facts
 from herd.core.settings import model_groups
 from herd.core.settings.problems import Problem
 from herd.core.settings.schema import QUANTISED, Settings

@@ -129,9 +129,15 @@ class Resolved:
         }
 
     @property
+    def drafter(self) -> Part | None:
+        """What drafts beside it: a model, or a head."""
+        return next((p for p in self.parts if p.role == "draft" and p.gguf), None)
+
+    @property
     def draft(self) -> Part | None:
-        """A second model, which drafts: it has caches of its own."""
-        return next((p for p in self.parts if p.role == "draft" and p.kind == Kind.MODEL), None)
+        """The same where it is a model, of which llama.cpp can tell by itself what it takes."""
+        part = self.drafter
+        return part if part and part.kind == Kind.MODEL else None
 
     @property
     def size(self) -> int:

@@ -8,11 +8,12 @@ import fnmatch
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from herd.core.models import splits
+from herd.core.models import part_fits, splits
 from herd.core.models.file_kinds import Kind, in_words, kind_of
 from herd.core.models.gguf import Header
+from herd.core.settings import part_sources
 from herd.core.text.units import gib
 
 # What loses nothing of weights that were trained in 16 bits, the best first: BF16 is what nearly
@@ -31,16 +32,25 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Found:
-    """A GGUF file, or a set of splits: its first, bytes of each, its header or why it has none."""
+    """A GGUF file, or a set of splits: its first, bytes of each, its header or why it has none.
+
+    `is_head` of what its tensors show to be one, whatever its keys say.
+    """
 
     first: str
     files: Mapping[str, int]
     header: Header | str
+    is_head: bool = False
 
     @property
     def kind(self) -> Kind | None:
         """What it is; None of what cannot be read."""
-        return None if isinstance(self.header, str) else kind_of(self.header)
+        if isinstance(self.header, str):
+            return None
+        kind = Kind.DRAFT if self.is_head else kind_of(self.header)
+        # Those of llama.cpp's own tests have the keys of a model, and nothing more.
+        bare = not self.header.tensors and self.first.rpartition("/")[2].startswith("ggml-vocab")
+        return Kind.VOCABULARY if bare and kind is Kind.MODEL else kind
 
     @property
     def size(self) -> int:
@@ -64,9 +74,9 @@ class Found:
     @property
     def described(self) -> str:
         """With what it is."""
-        if isinstance(self.header, str):
+        if isinstance(self.header, str) or self.kind is None:
             return f"{self.first}, which {self.header}"
-        return f"{self.first}, {in_words(self.header)}"
+        return f"{self.first}, {in_words(self.kind, self.header)}"
 
 
 def included(paths: Iterable[str], pattern: str) -> set[str]:
@@ -187,17 +197,17 @@ def part_of(role: str, pattern: str, model: Found, found: Sequence[Found]) -> tu
             f"which one, as {_line(role, splits.pattern(right[0].first))}"
         )
     refuse_splits(right[0])
-    if role == "lora" and (wrong := _of_another(model, right[0])):
-        raise ValueError(wrong)
+    if role in part_sources.SCALED and "," in right[0].first:
+        raise ValueError(f"is {right[0].first!r}, and a comma parts names in llama-server's list")
     return right[0], ""
 
 
-def _of_another(model: Found, adapter: Found) -> str | None:
-    """llama.cpp takes an adapter for its own architecture only (src/llama-adapter.cpp)."""
-    if isinstance(model.header, str) or isinstance(adapter.header, str):
-        return None
-    has, wants = model.header.architecture, adapter.header.architecture
-    return f"is for {wants}, and {model.first} is {has}" if has != wants else None
+def as_head(draft: Found, header: Header, shapes: Mapping[str, tuple[int, ...]]) -> Found:
+    """What may draft, with what all of its header says of it."""
+    predicts = bool(header.own("nextn_predict_layers"))
+    named = not shapes and _HEAD.search(draft.first) is not None
+    is_head = predicts and (named or part_fits.is_head(shapes))
+    return replace(draft, header=header, is_head=is_head)
 
 
 def nothing(
@@ -205,25 +215,30 @@ def nothing(
 ) -> str:
     """That a pattern takes none of a repository's files: what is there, and the line to write."""
     whole = list(splits.sets(paths))
-    if not whole and (pieces := sorted(filter(splits.is_piece, paths))):
+    pieces = sorted(filter(splits.is_piece, paths))
+    if not _near(pattern, whole) and (cut := _near(pattern, pieces) or (not whole and pieces)):
         return (
-            f"matches {what} that can be served; {repo} has {splits.some(pieces)}: pieces of a "
+            f"matches {what} that can be served; {repo} has {splits.some(cut)}: pieces of a "
             "file that must be joined first; declare a repository, or a revision, with whole files"
         )
     there = splits.some(splits.models_in(paths), most=20) or "no file at all"
     words = f"matches {what}; {repo} has {there}"
     if not whole:
-        return words
+        only = ", and llama-server serves no others: look for one with -GGUF in its name"
+        return f"{words}: no GGUF file{only}" if role == "include" and paths else words
     near = _nearest(pattern, whole)
     wanted = splits.pattern(near)
     return f"{words}; write {_line(role, [wanted] if role == 'include' else wanted)}"
 
 
 def _nearest(pattern: str, firsts: Sequence[str]) -> str:
+    return _usual_name(_near(pattern, firsts) or firsts)
+
+
+def _near(pattern: str, paths: Sequence[str]) -> list[str]:
     """By its letters and digits in a row, whatever their case and what parts them."""
     core = _core(pattern)
-    near = [first for first in firsts if core and core in _core(first)]
-    return _usual_name(near or firsts)
+    return [path for path in paths if core and core in _core(path)]
 
 
 def _core(text: str) -> str:

@@ -16,7 +16,8 @@ _ENCODERS = {
     *("bert", "nomic-bert", "nomic-bert-moe", "jina-bert-v2", "jina-bert-v3", "neo-bert"),
     *("modern-bert", "eurobert", "gemma-embedding", "llama-embed", "t5encoder"),
 }
-_RANK = 4  # llama.h, LLAMA_POOLING_TYPE_RANK
+# llama.h, llama_pooling_type: 0 is none, and one that is not specified is -1, as a count 2^32 - 1.
+_POOLED, _RANK = (1, 2, 3), 4
 _FLAGS = {
     **dict.fromkeys(("--rerank", "--reranking"), RERANKING),
     **dict.fromkeys(("--embedding", "--embeddings"), EMBEDDING),
@@ -39,7 +40,7 @@ def task_of(model: Model, files: Resolved | None) -> str:
         return RERANKING if model.pooling == "rank" else EMBEDDING
     if pooling == _RANK:
         return RERANKING
-    if pooling or architecture in _ENCODERS:
+    if pooling in _POOLED or architecture in _ENCODERS:
         return EMBEDDING
     parts = files.parts if files else ()
     if any(part.role == "mmproj" and _only_hears(part.gguf) for part in parts):

@@ -3,6 +3,8 @@
 What that build takes is another matter: herd/core/mac/refused_arguments.py.
 """
 
+import itertools
+import json
 import re
 from collections.abc import Iterator, Sequence
 
@@ -52,6 +54,10 @@ REFUSED_FLAGS = {
 }
 
 
+# Whose value llama-server reads as JSON, and ends where it is none.
+_OF_JSON = {"--chat-template-kwargs", "-j", "--json-schema"}
+
+
 def canonical(word: str) -> str:
     """A flag as llama-server reads it, to whom `_` is `-` behind two dashes (common/arg.cpp)."""
     return word.replace("_", "-") if word.startswith("--") else word
@@ -90,3 +96,26 @@ def complaints(words: Sequence[str]) -> Iterator[str]:
             yield f"holds {flag}, which {OWNED_FLAGS[flag]} sets"
         if word.startswith("~/"):
             yield f"holds {word!r}, where llama-server expands no ~: write the whole path"
+    yield from _said_again([canonical(word) for word in words if FLAG.fullmatch(word)])
+    for word, value in itertools.pairwise([*words, ""]):
+        if canonical(word) in _OF_JSON and not _is_json(value):
+            yield f"holds {word} with what is no JSON: keys and texts are in double quotes there"
+
+
+def _said_again(flags: Sequence[str]) -> Iterator[str]:
+    for flag in dict.fromkeys(flags):
+        if flags.count(flag) > 1 and flag != "--spec-type":
+            yield (
+                f"holds {flag} twice, of which llama-server may take the last alone: write it "
+                "once, with commas between its values"
+            )
+        if flag.startswith("--no-") and (on := f"--{flag[5:]}") in flags:
+            yield f"holds both {on} and {flag}: write one of them"
+
+
+def _is_json(value: str) -> bool:
+    try:
+        json.loads(value)
+    except ValueError:
+        return False
+    return True

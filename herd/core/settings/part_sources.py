@@ -1,11 +1,13 @@
 """How a setting names a file of the Hub: `mmproj-F16.gguf` of the model's own repository, or
 `hf://OWNER/NAME@REVISION/PATTERN` of any; with a scale, where one may follow, as `file.gguf:0.5`.
 
-`hf://` is the notation of huggingface_hub's own file system.
+`hf://` is the notation of huggingface_hub's own file system: a branch with a slash in its name is
+written with `%2F`, and `refs/pr/3` as it is.
 """
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 SCHEME = "hf://"
 SCALED = ("lora", "control_vector")
@@ -14,7 +16,8 @@ FILE = "file"
 """The role of a file that an argument of `extra_args` names."""
 
 _WHOLE = re.compile(
-    r"hf://(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[^/@]+))?/(?P<rest>.+)"
+    r"hf://(?P<repo>[A-Za-z0-9][\w.-]*/[\w.-]+)"
+    r"(@(?P<revision>refs/(convert|pr)/[^/@]+|[^/@]+))?/(?P<rest>.+)"
 )
 _SCALE = re.compile(r"(?P<pattern>.+):(?P<scale>-?\d+(\.\d+)?)")
 
@@ -37,7 +40,7 @@ def parse(text: str, *, scaled: bool = False) -> Source:
     if text.startswith(SCHEME):
         if not (whole := _WHOLE.fullmatch(text)):
             raise ValueError("is not hf://OWNER/NAME/FILE, nor hf://OWNER/NAME@REVISION/FILE")
-        repo, revision, rest = whole["repo"], whole["revision"] or "main", whole["rest"]
+        repo, revision, rest = whole["repo"], unquote(whole["revision"] or "main"), whole["rest"]
     elif "://" in text or text.startswith(("/", "~")):
         raise ValueError(
             "is no file of the model's repository; one of another is hf://OWNER/NAME/FILE"

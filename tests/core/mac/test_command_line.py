@@ -82,6 +82,19 @@ def test_a_part_has_its_flag(each: Part, flags: Flags, wanted: list[str]) -> Non
     assert set(found) - set(wanted) == set(lines(flags=flags))
 
 
+def test_several_of_a_kind_are_one_argument() -> None:
+    sources = ["a.gguf", "b.gguf:0.5", "c.gguf", "d.gguf:-1"]
+    parts = [part("lora", s, Kind.LORA, f"X-GGUF/{s.partition(':')[0]}") for s in sources]
+
+    found = [line for line in lines(*parts) if "--lora" in line]
+
+    at = f"{MODELS}/X-GGUF"
+    assert found == [
+        f"--lora {at}/a.gguf,{at}/c.gguf",
+        f"--lora-scaled {at}/b.gguf:0.5,{at}/d.gguf:-1",
+    ]
+
+
 def test_how_drafts_are_made_can_be_said() -> None:
     draft = part("draft", "p.gguf", Kind.DRAFT)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from herd.core.mac import fit_questions
 from herd.core.mac.llama_server_flags import Flags
-from herd.core.models.memory_estimate import Served, Use
+from herd.core.models.memory_estimate import Served
+from herd.core.models.memory_use import Use
 from herd.core.models.missing_files import File, Part, Resolved
 from tests.core.models.test_gguf import GPT_OSS_120B
 from tests.core.samples import layout, resolved

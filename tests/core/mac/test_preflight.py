@@ -7,8 +7,9 @@ import pytest
 
 from herd.core.mac.mac import Folder, Identity
 from herd.core.mac.preflight import WARNING, Fetch, Needs, Room, problems
-from herd.core.models.gguf import Facts
-from herd.core.models.memory_estimate import Served, Use
+from herd.core.models.memory_estimate import Served
+from herd.core.models.memory_use import Use
+from herd.core.models.model_facts import Facts
 from herd.core.text.units import GIB, gib
 from tests.core.models.test_gguf import GPT_OSS_120B
 

@@ -17,7 +17,7 @@ from gguf import GGUFWriter
 
 from bench import fit
 from fetcher import gguf_header
-from herd.core.models.gguf import read_facts
+from herd.core.models.model_facts import read_facts
 from lab import fit_params
 
 ROWS = [

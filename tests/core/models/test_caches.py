@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from herd.core.models import caches
-from herd.core.models.gguf import Facts
-from herd.core.models.memory_estimate import Served, Use, kv_cache, terms
+from herd.core.models.kv_cache import held, kv_cache
+from herd.core.models.memory_estimate import Served, terms
+from herd.core.models.memory_use import Use
+from herd.core.models.model_facts import Facts
 from herd.core.text.units import MIB
 
 FULL_OF_MIMO = {0, 5, 11, 17, 23, 29, 35, 41, 47}
@@ -130,3 +132,50 @@ def test_what_reads_a_text_at_once_has_no_cache() -> None:
     found = {term.name for term in terms(Served("m", Use(512, 1), {"m": 1}, facts))}
 
     assert found == {"weights", "compute buffers", "prompt cache"}
+
+
+# Laid out by llama-server (build 11434) at 2048 tokens for each of two slots, as its log has it.
+HEADS: dict[str, tuple[dict[str, Any], int | None]] = {
+    # A hybrid of recurrent layers with a head of its own, and that head in a file by itself.
+    "qwen35": (
+        {
+            **{"architecture": "qwen35", "block_count": 5, "nextn_predict_layers": 1},
+            **{"head_count": 2, "head_count_kv": 2, "key_length": 128, "value_length": 128},
+            **{"full_attention_interval": 2, "ssm_inner_size": 256, "ssm_state_size": 128},
+        },
+        4 * MIB,
+    ),
+    "none": ({"architecture": "qwen35", "block_count": 4}, None),
+    "caches of its model": (
+        {"architecture": "gemma4-assistant", "block_count": 4, "nextn_predict_layers": 4},
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "wanted"), HEADS.values(), ids=HEADS)
+def test_layers_that_predict_have_caches_of_their_own(
+    keys: dict[str, Any], wanted: int | None
+) -> None:
+    found = caches.predicting(Facts(context_length=4096, embedding_length=256, **keys))
+
+    assert (found and held(Use(4096, 2), found)) == wanted
+
+
+def test_a_head_that_drafts_by_the_caches_of_its_model_has_none() -> None:
+    facts = Facts(architecture="gemma4-assistant", block_count=4, head_count=2, embedding_length=64)
+
+    assert held(Use(4096, 2), facts) == 0
+
+
+def test_what_drafts_is_in_the_sum_whatever_it_is() -> None:
+    keys, wanted = HEADS["qwen35"]
+    facts = Facts(context_length=4096, embedding_length=256, **keys)
+    head = caches.predicting(facts)
+    own = Served("m", Use(4096, 2, predicts=True), {"m": 1}, facts)
+    beside = Served("m", Use(4096, 2), {"m": 1, "mtp-m": 1}, facts, head)
+
+    for served in (own, beside):
+        found = {term.name: term.size for term in terms(served)}
+        assert found["KV cache of the draft"] == wanted
+        assert found["compute buffers of the draft"] > 0

@@ -103,6 +103,5 @@ def test_it_is_said_with_what_a_person_knows_it_by(tmp_path: Path) -> None:
         writer.add_type("mmproj")
         writer.add_file_type(32)
 
-    assert in_words(peek(Bytes(written(tmp_path / "m.gguf", fill, "clip")))) == (
-        "a projector (clip, BF16)"
-    )
+    header = peek(Bytes(written(tmp_path / "m.gguf", fill, "clip")))
+    assert in_words(kind_of(header), header) == "a projector (clip, BF16)"

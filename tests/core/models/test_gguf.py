@@ -12,8 +12,10 @@ from gguf import GGUFWriter, PoolingType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from herd.core.models import gguf
-from herd.core.models.gguf import LIMIT, MOST, Facts, GgufError, peek, read_facts
+from herd.core.models import gguf_cursor
+from herd.core.models.gguf import peek
+from herd.core.models.gguf_cursor import LIMIT, MOST, GgufError
+from herd.core.models.model_facts import Facts, read_facts
 from lab.reciter import write_model
 
 
@@ -341,7 +343,7 @@ def test_bytes_may_come_in_pieces_of_any_size(data: bytes, first: int) -> None:
 
     whole = outcome()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gguf, "FIRST", first)
+        patch.setattr(gguf_cursor, "FIRST", first)
         assert outcome() == whole
 
 

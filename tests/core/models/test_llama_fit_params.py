@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from herd.core.models.llama_fit_params import Device, Measured, parse
-from herd.core.models.memory_estimate import Served, Told, Use, notes, terms
+from herd.core.models.memory_estimate import Served, Told, notes, terms
 from herd.core.models.memory_fit import ESTIMATE, FIT, Limits, Sum, fixes, problems
+from herd.core.models.memory_use import Use
 from herd.core.text.units import GIB, MIB
 from tests.core.models.test_gguf import GPT_OSS_120B
 
@@ -140,3 +141,21 @@ def test_what_it_could_not_tell_is_a_note() -> None:
         "llama-fit-params cannot tell (unknown model architecture: 'brand-new'): our own sum "
         "stands in"
     )
+
+
+def test_layers_that_predict_are_added_to_what_it_loads_without_them() -> None:
+    """llama-fit-params takes no --spec-type (build 11434), and so leaves their weights out."""
+    facts = GPT_OSS_120B.model_copy(update={"nextn_predict_layers": 1})
+    use = Use(8192, 1, predicts=True)
+    measured = parse("MTL0 900 10 5\nHost 0 0 0\n")
+    assert isinstance(measured, Measured)
+    told = Told(measured, use, facts, 1000 * MIB)
+
+    found = {
+        term.name: term.size
+        for term in terms(Served("m", use, {"m": 1000 * MIB}, facts, told=(told,)))
+    }
+
+    assert found["weights"] == 900 * MIB
+    assert found["weights of the draft"] == 100 * MIB
+    assert found["KV cache of the draft"] == 8192 * 2 * 2 * 8 * 64

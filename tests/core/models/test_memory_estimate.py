@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from herd.core.models.gguf import Facts
-from herd.core.models.memory_estimate import CACHE_RAM, Served, Use, kv_cache, notes, terms
+from herd.core.models.kv_cache import kv_cache
+from herd.core.models.memory_estimate import Served, notes, terms
+from herd.core.models.memory_use import CACHE_RAM, Use
+from herd.core.models.model_facts import Facts
 from herd.core.text.units import GIB, MIB
 from tests.core.models.test_gguf import GPT_OSS_120B
 from tests.core.samples import one_model

@@ -14,8 +14,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from herd.core.models.gguf import Facts, read_facts
-from herd.core.models.memory_estimate import Use, kv_cache
+from herd.core.models.kv_cache import kv_cache
+from herd.core.models.memory_use import Use
+from herd.core.models.model_facts import Facts, read_facts
 from herd.core.text.units import MIB
 from lab.llama_server import find, lacks, trial
 from lab.reciter import write_model, write_windowed

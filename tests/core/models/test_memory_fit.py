@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from herd.core.models.gguf import Facts
 from herd.core.models.memory_estimate import Served
 from herd.core.models.memory_fit import Limits, Sum, fixes, problems, together
+from herd.core.models.model_facts import Facts
 from herd.core.settings.model_groups import sets
 from herd.core.settings.model_groups import together as beside
 from herd.core.text.units import GIB, MIB

@@ -48,6 +48,14 @@ BREAKING = {
     "a blank before": ([" --jinja"], 'without the blanks, "--jinja"'),
     "a dash of prose": (["—temp", "0.7"], 'write "--temp"'),
     "a home directory": (["--lora", "~/l.gguf"], "expands no ~: write the whole path"),
+    "a flag twice": (
+        ["--lora", "a", "--lora", "b"],
+        "--lora twice, of which llama-server",
+    ),
+    "a flag and once more": (["--no_host", "--no-host"], "holds --no-host twice"),
+    "on and off": (["--jinja", "--no-jinja"], "holds both --jinja and --no-jinja"),
+    "Python for JSON": (["--chat-template-kwargs", "{'thinking': False}"], "what is no JSON"),
+    "no schema": (["-j", ""], "holds -j with what is no JSON"),
     "a value alone": (["0.7"], "begins with '0.7', which is no flag"),
 }
 
