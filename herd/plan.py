@@ -60,13 +60,28 @@ def declared(host: Host) -> cross_checks.Declared:
     """A host with its layers of data, as pyinfra ranks them."""
     inventory = host.inventory
     own = inventory.get_host_data(host.name)
+    is_gateway = fleet.GROUP in host.groups
+    everywhere = _of_all(inventory)
+    if _named_groups(host) == [fleet.GROUP]:
+        # A machine of its own: it serves what it names itself, and that may be nothing.
+        nothing: dict[str, Any] = {"models": {}, "llama_swap_groups": {}, "llama_swap_matrix": None}
+        everywhere = [Layer(each.source, {**each.data, **nothing}) for each in everywhere]
     layers = [
-        *_of_all(inventory),
+        *everywhere,
         *(Layer(f"group {group}", inventory.get_group_data(group)) for group in host.groups),
         Layer(f"host {host.name} of the inventory", own),
         Layer("--data", inventory.get_override_data()),
     ]
-    return cross_checks.Declared(host.name, layers, reached(host).place)
+    return cross_checks.Declared(host.name, layers, reached(host).place, is_gateway)
+
+
+def _named_groups(host: Host) -> list[str]:
+    """Its groups but for the last, where that is pyinfra's own, of every host and named after the
+    inventory's file."""
+    *named, last = [*host.groups] or [""]
+    if last and len(host.inventory.get_group(last)) < len(host.inventory):
+        named.append(last)
+    return named
 
 
 def _of_all(inventory: Inventory) -> list[Layer]:
@@ -188,7 +203,7 @@ def without_secrets(hosts: Iterable[Host], inventory: str) -> tuple[Plan, list[P
     for name, wanted in settings.items():
         with suppress(ValueError):  # which is among the problems
             shipped |= {name: api_keys.shipped(wanted)} if wanted.api_keys else {}
-    sharing, found = Sharing(settings, models, {}), gateways_of(hosts, settings)
+    sharing, found = Sharing(_serving(settings), models, {}), gateways_of(hosts, settings)
     return Plan(settings, models, shipped, {}, together, sharing, found, {}), problems
 
 
@@ -239,7 +254,7 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
     _refuse(problems)
     shipped = {name: api_keys.shipped(wanted, config) for name, wanted in settings.items()}
     urls = {h.name: proxy_for_peers(settings[h.name], address(h)) for h in hosts}
-    sharing = Sharing(settings, models, urls)
+    sharing = Sharing(_serving(settings), models, urls)
     _of_this_run = Plan(
         *(settings, models, shipped, certificates, together, sharing),
         gateways=gateways_of(hosts, settings),
@@ -248,12 +263,16 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
     return _of_this_run
 
 
+def _serving(settings: Mapping[str, Settings]) -> dict[str, Settings]:
+    return {name: own for name, own in settings.items() if own.serves}
+
+
 def _group(hosts: Iterable[Host]) -> list[str]:
     return [host.name for host in hosts if fleet.GROUP in host.groups]
 
 
 def _members(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> dict[Mac, Settings]:
-    """The hosts with valid settings, as a gateway sees them."""
+    """The hosts with valid settings, as a gateway knows their addresses."""
     return {
         fleet.mac(host.name, settings[host.name], address(host)): settings[host.name]
         for host in hosts

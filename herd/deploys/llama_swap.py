@@ -9,6 +9,8 @@ from herd.operations import files, llama_swap, releases
 def configure() -> None:
     """After the packages and the models, as it names their programs and files."""
     want = desired()
+    if not want.settings.serves:
+        return
     if saved := want.layout.slot_directories:
         files.directories(name="Have the directories of saved slots", paths=saved)
     if want.settings.releases:

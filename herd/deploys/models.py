@@ -15,7 +15,7 @@ def fit() -> None:
     """Once llama.cpp is there, it tells from their headers whether they fit; only then comes what
     is large."""
     want = desired()
-    if want.settings.preflight_fit != "off":
+    if want.settings.serves and want.settings.preflight_fit != "off":
         memory.fits(
             name="Ask llama.cpp what the models take of memory",
             layout=want.layout,
@@ -30,6 +30,8 @@ def fetch() -> None:
     """Whole files are adopted by their checksum, unfinished ones resumed; what another Mac of the
     site has or fetches comes from there. It runs in the proxy's environment."""
     want = desired()
+    if not want.settings.serves:
+        return
     shared, present = plan.of_this_run().sharing, [other.name for other in host.state.active_hosts]
     if site := shared.site(host.name, present):
         sharing.opened(

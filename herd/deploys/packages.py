@@ -5,15 +5,16 @@ from herd.deploys.desired import desired
 from herd.deploys.step import step
 from herd.operations import brew, releases
 
-FORMULAE = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf", "uv")
+SERVING = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf")
 
 
 def formulae_of(layout: Layout) -> list[str]:
     """Everything that Homebrew shall bring: what is pinned comes from elsewhere."""
     settings = layout.settings
-    ours = (name for name in FORMULAE if name.rpartition("/")[2] not in settings.releases)
+    serving = SERVING if settings.serves else ()
+    ours = (name for name in serving if name.rpartition("/")[2] not in settings.releases)
     gateway = ["haproxy"] if layout.gateway else []
-    return [*ours, settings.proxy_python, *gateway]
+    return [*ours, "uv", settings.proxy_python, *gateway]
 
 
 @step("Packages")
@@ -28,12 +29,14 @@ def install() -> None:
         installer=settings.homebrew_installer,
     )
     brew.formulae(
-        name="Install llama.cpp, llama-swap, hf, uv and Python",
+        name="Install llama.cpp, llama-swap, hf, uv and Python"
+        if settings.serves
+        else "Install HAProxy, uv and Python",
         names=formulae,
         prefix=settings.homebrew_prefix,
         noted=want.layout.installed_packages,
     )
-    if settings.releases:
+    if settings.serves and settings.releases:
         releases.installed(name="Have the pinned releases", layout=desired().layout)
     if settings.homebrew_upgrade:
         brew.current(

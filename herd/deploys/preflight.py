@@ -20,7 +20,7 @@ def needs(want: Desired) -> Needs:
         console=settings.launchd_autostart != "off" and not want.layout.is_daemon,
         daemon=want.layout.is_daemon,
         together=want.together,
-        fit=settings.preflight_fit,
+        fit=settings.preflight_fit if settings.serves else "off",
         formulae=[name.rpartition("/")[2] for name in formulae_of(want.layout)],
         homebrew_prefix=settings.homebrew_prefix,
         upgrade=settings.homebrew_upgrade,
@@ -35,7 +35,7 @@ def needs(want: Desired) -> Needs:
 def check() -> None:
     """Comes first: a host with problems drops out unchanged, and the others go on."""
     want = desired()
-    settings, layout = want.settings, want.layout
+    layout = want.layout
     preflight.check(
         name="Check that this Mac can serve the models",
         layout=layout,
@@ -43,11 +43,7 @@ def check() -> None:
         uid=want.uid,
         needs=needs(want),
         asked=managed.asked(layout),
-        ports={
-            settings.proxy_port: "proxy_port",
-            settings.llama_swap_port: "llama_swap_port",
-            **dict.fromkeys(settings.llama_server_ports, "llama_server_start_port"),
-        },
+        ports=layout.ports,
     )
 
 

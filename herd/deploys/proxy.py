@@ -20,7 +20,7 @@ def install() -> None:
     gateway.known(
         name="Know the gateways",
         layout=layout,
-        gateways=want.gateways,
+        gateways=want.gateways if want.settings.serves else [],
         key_of=lambda name: desired(name).layout.gateway_key,
     )
     proxy.certificate(

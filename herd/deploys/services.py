@@ -12,7 +12,10 @@ def run() -> None:
     want = desired()
     layout, bundle, uid = want.layout, want.bundle, want.uid
     autostart = want.settings.launchd_autostart
-    stack.start_command(name="Write the foreground start", layout=layout, bundle=bundle, uid=uid)
+    if want.settings.serves:
+        stack.start_command(
+            name="Write the foreground start", layout=layout, bundle=bundle, uid=uid
+        )
     stack.without_old_jobs(
         name="Remove old jobs",
         layout=layout,
@@ -23,13 +26,13 @@ def run() -> None:
         stack.without_strays(
             name="Stop what runs outside launchd", layout=layout, bundle=bundle, uid=uid
         )
+    if layout.is_daemon:
+        files.directories(name="Have a TMPDIR for daemons", paths=[layout.temporary])
     if autostart == "terminal":
         stack.window(name="Open in Terminal at login", layout=layout, bundle=bundle, uid=uid)
         stack.window_opened(name="Open in Terminal now", layout=layout, uid=uid)
-    else:
+    elif want.settings.serves:
         # launchd makes them by the user's umask, whatever the job's; they can hold what people ask.
-        if layout.is_daemon:
-            files.directories(name="Have a TMPDIR for daemons", paths=[layout.temporary])
         files.private(name="Keep the logs private", paths=[layout.log(job) for job in JOBS])
         stack.job(name="Run llama-swap", layout=layout, bundle=bundle, job_name=LLAMA_SWAP, uid=uid)
         stack.job(name="Run the proxy", layout=layout, bundle=bundle, job_name=PROXY, uid=uid)
@@ -42,4 +45,5 @@ def clean() -> None:
     """Once they serve: what neither they nor what could be put back uses any more."""
     want = desired()
     proxy.only(name="Remove old releases of the proxy", layout=want.layout, bundle=want.bundle)
-    releases.only(name="Remove old releases of llama.cpp and llama-swap", layout=want.layout)
+    if want.settings.serves:
+        releases.only(name="Remove old releases of llama.cpp and llama-swap", layout=want.layout)

@@ -14,7 +14,7 @@ from herd.workstation import certificate_files
 def serves() -> None:
     """Where autostart is off, nothing need run."""
     want = desired()
-    if want.settings.launchd_autostart != "off":
+    if want.settings.serves and want.settings.launchd_autostart != "off":
         held = HiddenValue(want.keys.held())
         serving.serves(
             name="Wait until the stack serves",

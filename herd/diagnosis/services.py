@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.job_definitions import jobs_of, listens_on
 from herd.core.mac.launchd import Job
 from herd.diagnosis.finding import START, UNQUARANTINE, Finding, Patient
 from herd.facts.listeners import foreign
@@ -17,8 +17,8 @@ def down(patient: Patient) -> Iterator[Finding]:
     settings = patient.layout.settings
     if settings.launchd_autostart != "background":
         return
-    ports = dict(zip(JOBS, (settings.llama_swap_port, settings.proxy_port), strict=True))
-    for name in JOBS:
+    ports = listens_on(settings)
+    for name in jobs_of(patient.layout):
         job = patient.jobs.get(name)
         listener = patient.listeners.get(ports[name])
         by_hand = listener is not None and listener.belongs_to(patient.layout.root)

@@ -14,8 +14,9 @@ _CANNOT_RUN = ("no backends are loaded", "dyld[")
 
 def complaint(patient: Patient) -> Iterator[Finding]:
     """What answers otherwise than it should."""
-    if wrong := patient.served.complaint(patient.layout.settings.models, {}):
-        log = f"`make logs` and {llama_swap(patient.layout.settings)}/logs on the Mac say more"
+    settings = patient.layout.settings
+    if settings.serves and (wrong := patient.served.complaint(settings.models, {})):
+        log = f"`make logs` and {llama_swap(settings)}/logs on the Mac say more"
         yield Finding("not-serving", wrong, f"see the findings below; else deploy again. {log}")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pyinfra.api import StringCommand
 
+from herd.core.gateway.servers import Servers, parse
 from herd.facts.fact import Fact
 from herd.facts.script import script
 
@@ -42,3 +43,15 @@ class GatewayAnswers(Fact[GatewayServes]):
 
     def process(self, output: Iterable[str]) -> GatewayServes:
         return GatewayServes(*(int(line) for line in output if line.strip().isdecimal()))
+
+
+class GatewayServers(Fact[Servers]):
+    """What HAProxy on this port says of the Macs, to who reads the gateway's key."""
+
+    default = Servers
+
+    def command(self, port: int, key_file: str) -> StringCommand:
+        return script("gateway-servers", port, key_file)
+
+    def process(self, output: Iterable[str]) -> Servers:
+        return parse(output)

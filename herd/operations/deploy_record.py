@@ -19,7 +19,7 @@ from herd.facts.deploy_record import LastDeploy
 from herd.facts.gathered import Question
 from herd.facts.programs import Linked
 from herd.operations.commands import Commands, changed_so_far, operation
-from herd.operations.summary import PROGRAMS
+from herd.operations.summary import programs
 from herd.workstation.who_deploys import WhoDeploys
 
 
@@ -27,7 +27,7 @@ def _noted_asks(
     layout: Layout, bundle: Bundle, *, models: Sequence[Resolved], who: WhoDeploys
 ) -> Iterator[Question]:
     yield Question(LastDeploy, path=layout.last_deploy)
-    yield Question(Linked, links=layout.version_links(PROGRAMS))
+    yield Question(Linked, links=layout.version_links(programs(layout)))
 
 
 @operation(asks=_noted_asks)
@@ -42,7 +42,7 @@ def noted(
     + models: what their repositories hold
     + who: who deploys, of which revisions
     """
-    linked = host.get_fact(Linked, links=layout.version_links(PROGRAMS))
+    linked = host.get_fact(Linked, links=layout.version_links(programs(layout)))
     want = Deployed(
         settings=digest(layout.settings, models),
         versions={**linked, "proxy": bundle.release},

@@ -6,7 +6,7 @@ from pyinfra import host
 
 from herd.core.mac import managed, startup_files, volumes
 from herd.core.mac.domains import DAEMONS
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.job_definitions import jobs_of
 from herd.core.mac.layout import Layout
 from herd.core.mac.packages import program_of
 from herd.core.mac.preflight import (
@@ -49,8 +49,8 @@ def _check_asks(
     settings = layout.settings
     yield Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
     yield Question(Models, directory=layout.models)
-    yield Question(Listeners, ports=settings.ports)
-    for name in JOBS:
+    yield Question(Listeners, ports=list(ports))
+    for name in jobs_of(layout):
         yield Question(Loaded, target=layout.domain(uid).target(layout.label(name)))
     prefix, programs = settings.homebrew_prefix, list(map(program_of, needs.formulae))
     yield Question(Brew, homebrew_prefix=prefix)
@@ -60,7 +60,8 @@ def _check_asks(
         yield Question(AtStart)
     if needs.root:
         yield Question(Granted, words=probe(needs.root))
-    yield from memory.asks(layout)
+    if needs.fit != "off":
+        yield from memory.asks(layout)
     if asked:
         yield Question(MacSettings, asked=list(asked))
     if needs.removable:
@@ -94,7 +95,7 @@ def check(
         path: size for each in repositories(models) for path, size in each.remaining(there).items()
     }
     room = Room(sum(missing.values()), mac.disk_free if there.free is None else there.free)
-    strangers = _foreign(host.get_fact(Listeners, ports=settings.ports), layout, uid)
+    strangers = _foreign(host.get_fact(Listeners, ports=list(ports)), layout, uid)
     holders = {f"{port} ({ports[port]})": str(listener) for port, listener in strangers.items()}
     if needs.fit != "off":
         told, questions = memory.questions_of(layout, models)
@@ -151,5 +152,5 @@ def _foreign(listeners: Mapping[int, Listener], layout: Layout, uid: int) -> Map
         return {}
     # A stack that moves to another directory still runs in the old one.
     target = layout.domain(uid).target
-    jobs = [host.get_fact(Loaded, target=target(layout.label(name))) for name in JOBS]
+    jobs = [host.get_fact(Loaded, target=target(layout.label(name))) for name in jobs_of(layout)]
     return foreign(listeners, layout.root, [job.pid for job in jobs if job and job.pid])

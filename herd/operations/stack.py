@@ -29,8 +29,8 @@ from herd.operations.last_good import guarded
 
 
 def _strays_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
-    yield Question(Listeners, ports=layout.settings.ports)
-    for name in JOBS:
+    yield Question(Listeners, ports=list(layout.ports))
+    for name in jobs_of(layout):
         yield Question(Loaded, target=layout.domain(uid).target(layout.label(name)))
 
 
@@ -53,7 +53,7 @@ def without_strays(layout: Layout, bundle: Bundle, *, uid: int) -> Commands:
 
 def strays_of(layout: Layout, bundle: Bundle, uid: int) -> list[int]:
     """Processes of this stack on its ports that no job of launchd started."""
-    listeners = host.get_fact(Listeners, ports=layout.settings.ports)
+    listeners = host.get_fact(Listeners, ports=list(layout.ports))
     ours = {
         pid: process
         for listener in listeners.values()
@@ -61,9 +61,10 @@ def strays_of(layout: Layout, bundle: Bundle, uid: int) -> list[int]:
         for pid, process in listener.processes.items()
     }
     target = layout.domain(uid).target
-    loaded = {n: host.get_fact(Loaded, target=target(layout.label(n))) for n in JOBS if ours}
+    names = jobs_of(layout) if ours else ()
+    loaded = {name: host.get_fact(Loaded, target=target(layout.label(name))) for name in names}
     kept = {job.pid for job in loaded.values() if job and job.pid}
-    if ours and _is_window(loaded[LLAMA_SWAP], layout, bundle, uid):
+    if ours and _is_window(loaded.get(LLAMA_SWAP), layout, bundle, uid):
         ports = {layout.settings.proxy_port, layout.settings.llama_swap_port} & listeners.keys()
         kept |= {pid for port in ports for pid in listeners[port].processes}
     # A llama-server whose llama-swap was killed lives on, and keeps its port from the next one.
@@ -272,7 +273,7 @@ def _console(layout: Layout) -> bool:
 
 
 def _window_opened_asks(layout: Layout, *, uid: int) -> Iterator[Question]:
-    yield Question(Listeners, ports=layout.settings.ports)
+    yield Question(Listeners, ports=list(layout.ports))
 
 
 @operation(asks=_window_opened_asks, changes=launchd.CHANGED)
@@ -285,7 +286,7 @@ def window_opened(layout: Layout, *, uid: int) -> Commands:
     """
     settings = layout.settings
     ports = [settings.proxy_port, settings.llama_swap_port]
-    if host.get_fact(Listeners, ports=settings.ports).keys() >= set(ports):
+    if host.get_fact(Listeners, ports=list(layout.ports)).keys() >= set(ports):
         host.noop("the stack runs")
         return
     yield script("window-open", layout.domain(uid).target(layout.label(LLAMA_SWAP)), *ports)

@@ -22,13 +22,17 @@ from herd.facts.models import Models
 from herd.facts.programs import Linked
 from herd.operations.commands import Commands, changed_so_far, operation
 
-PROGRAMS = ["llama-server", "llama-swap"]
+
+def programs(layout: Layout) -> list[str]:
+    """Those whose versions a person wants to know."""
+    serving = ["llama-server", "llama-swap"] if layout.settings.serves else []
+    return [*serving, "haproxy"] if layout.gateway else serving
 
 
 def _show_asks(
     layout: Layout, *, address: str, models: Sequence[Resolved], keys: Sequence[str]
 ) -> Iterator[Question]:
-    yield Question(Linked, links=layout.version_links(PROGRAMS))
+    yield Question(Linked, links=layout.version_links(programs(layout)))
     yield Question(Models, directory=layout.models)
     settings = layout.settings
     yield Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
@@ -51,19 +55,19 @@ def show(
     if host.state.is_executing:
         settings = layout.settings
         url = public_proxy(settings, address)
-        versions = host.get_fact(Linked, links=layout.version_links(PROGRAMS))
+        versions = host.get_fact(Linked, links=layout.version_links(programs(layout)))
         told = ", ".join(f"{name} {version_of(each)}" for name, each in versions.items())
         rows = [
-            ("endpoint", f"{url}/v1 for OpenAI's clients, {url} for Anthropic's"),
+            *_endpoint(layout, url),
             *_gateway(layout, address),
             *(("model", _model(layout, model)) for model in models),
-            *_disk(layout, models),
+            *(_disk(layout, models) if settings.serves else ()),
             ("keys", ", ".join(keys)),
             ("versions", told),
             *(("sleeps", when) for when in [sleeps(_mac(layout).sleep)] if when),
             *(("restart", when) for when in _restart(layout)),
             ("changed", ", ".join(changed_so_far()) or "nothing"),
-            ("try", _curl(settings, url, models)),
+            *([("try", _curl(settings, url, models))] if settings.serves else []),
         ]
         logger.info("")
         for name, value in rows:
@@ -71,6 +75,11 @@ def show(
         logger.info("")
     host.noop("nothing to do")
     yield from ()
+
+
+def _endpoint(layout: Layout, url: str) -> Iterator[tuple[str, str]]:
+    if layout.settings.serves:
+        yield "endpoint", f"{url}/v1 for OpenAI's clients, {url} for Anthropic's"
 
 
 def _gateway(layout: Layout, address: str) -> Iterator[tuple[str, str]]:

@@ -97,7 +97,7 @@ def is_of(job: Job, layout: Layout) -> bool:
 
 
 def _processes_asks(layout: Layout) -> Iterator[Question]:
-    yield Question(Listeners, ports=layout.settings.ports)
+    yield Question(Listeners, ports=list(layout.ports))
 
 
 @operation(asks=_processes_asks, changes=[Listeners])
@@ -107,7 +107,7 @@ def processes(layout: Layout) -> Commands:
 
     + layout: where the stack lives, and its settings
     """
-    listeners = host.get_fact(Listeners, ports=layout.settings.ports).values()
+    listeners = host.get_fact(Listeners, ports=list(layout.ports)).values()
     pids = {pid for each in listeners if each.belongs_to(layout.root) for pid in each.processes}
     if not pids:
         host.noop("nothing of the stack runs")

@@ -17,7 +17,7 @@ from herd.core.files.written_files import Start, Written
 from herd.core.mac import facts_lock
 from herd.core.mac.archives import bundle
 from herd.core.mac.facts_lock import Facts, Known
-from herd.core.mac.job_definitions import ALL_JOBS, GATEWAY, JOBS, LLAMA_SWAP
+from herd.core.mac.job_definitions import ALL_JOBS, GATEWAY, LLAMA_SWAP, jobs_of
 from herd.core.mac.layout import Layout
 from herd.core.mac.releases import pinned
 from herd.core.models.memory_estimate import Served
@@ -119,7 +119,8 @@ def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
             failed.append(Failed(path, error))
 
     packed, models = bundle(), wanted.models[host.name]
-    if {model.name for model in models} == settings.models.keys():  # else that is a problem
+    # Where models lack, that is a problem; who has none serves none.
+    if settings.serves and {model.name for model in models} == settings.models.keys():
         add(layout.config, lambda: [written_files.config(layout, models, mac.flags)])
     add(layout.keys, lambda: [_keys(layout, wanted.keys.get(host.name))])
     if settings.proxy_tls_certificate:
@@ -128,14 +129,16 @@ def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
         files += [replace(file, secret=True) for file in pair]
     add(layout.proxy, lambda: [written_files.requirements(layout, packed)])
     add(layout.proxy, lambda: written_files.release(layout, packed))
-    add(layout.fetcher, lambda: [written_files.fetcher(layout)])
-    add(layout.start_command, lambda: [written_files.start_command(layout, packed, mac.uid)])
+    if settings.serves:
+        add(layout.fetcher, lambda: [written_files.fetcher(layout)])
+        add(layout.start_command, lambda: [written_files.start_command(layout, packed, mac.uid)])
     # Who may vouch for the Macs is in a file of the workstation, as a certificate is.
     pem = _SECRET.decode() if settings.gateway_tls_authorities else None
     add(layout.of_gateway("haproxy.cfg"), lambda: written_files.gateway(layout, pem))
     config = next((file.sha256 for file in files if file.path == layout.config), "")
     starts = {name: Start(linked=_linked(mac, settings, name), config=config) for name in ALL_JOBS}
-    add(layout.plist(JOBS[0]), lambda: written_files.jobs(layout, packed, mac.uid, starts))
+    first = layout.plist(jobs_of(layout)[0])
+    add(first, lambda: written_files.jobs(layout, packed, mac.uid, starts))
     return Rendered(
         *(host.name, settings, layout, mac, models, wanted.together[host.name]),
         files=sorted(files, key=lambda file: file.path),

@@ -41,7 +41,7 @@ def bench(
     known = _read(path)
     found: dict[str, Any] = {}
     lost: dict[str, str] = {}
-    for host in chosen:
+    for host in [host for host in chosen if settings[host.name].serves]:
         wanted = settings[host.name]
         try:
             name = model or _first(inventory, wanted)

@@ -8,7 +8,7 @@ from pathlib import Path
 from herd import plan
 from herd.connections.here import is_here
 from herd.connections.remote import RemoteError, hosts, only, ssh_command
-from herd.core.mac.endpoints import local_proxy, public_proxy
+from herd.core.mac.endpoints import local_gateway, local_proxy, public_gateway, public_proxy
 from herd.core.settings.schema import Settings
 from herd.verbs.run import become
 from herd.workstation import api_keys
@@ -22,11 +22,14 @@ def dashboard(inventory: str, limits: Sequence[str]) -> None:
     host = only(chosen)
     settings = plan.settings_of(state.inventory)[host.name]
     log_in = f"Log in with {_administrators(settings, api_keys.beside(inventory))}."
+    public, local, page = public_proxy, local_proxy, "/ui/"
+    if not settings.serves:  # a gateway has HAProxy's
+        public, local, page = public_gateway, local_gateway, "/haproxy"
     if settings.proxy_tls_certificate or is_here(host):
-        print(f"{public_proxy(settings, plan.address(host))}/ui/ shows {host.name}. {log_in}")
+        print(f"{public(settings, plan.address(host))}{page} shows {host.name}. {log_in}")
         return
-    here, there = _free_port(settings.proxy_port), local_proxy(settings).removeprefix("http://")
-    print(f"http://127.0.0.1:{here}/ui/ shows {host.name} until Ctrl+C. {log_in}")
+    here, there = _free_port(settings.proxy_port), local(settings).removeprefix("http://")
+    print(f"http://127.0.0.1:{here}{page} shows {host.name} until Ctrl+C. {log_in}")
     options = ("-N", "-o", "ExitOnForwardFailure=yes", "-L", f"127.0.0.1:{here}:{there}")
     become(ssh_command(host, *options))
 

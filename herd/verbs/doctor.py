@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote, ask, each
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.job_definitions import jobs_of
 from herd.core.text.harmless import harmless
 from herd.core.text.secret import key_options
 from herd.diagnosis import findings
@@ -68,7 +68,7 @@ def _examine(remotes: Sequence[Remote]) -> dict[str, list[Finding]]:
 def _asks(remote: Remote) -> Iterator[Question]:
     held, pin = key_held(remote.settings, remote.inventory)
     yield Question(Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret))
-    yield Question(Listeners, ports=remote.settings.ports)
+    yield Question(Listeners, ports=list(remote.layout.ports))
     yield Question(Models, directory=remote.layout.models)
     yield Question(Vital, root=remote.layout.root)
     yield Question(Shown, root=remote.layout.root, plists=_plists(remote))
@@ -77,7 +77,7 @@ def _asks(remote: Remote) -> Iterator[Question]:
 
 
 def _plists(remote: Remote) -> list[str]:
-    return [remote.layout.plist(name) for name in JOBS]
+    return [remote.layout.plist(name) for name in jobs_of(remote.layout)]
 
 
 def _patient(remote: Remote, seen: Drift) -> Patient:
@@ -89,8 +89,8 @@ def _patient(remote: Remote, seen: Drift) -> Patient:
         layout=layout,
         mac=remote.mac,
         served=remote.ask(Answers, layout=layout, pin=pin, _stdin=key_options(held.secret)),
-        jobs={name: job_of(remote, name) for name in JOBS},
-        listeners=remote.ask(Listeners, ports=settings.ports),
+        jobs={name: job_of(remote, name) for name in jobs_of(layout)},
+        listeners=remote.ask(Listeners, ports=list(layout.ports)),
         vitals=remote.ask(Vital, root=layout.root),
         symptoms=symptoms,
         disk_free=remote.mac.disk_free if there.free is None else there.free,

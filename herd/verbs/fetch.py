@@ -26,7 +26,9 @@ from herd.workstation.typed_commands import command
 
 def fetch(remotes: Sequence[Remote], repo: str, include: Sequence[str], revision: str) -> bool:
     """Fetch a model's files without declaring it; says what to declare to serve it."""
-    defaults = next(iter(remotes[0].settings.models.values()))
+    served = (model for remote in remotes for model in remote.settings.models.values())
+    if (defaults := next(served, None)) is None:
+        raise RemoteError("no host that serves models is chosen")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
         raise RemoteError(f"{repo!r} is no repository: write OWNER/NAME, as the Hub has it")
     wanted = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote, ask, each
-from herd.core.mac.job_definitions import EXIT_TIMEOUT, LLAMA_SWAP, PROXY, jobs_of
+from herd.core.mac.job_definitions import EXIT_TIMEOUT, LLAMA_SWAP, jobs_of, listens_on
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.script import script
@@ -25,12 +25,9 @@ def _chosen(remote: Remote, service: str | None) -> list[str]:
 def _ports(remote: Remote, service: str | None) -> list[int]:
     """Where the chosen services listen; a llama-server outlives a llama-swap that was killed, and
     keeps its port."""
-    settings = remote.settings
-    ports = {
-        PROXY: [settings.proxy_port],
-        LLAMA_SWAP: [settings.llama_swap_port, *settings.llama_server_ports],
-    }
-    return [port for name, own in ports.items() if service in (None, name) for port in own]
+    chosen, settings = _chosen(remote, service), remote.settings
+    own = [port for name, port in listens_on(settings).items() if name in chosen]
+    return [*own, *(settings.llama_server_ports if LLAMA_SWAP in chosen else ())]
 
 
 def _refuse_one(remote: Remote, service: str | None) -> bool:
@@ -43,8 +40,7 @@ def _refuse_one(remote: Remote, service: str | None) -> bool:
 
 def _start_asks(remote: Remote) -> Iterator[Question]:
     yield from jobs_ask(remote)
-    settings = remote.settings
-    yield Question(Listeners, ports=[settings.llama_swap_port, settings.proxy_port])
+    yield Question(Listeners, ports=list(remote.layout.ports))
 
 
 def _start(remote: Remote, service: str | None) -> bool:
@@ -55,9 +51,7 @@ def _start(remote: Remote, service: str | None) -> bool:
         return remote.say(False, [words])
     jobs = {name: job_of(remote, name) for name in jobs_of(remote.layout)}
     pids = {job.pid for job in jobs.values() if job}
-    settings = remote.settings
-    ports = [settings.llama_swap_port, settings.proxy_port]
-    listeners = remote.ask(Listeners, ports=ports)
+    listeners = remote.ask(Listeners, ports=list(remote.layout.ports))
     wanted = _ports(remote, service)
     others = {
         port: who
@@ -65,7 +59,7 @@ def _start(remote: Remote, service: str | None) -> bool:
         if port in wanted
         and not any(pid in pids or p.parent in pids for pid, p in who.processes.items())
     }
-    in_terminal = settings.launchd_autostart == "terminal"
+    in_terminal = remote.settings.launchd_autostart == "terminal"
     if others:
         ours = all(who.belongs_to(remote.layout.root) for who in others.values())
         if ours and in_terminal and len(others) == 2:

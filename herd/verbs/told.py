@@ -5,7 +5,7 @@ from typing import Any
 from herd.core.text.harmless import harmless
 
 _NAME = 12
-"""Columns of a row's name."""
+"""Columns of a row's name, with a blank behind it; a longer one has a blank, too."""
 
 
 class Told:
@@ -17,7 +17,7 @@ class Told:
 
     def row(self, name: str, text: str) -> None:
         """For a person; whatever a Mac says of itself in it moves no cursor."""
-        self._lines.append(f"  {name:<{_NAME}}{harmless(text)}")
+        self._lines.append(f"  {name:<{_NAME - 1}} {harmless(text)}")
 
     def add(self, **values: Any) -> None:
         """For a program."""

@@ -11,6 +11,8 @@ def unload(remotes: Sequence[Remote], model: str | None) -> bool:
     """Unload one model, or all, from memory."""
 
     def unload_one(remote: Remote) -> bool:
+        if not remote.settings.serves:
+            return True
         port, key = remote.settings.llama_swap_port, remote.layout.swap_key
         path = f"/{quote(model)}" if model else ""
         ok, lines = remote.run(script("unload", port, key, path))
@@ -27,6 +29,8 @@ def load(remotes: Sequence[Remote], model: str) -> bool:
 
     def load_one(remote: Remote) -> bool:
         settings = remote.settings
+        if not settings.serves:
+            return True
         port, key = settings.llama_swap_port, remote.layout.swap_key
         patience = settings.llama_swap_health_timeout + 30
         ok, lines = remote.run(script("load", port, key, quote(model), patience))

@@ -104,7 +104,8 @@ def _answers(inventory: str, host: object, more: Sequence[str]) -> bool:
         held = api_keys.shipped(settings, api_keys.beside(inventory)).held()
     except ValueError:
         return True  # the run has said so
-    if held.secret is None or not any(map(held.may_use, settings.models)):
+    closed = settings.serves and not any(map(held.may_use, settings.models))
+    if held.secret is None or closed:
         print(f"[{name}] not asked from here: {held.lacking or 'no model is open to this key'}")
         return True
     return chat.chat(inventory, [name], "Say hello.", model=None, stream=True)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from pyinfra.api import Inventory
 
+from herd import plan
 from herd.checks import Project, plists, ports, real_haproxy, secrets
+from herd.core.settings.precedence import merge
 from herd.render import rendering
 from lab.haproxy import write_wrapper
 from tests.checks import sample
@@ -19,19 +21,23 @@ Make = Callable[..., Project]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Renders the sample project with its first host as a gateway, and other data for all."""
+    """Renders the sample project with its first host as a gateway, or another one that is in no
+    other group, and other data for all."""
 
-    def made(**more: Any) -> Project:
+    def made(own: str | None = None, **more: Any) -> Project:
         sample.make(tmp_path)
         settings: dict[str, Any] = {}
         exec((tmp_path / "group_data/all.py").read_text(), settings)
         hosts: dict[str, Any] = {}
         exec((tmp_path / "inventory.py").read_text(), hosts)
         data = {key: value for key, value in settings.items() if not key.startswith("__")}
-        first = hosts["macs"][0]
-        name = first if isinstance(first, str) else first[0]
+        macs = hosts["macs"]
+        first = macs[0]
+        name = own or (first if isinstance(first, str) else first[0])
         inventory = Inventory(
-            (hosts["macs"], {**data, "proxy_agent_port": 3001, **more}), gateways=([name], {})
+            ([*macs, *([own] if own else [])], {**data, "proxy_agent_port": 3001, **more}),
+            macs=(macs, {}),
+            gateways=([name], {}),
         )
         found = rendering.render(inventory, str(tmp_path / "inventory.py"))
         return Project(tmp_path, str(tmp_path / "inventory.py"), Path("build"), found)
@@ -70,6 +76,22 @@ def test_a_gateway_has_its_files_and_no_other_host_has(make: Make, haproxy: None
         assert list(check.check(project)) == []
 
 
+def test_a_gateway_of_its_own_has_no_file_of_a_stack(make: Make, haproxy: None) -> None:
+    project = make("gw.local", proxy_agent_port=3001)
+    *macs, own = project.rendering.hosts
+
+    assert project.rendering.problems == []
+    assert (own.name, own.settings.models) == ("gw.local", {})
+    names = {file.path.rpartition("/")[2] for file in own.files}
+    assert names >= {"haproxy.cfg", "com.moonspirit.gateway-proxy.plist", "config.json"}
+    assert not names & {"config.yaml", "start.command", "fetcher.pyz", "com.moonspirit.proxy.plist"}
+    (text,) = named(project, "gateway/haproxy.cfg").values()
+    assert all(f"server '{host.name}" in text for host in macs)
+    assert "gw.local" not in text
+    for check in (real_haproxy, plists, ports, secrets):
+        assert list(check.check(project)) == []
+
+
 def test_what_haproxy_does_not_take_is_found_with_its_line(make: Make, haproxy: None) -> None:
     project = make()
     first, *others = project.rendering.hosts
@@ -90,3 +112,21 @@ def test_macs_that_tell_no_gateway_how_they_are_are_a_problem(make: Make) -> Non
     problems = make(proxy_agent_port=None).rendering.problems
 
     assert {each.where.partition(": ")[2] for each in problems} == {"proxy_agent_port"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "serving"),
+    [
+        ({"macs": ["a", "b"], "gateways": ["a"], "inventory": ["a", "b"]}, ["a", "b"]),
+        ({"macs": ["a"], "gateways": ["b"], "inventory": ["a", "b"]}, ["a"]),
+        ({"gateways": ["b"], "macs": ["a"], "inventory": ["a", "b"]}, ["a"]),
+        ({"macs": ["a"], "gateways": ["b"], "site1": ["b"], "inventory": ["a", "b"]}, ["a", "b"]),
+    ],
+)
+def test_a_host_in_no_other_group_is_a_gateway_and_no_more(
+    groups: dict[str, list[str]], serving: list[str]
+) -> None:
+    """The last group is pyinfra's own, named after the file."""
+    inventory = Inventory((["a", "b"], {}), **{name: (hosts, {}) for name, hosts in groups.items()})
+
+    assert [h.name for h in inventory if merge(plan.declared(h).layers).values["models"]] == serving

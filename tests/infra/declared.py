@@ -33,10 +33,11 @@ class Job:
 def files_of(mac: Mac, jobs: Iterable[Job]) -> Iterator[Written]:
     """Every file whose content a deploy decides, but for the proxy's code and the models."""
     layout = mac.layout
-    flags = mac.ask(KnownFlags, program=layout.program("llama-server"))
-    yield written_files.config(layout, mac.models, flags)
+    if mac.settings.serves:
+        flags = mac.ask(KnownFlags, program=layout.program("llama-server"))
+        yield written_files.config(layout, mac.models, flags)
+        yield written_files.start_command(layout, mac.bundle, mac.identity.uid)
     yield written_files.keys(layout, mac.keys.text)
-    yield written_files.start_command(layout, mac.bundle, mac.identity.uid)
     if pair := mac.certificate:
         yield from written_files.certificate(layout, key=pair.key, certificate=pair.certificate)
     if layout.gateway:
@@ -55,8 +56,8 @@ def written_paths(mac: Mac) -> list[str]:
     plists = [layout.plist(name) for name in (JOBS[:1] if one else jobs(layout))]
     launchers = [layout.launcher(name) for name in jobs(layout)] if layout.is_daemon else []
     gateway = [layout.of_gateway("haproxy.cfg")] if layout.gateway else []
-    own = [layout.config, layout.keys, layout.start_command, *pair, *gateway]
-    return [*own, *plists, *launchers]
+    serving = [layout.config, layout.start_command] if mac.settings.serves else []
+    return [layout.keys, *serving, *pair, *gateway, *plists, *launchers]
 
 
 def directories(mac: Mac) -> list[str]:
@@ -64,7 +65,7 @@ def directories(mac: Mac) -> list[str]:
     layout = mac.layout
     return [
         layout.root,
-        layout.models,
+        *([layout.models] if mac.settings.serves else []),
         *sorted({layout.model_directory(model) for model in mac.settings.models.values()}),
         layout.proxy,
         layout.proxy_release(mac.bundle),
@@ -76,7 +77,8 @@ def secrets(mac: Mac) -> list[str]:
     """What the programs write themselves, and only its owner may read: logs can hold prompts."""
     layout = mac.layout
     books = [layout.gateway_key, layout.of_gateway("usage.db")] if layout.gateway else []
-    return [layout.swap_key, *map(layout.log, jobs(layout)), layout.usage, *books]
+    serving = [layout.swap_key, layout.usage] if mac.settings.serves else []
+    return [*serving, *map(layout.log, jobs(layout)), *books]
 
 
 def jobs_of(mac: Mac) -> list[Job]:
@@ -102,7 +104,8 @@ def jobs_of(mac: Mac) -> list[Job]:
 
 def asks(mac: Mac) -> None:
     """What the above depends on."""
-    mac.ask(KnownFlags, program=mac.layout.program("llama-server"))
+    if mac.settings.serves:
+        mac.ask(KnownFlags, program=mac.layout.program("llama-server"))
     mac.ask(State, paths=[mac.layout.config])
     for programs in job_definitions.programs(mac.layout).values():
         mac.ask(Linked, links=mac.layout.version_links(programs))

@@ -15,8 +15,8 @@ from testinfra.host import Host
 from herd import plan
 from herd.connections.remote import Remote, hosts, reached
 from herd.core.mac.archives import Bundle, bundle
-from herd.core.mac.endpoints import public_proxy
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.endpoints import public_gateway, public_proxy
+from herd.core.mac.job_definitions import jobs_of, listens_on
 from herd.core.mac.launchd import Job
 from herd.core.mac.layout import Layout
 from herd.core.mac.mac import Identity
@@ -67,10 +67,23 @@ class Mac:
         return self.plan.models[self.name]
 
     @property
+    def served(self) -> list[str]:
+        """Models by name: its own; of a gateway that has none, those of the Macs behind it."""
+        gateway = self.layout.gateway
+        if self.settings.serves or gateway is None:
+            return list(self.settings.models)
+        return [pool.names[0] for pool in gateway.pools]
+
+    @property
     def does(self) -> dict[str, str]:
         """What each model does."""
-        files = {each.name: each for each in self.models}
-        return {name: task_of(m, files[name]) for name, m in self.settings.models.items()}
+        hosts = [self.name] if self.settings.serves else list(self.plan.settings)
+        files = {each.name: each for name in hosts for each in self.plan.models[name]}
+        return {
+            name: task_of(model, files[name])
+            for host in hosts
+            for name, model in self.plan.settings[host].models.items()
+        }
 
     @property
     def keys(self) -> Shipped:
@@ -97,7 +110,8 @@ class Mac:
     @property
     def url(self) -> str:
         """Its endpoint, as clients reach it."""
-        return public_proxy(self.settings, self.remote.address)
+        found = public_proxy if self.settings.serves else public_gateway
+        return found(self.settings, self.remote.address)
 
     @property
     def is_here(self) -> bool:
@@ -114,6 +128,11 @@ class Mac:
         lines = done.stdout.removesuffix("\n").split("\n") if done.stdout else []
         return asked.process(lines) if lines else asked.default()
 
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """Those that it should have, in the order in which they are started."""
+        return jobs_of(self.layout)
+
     def loaded(self, job: str) -> Job | None:
         """A job as launchd has it."""
         target = self.layout.domain(self.identity.uid).target(self.layout.label(job))
@@ -122,10 +141,10 @@ class Mac:
     @cached_property
     def is_stopped(self) -> bool:
         """Whether nothing need run, by the settings, and nothing does."""
-        if self.settings.launchd_autostart != "off" or any(map(self._runs, JOBS)):
+        if self.settings.launchd_autostart != "off" or any(map(self._runs, self.jobs)):
             return False
-        ports = [self.settings.proxy_port, self.settings.llama_swap_port]
-        return not self.ask(Listeners, ports=ports)
+        ports = listens_on(self.settings)
+        return not self.ask(Listeners, ports=[ports[name] for name in self.jobs])
 
     def _runs(self, job: str) -> bool:
         found = self.loaded(job)

@@ -10,6 +10,7 @@ from herd.core.settings.release import version_of
 from herd.deploys.packages import formulae_of
 from herd.facts.brew import Brew
 from herd.facts.programs import Linked, Owned
+from herd.operations.summary import programs as programs_of
 from tests.infra.mac import Mac
 from tests.infra.report import refuse
 
@@ -17,7 +18,7 @@ from tests.infra.report import refuse
 def asks(mac: Mac) -> None:
     prefix = mac.settings.homebrew_prefix
     mac.ask(Brew, homebrew_prefix=prefix)
-    mac.ask(Linked, links=mac.layout.version_links(["llama-server", "llama-swap"]))
+    mac.ask(Linked, links=mac.layout.version_links(programs_of(mac.layout)))
     mac.ask(Owned, homebrew_prefix=prefix, programs=[program_of(name) for name in _short(mac)])
     for programs in job_definitions.programs(mac.layout).values():
         for program in programs:
@@ -58,5 +59,5 @@ def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None
                 fix = "deploy again; if it is installed, `brew link` it there."
                 problems.append(Problem(where, "There is no such program.", fix))
     refuse(problems)
-    linked = mac.ask(Linked, links=mac.layout.version_links(["llama-server", "llama-swap"]))
+    linked = mac.ask(Linked, links=mac.layout.version_links(programs_of(mac.layout)))
     found(", ".join(f"{name} {version_of(each)}" for name, each in linked.items()))

@@ -37,7 +37,7 @@ def key(running: Mac) -> str:
 
 
 def test_without_a_key_nobody_is_let_in(running: Mac) -> None:
-    body = {"model": next(iter(running.settings.models)), "messages": []}
+    body = {"model": running.served[0], "messages": []}
     problems = []
     for whose, shown in (("without a key", None), ("with a wrong key", "sk-nobodys")):
         for method, path, sent in (
@@ -73,6 +73,8 @@ def test_with_a_key_one_is_let_in(running: Mac, key: str) -> None:
 
 def test_exactly_the_declared_models_are_listed(running: Mac, found: Callable[[str], None]) -> None:
     """By llama-swap itself."""
+    if not running.settings.serves:
+        pytest.skip("it is a gateway, and has no llama-swap")
     declared = set(running.settings.models)
     served = _answers(running)
     if served.listed != declared:
@@ -87,6 +89,8 @@ def test_the_key_sees_exactly_its_models(running: Mac, key: str) -> None:
     """Of those that llama-swap lists, and of their aliases, which the proxy lists beside them."""
     models = running.settings.models
     listed = {*_answers(running).listed, *(a for model in models.values() for a in model.aliases)}
+    if gateway := None if running.settings.serves else running.layout.gateway:
+        listed = {name for pool in gateway.pools for name in pool.names}
     where = f"{running.name}: {running.url}/v1/models"
     try:
         seen = asking.models(running, key)
@@ -144,7 +148,7 @@ def test_what_makes_no_chat_answers_in_its_own_way(
 
 
 def _usable(mac: Mac) -> list[str]:
-    return [model for model in mac.settings.models if mac.held.may_use(model)]
+    return [model for model in mac.served if mac.held.may_use(model)]
 
 
 def _best_stream(mac: Mac, key: str, model: str) -> Stream:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from herd.core.mac.job_definitions import LLAMA_SWAP, PROXY
+from herd.core.mac.job_definitions import listens_on
 from herd.core.settings.problems import Problem
 from herd.facts.listeners import Listeners
 from herd.workstation.typed_commands import command
@@ -39,7 +39,8 @@ def sockets(mac: Mac) -> list[Socket]:
 
 def asks(mac: Mac) -> None:
     """But for `sockets`, as a model's is open only once a completion has loaded it."""
-    mac.ask(Listeners, ports=[mac.settings.proxy_port, mac.settings.llama_swap_port])
+    ports = listens_on(mac.settings)
+    mac.ask(Listeners, ports=[ports[name] for name in mac.jobs])
 
 
 def test_ports_are_bound_to_their_addresses_only(
@@ -47,14 +48,14 @@ def test_ports_are_bound_to_their_addresses_only(
 ) -> None:
     mac, settings = running, running.settings
     everywhere = settings.proxy_host in {"0.0.0.0", "::"}
+    public = dict.fromkeys(
+        ("proxy_port", "gateway_port", "proxy_agent_port"),
+        "*" if everywhere else settings.proxy_host,
+    )
     wanted = {
-        settings.proxy_port: ("proxy_port", "*" if everywhere else settings.proxy_host),
-        settings.llama_swap_port: ("llama_swap_port", "127.0.0.1"),
-        **dict.fromkeys(settings.llama_server_ports, ("llama_server_start_port", "127.0.0.1")),
+        port: (setting, public.get(setting, "127.0.0.1"))
+        for port, setting in mac.layout.ports.items()
     }
-    if mac.layout.gateway:
-        wanted[settings.gateway_port] = ("gateway_port", wanted[settings.proxy_port][1])
-        wanted[settings.gateway_haproxy_port] = ("gateway_haproxy_port", "127.0.0.1")
     bound = defaultdict(set)
     for each in sockets(mac):
         if each.port in wanted:
@@ -73,7 +74,7 @@ def test_ports_are_bound_to_their_addresses_only(
 
 def test_ports_are_held_by_their_jobs(running: Mac) -> None:
     mac, settings = running, running.settings
-    ports = {settings.proxy_port: PROXY, settings.llama_swap_port: LLAMA_SWAP}
+    ports = {listens_on(settings)[name]: name for name in mac.jobs}
     in_launchd = settings.launchd_autostart == "background"
     listeners = mac.ask(Listeners, ports=list(ports))
     problems = []
@@ -96,10 +97,7 @@ def test_ports_are_held_by_their_jobs(running: Mac) -> None:
 def test_nothing_else_of_the_stack_listens(mac: Mac) -> None:
     """A llama-server outlives a llama-swap that was killed, with its memory and its port."""
     settings = mac.settings
-    wanted = {settings.proxy_port, settings.llama_swap_port, *settings.llama_server_ports}
-    wanted |= {settings.proxy_agent_port} if settings.proxy_agent_port else set()
-    if mac.layout.gateway:
-        wanted |= {settings.gateway_port, settings.gateway_haproxy_port}
+    wanted = set(mac.layout.ports)
     open_sockets = sockets(mac)
     pids = ",".join(str(each.pid) for each in open_sockets)
     lines = mac.host.run("ps -ww -o pid=,ppid=,args= -p %s", pids or "0").stdout.splitlines()
@@ -123,8 +121,8 @@ def test_llama_swap_cannot_be_reached_from_here(running: Mac) -> None:
     mac = running
     if mac.is_here:
         pytest.skip(f"{mac.remote.address} is this machine: nothing here is outside of it")
-    ports = {mac.settings.llama_swap_port: "llama_swap_port"}
-    ports |= dict.fromkeys(mac.settings.llama_server_ports, "llama_server_start_port")
+    closed = {"llama_swap_port", "llama_server_start_port", "gateway_haproxy_port"}
+    ports = {port: setting for port, setting in mac.layout.ports.items() if setting in closed}
     refuse(
         [
             Problem(

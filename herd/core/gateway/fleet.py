@@ -18,6 +18,8 @@ GROUP = "gateways"
 """Of an inventory: hosts in it make one service of all."""
 HEAVIEST = 256
 """The greatest weight of a server (HAProxy, configuration.txt, `weight`)."""
+PREFIX = "model."
+"""Of a backend for a model."""
 USUAL = 32
 """Of a Mac with gateway_weight 100: 16 points each on HAProxy's ring (BE_WEIGHT_SCALE) are enough
 to be even, and a thousand servers still start in a second."""
@@ -72,7 +74,7 @@ class Pool:
     @property
     def backend(self) -> str:
         """Its name in HAProxy; that of a model is no word of ours."""
-        return f"model.{plain(self.names[0])}"
+        return f"{PREFIX}{plain(self.names[0])}"
 
     @property
     def scarce(self) -> int:
@@ -157,8 +159,9 @@ def mac(name: str, settings: Settings, address: str) -> Mac:
     )
 
 
-def gateway(settings: Settings, macs: Mapping[Mac, Settings]) -> Gateway:
-    """What a gateway with these settings is told of the Macs."""
+def gateway(settings: Settings, hosts: Mapping[Mac, Settings]) -> Gateway:
+    """What a gateway with these settings is told of the herd: of those hosts that serve."""
+    macs = {mac: own for mac, own in hosts.items() if own.serves}
     return Gateway(
         macs=list(macs),
         pools=pools(macs),

@@ -8,15 +8,21 @@ from herd.core.settings.schema import Settings
 
 
 def faults(macs: Mapping[Mac, Settings], gateways: Collection[str]) -> Iterator[Problem]:
-    """Of all Macs of an inventory, and those of them that are gateways, by name."""
+    """Of all hosts of an inventory, and those of them that are gateways, by name."""
+    if gateways and not any(settings.serves for settings in macs.values()):
+        yield Problem(
+            f"group {GROUP}",
+            "No host serves a model, so there is nothing to be the gateway of.",
+            'name the Macs in a group of their own, too: macs = ["studio.local"].',
+        )
     for mac, settings in macs.items() if gateways else ():
-        if mac.agent_port is None:
+        if settings.serves and mac.agent_port is None:
             yield Problem(
                 f"{mac.name}: proxy_agent_port",
                 f"There is a group {GROUP}, and this Mac tells no gateway how it is.",
                 "set proxy_agent_port = 3001 in group_data/all.py.",
             )
-        if mac.tls and _is_number(mac.address):
+        if settings.serves and mac.tls and _is_number(mac.address):
             yield Problem(
                 f"{mac.name}: proxy_address",
                 f"A gateway reaches it as {mac.address}, and believes a certificate for a name.",
@@ -24,6 +30,12 @@ def faults(macs: Mapping[Mac, Settings], gateways: Collection[str]) -> Iterator[
             )
         if mac.name in gateways:
             yield from _clashes(mac, settings)
+        if not settings.serves and settings.launchd_autostart == "terminal":
+            yield Problem(
+                f"{mac.name}: launchd_autostart",
+                "It is a gateway and serves no model, so there is nothing to open in a window.",
+                'set "background" or "off".',
+            )
 
 
 def _is_number(address: str) -> bool:
@@ -35,7 +47,7 @@ def _clashes(mac: Mac, settings: Settings) -> Iterator[Problem]:
     ports["gateway_haproxy_port"] = settings.gateway_haproxy_port
     for name, port in ports.items():
         others = [other for other in ports if other != name and ports[other] == port]
-        if port in settings.ports or others:
+        if (settings.serves and port in settings.ports) or others:
             yield Problem(
                 f"{mac.name}: {name}",
                 f"Port {port} is wanted by something else of this host.",

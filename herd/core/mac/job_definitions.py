@@ -7,6 +7,7 @@ from typing import Any
 from herd.core.mac.archives import Bundle
 from herd.core.mac.launchd import with_digest
 from herd.core.mac.layout import Layout
+from herd.core.settings.schema import Settings
 
 LLAMA_SWAP = "llama-swap"
 PROXY = "proxy"
@@ -113,17 +114,30 @@ ALL_JOBS = (*JOBS, *GATEWAY_JOBS)
 
 def jobs_of(layout: Layout) -> tuple[str, ...]:
     """The jobs of a host, in the order in which they are started."""
-    return ALL_JOBS if layout.gateway else JOBS
+    own = JOBS if layout.settings.serves else ()
+    return (*own, *GATEWAY_JOBS) if layout.gateway else own
+
+
+def listens_on(settings: Settings) -> dict[str, int]:
+    """The port of each job; llama-swap's models have others beside its own."""
+    return {
+        LLAMA_SWAP: settings.llama_swap_port,
+        PROXY: settings.proxy_port,
+        GATEWAY: settings.gateway_haproxy_port,
+        GATEWAY_PROXY: settings.gateway_port,
+    }
 
 
 def programs(layout: Layout) -> dict[str, list[str]]:
     """What each job runs that comes from elsewhere: another version of it restarts the job."""
     python = layout.settings.proxy_python.replace("@", "")
-    return {
+    every = {
         LLAMA_SWAP: ["llama-swap", "llama-server"],
         PROXY: [python],
-        **({GATEWAY: ["haproxy"], GATEWAY_PROXY: [python]} if layout.gateway else {}),
+        GATEWAY: ["haproxy"],
+        GATEWAY_PROXY: [python],
     }
+    return {job: every[job] for job in jobs_of(layout)}
 
 
 def depends_on(

@@ -200,6 +200,20 @@ class Layout:
         Mac, not of one stack: another one, or this one elsewhere, must not note what that made."""
         return f"{self.home}/Library/Application Support/llama-herd/mac-before"
 
+    @property
+    def ports(self) -> dict[int, str]:
+        """Every port of this host that somebody else could hold, and the setting that names it."""
+        settings, found = self.settings, dict[int, str]()
+        if settings.serves:
+            found = {settings.proxy_port: "proxy_port", settings.llama_swap_port: "llama_swap_port"}
+            if settings.proxy_agent_port:
+                found[settings.proxy_agent_port] = "proxy_agent_port"
+            found |= dict.fromkeys(settings.llama_server_ports, "llama_server_start_port")
+        if self.gateway:
+            found[settings.gateway_port] = "gateway_port"
+            found[settings.gateway_haproxy_port] = "gateway_haproxy_port"
+        return dict(sorted(found.items()))
+
     def log(self, job: str) -> str:
         """The log of a job, "llama-swap" or "proxy"."""
         return self.under(f"{job}.log")

@@ -22,12 +22,13 @@ class Declared:
     """A host as the inventory declares it: its layers of data, lowest priority first.
 
     `machine` tells which hosts are one machine (address and SSH port), so that stacks which share
-    it are kept apart.
+    it are kept apart. A gateway needs no models.
     """
 
     name: str
     layers: Sequence[Layer]
     machine: tuple[str, int]
+    is_gateway: bool = False
 
 
 def check(hosts: Iterable[Declared]) -> tuple[dict[str, Settings], list[Problem]]:
@@ -70,6 +71,9 @@ def check_host(host: Declared) -> tuple[Settings | None, list[Problem]]:
             if not _is_repeated(e) and (not lacking or _is_own(e))
         ]
     problems += [_problem(host.name, merged, error) for error in errors]
+    if merged.values.get("models") == {} and not host.is_gateway:
+        where = _place(host.name, merged, "models")
+        problems.append(Problem(where, "No model is declared.", "declare at least one."))
     problems += _inconsistent(host.name, merged, settings or _usable(values, errors))
     return (None if errors else settings), problems
 
@@ -237,8 +241,6 @@ def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem
         problems.append(Problem(_place(host, merged, path), what, fix))
 
     declared = merged.values.get("models")
-    if declared == {}:
-        add("models", "No model is declared.", "declare at least one.")
     names = Counter(list(settings.models))
     names.update(alias for model in settings.models.values() for alias in model.aliases)
     for name, model in settings.models.items():

@@ -232,6 +232,11 @@ class Settings(Strict):
     drain_timeout: Annotated[int, Field(ge=0)]
 
     @property
+    def serves(self) -> bool:
+        """Whether this host has models of its own; a gateway need not."""
+        return bool(self.models)
+
+    @property
     def listens_everywhere(self) -> bool:
         """Whether the proxy listens on every address of its Mac; "::" is IPv4, too."""
         return self.proxy_host in {"0.0.0.0", "::"}

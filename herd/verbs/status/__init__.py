@@ -7,8 +7,8 @@ from herd import plan
 from herd.connections.remote import Remote, ask, each
 from herd.core.mac import volumes
 from herd.core.mac.boot import after_restart
-from herd.core.mac.endpoints import public_proxy
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.endpoints import public_gateway, public_proxy
+from herd.core.mac.job_definitions import JOBS, jobs_of, listens_on
 from herd.core.mac.launchd import Job
 from herd.core.mac.mac import sleeps
 from herd.core.mac.packages import Programs
@@ -25,6 +25,7 @@ from herd.facts.listeners import Listener, Listeners
 from herd.facts.models import Models
 from herd.facts.programs import Linked, Owned
 from herd.facts.proxy import Availability
+from herd.operations.summary import programs
 from herd.verbs import drift, gateway_rows, mac_rows
 from herd.verbs.drift import Drift
 from herd.verbs.machine_readable import document
@@ -36,6 +37,7 @@ from herd.workstation.herd_directory import directory
 from herd.workstation.typed_commands import command
 
 PROGRAMS = ["llama-server", "llama-swap"]
+"""Of a Mac that serves."""
 
 
 def status(remotes: Sequence[Remote], *, lost: Mapping[str, str], json_wanted: bool) -> bool:
@@ -64,10 +66,11 @@ def status(remotes: Sequence[Remote], *, lost: Mapping[str, str], json_wanted: b
 def _status_asks(remote: Remote) -> Iterator[Question]:
     held, pin = key_held(remote.settings, remote.inventory)
     prefix, stdin = remote.settings.homebrew_prefix, key_options(held.secret)
-    yield Question(Answers, layout=remote.layout, pin=pin, _stdin=stdin)
-    yield Question(Linked, links=remote.layout.version_links(PROGRAMS))
-    yield Question(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
-    yield Question(Listeners, ports=_ports(remote.settings))
+    if remote.settings.serves:
+        yield Question(Answers, layout=remote.layout, pin=pin, _stdin=stdin)
+        yield Question(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
+    yield Question(Linked, links=remote.layout.version_links(programs(remote.layout)))
+    yield Question(Listeners, ports=_ports(remote))
     yield Question(AtStart)
     yield Question(Availability, path=remote.layout.availability)
     yield Question(Models, directory=remote.layout.models)
@@ -81,20 +84,22 @@ def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
     """What there is to say, and why it does not serve."""
     settings = remote.settings
     held, pin = key_held(settings, remote.inventory)
-    served = remote.ask(Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret))
-    prefix = settings.homebrew_prefix
-    versions = remote.ask(Linked, links=remote.layout.version_links(PROGRAMS))
-    url = public_proxy(settings, remote.address)
-    jobs = {name: job_of(remote, name) for name in JOBS}
-    listeners = remote.ask(Listeners, ports=_ports(settings))
+    stdin = key_options(held.secret)
+    served = Served()
+    if settings.serves:
+        served = remote.ask(Answers, layout=remote.layout, pin=pin, _stdin=stdin)
+    versions = remote.ask(Linked, links=remote.layout.version_links(programs(remote.layout)))
+    jobs = {name: job_of(remote, name) for name in jobs_of(remote.layout)}
+    listeners = remote.ask(Listeners, ports=_ports(remote))
     there = remote.ask(Models, directory=remote.layout.models)
     unfit = {model.name for model in locked(remote) if model.pending(there)}
+    url = (public_proxy if settings.serves else public_gateway)(settings, remote.address)
     told = Told(f"{remote.host.name}  {url}/v1  (Anthropic's clients: {url})")
     told.add(endpoint=f"{url}/v1")
-    for name, port in zip(JOBS, _ports(settings), strict=True):
-        told.row(name, _service(remote, jobs[name], listeners.get(port)))
-    for row in gateway_rows.rows(remote):
-        told.row(*row)
+    for name in JOBS if settings.serves else ():
+        listener = listeners.get(listens_on(settings)[name])
+        told.row(name, _service(remote, jobs[name], listener))
+    gateway_rows.tell(told, remote, jobs)
     for model in settings.models:
         lacking = "its files are missing, or changed" if model in unfit else "not loaded"
         told.row(model, served.states.get(model, lacking))
@@ -114,23 +119,32 @@ def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
     drift.tell(told, Drift(unknown=incomparable) if incomparable else drift.compare(remote))
     closed = remote.ask(Availability, path=remote.layout.availability)
     told.add(availability=closed or "ready")
-    owned = remote.ask(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
     places = volumes.problems(remote.mac.places, remote.mac.home)
     wrong = (
         next((f"{each.where}: {each.what}" for each in places), None)
-        or _asleep(remote, served)
-        or (
-            f"it takes no new requests ({closed}), until it is told to be ready" if closed else None
-        )
-        or _llama_server(remote, owned)
-        or served.complaint(settings.models, {})
-        or _models(unfit - set(served.states))
-        or _failed(served, settings.models)
+        or (_not_serving(remote, served, unfit, closed) if settings.serves else None)
         or gateway_rows.complaint(remote, held)
     )
     untried = "" if held.secret else f" (not tried with a key: {held.lacking})"
     told.row("serves", wrong or f"yes{untried}")
     return told, wrong
+
+
+def _not_serving(
+    remote: Remote, served: Served, unfit: Collection[str], closed: str | None
+) -> str | None:
+    """Why it does not serve its own models."""
+    models, prefix = remote.settings.models, remote.settings.homebrew_prefix
+    return (
+        _asleep(remote, served)
+        or (
+            f"it takes no new requests ({closed}), until it is told to be ready" if closed else None
+        )
+        or _llama_server(remote, remote.ask(Owned, homebrew_prefix=prefix, programs=PROGRAMS))
+        or served.complaint(models, {})
+        or _models(set(unfit) - set(served.states))
+        or _failed(served, models)
+    )
 
 
 def _plain(job: Job) -> dict[str, Any]:
@@ -150,9 +164,10 @@ def _failed(served: Served, models: Iterable[str]) -> str | None:
     )
 
 
-def _ports(settings: Settings) -> list[int]:
-    """Of each of JOBS."""
-    return [settings.llama_swap_port, settings.proxy_port]
+def _ports(remote: Remote) -> list[int]:
+    """Of each of its jobs."""
+    ports = listens_on(remote.settings)
+    return [ports[name] for name in jobs_of(remote.layout)]
 
 
 def locked(remote: Remote) -> list[Resolved]:
@@ -229,7 +244,7 @@ def _job(job: Job | None) -> str:
 
 def jobs_ask(remote: Remote) -> Iterator[Question]:
     """What `job_of` asks, for each job."""
-    for name in JOBS:
+    for name in jobs_of(remote.layout):
         yield Question(Loaded, target=_target(remote, name))
 
 

@@ -57,3 +57,31 @@ def test_a_mac_that_listens_at_one_address_is_reached_there() -> None:
     own = settings(proxy_host="10.0.0.9", proxy_agent_port=3001)
 
     assert fleet.mac("mac1", own, "studio.local").address == "10.0.0.9"
+
+
+def modelless(**own: Any) -> Settings:
+    return settings(**own).model_copy(update={"models": {}})
+
+
+def of(hosts: dict[str, Settings], gateways: tuple[str, ...]) -> list[str]:
+    known = {fleet.mac(name, own, "10.0.0.1"): own for name, own in hosts.items()}
+    return [each.where for each in problems.faults(known, gateways)]
+
+
+def test_a_gateway_of_its_own_needs_no_port_for_agents_nor_those_of_a_stack() -> None:
+    mac = settings(proxy_agent_port=3001)
+    own = modelless(gateway_port=3000, gateway_haproxy_port=8080)
+
+    assert of({"mac1": mac, "gw": own}, ("gw",)) == []
+
+
+def test_a_gateway_of_nothing_is_told() -> None:
+    assert of({"gw": modelless()}, ("gw",)) == ["group gateways"]
+
+
+def test_what_serves_no_model_has_no_window() -> None:
+    own = modelless(launchd_autostart="terminal")
+
+    assert of({"mac1": settings(proxy_agent_port=3001), "gw": own}, ("gw",)) == [
+        "gw: launchd_autostart"
+    ]
