@@ -24,7 +24,8 @@ def usage(
     books: dict[str, Any] = {}
 
     def look(remote: Remote) -> bool:
-        done = read(remote, remote.layout.usage, remote.host.name)
+        own = remote.settings.serves
+        done = not own or read(remote, remote.layout.usage, remote.host.name)
         if not remote.gateway:
             return done
         if not json_wanted:

@@ -134,7 +134,7 @@ def test_the_verbs_know_that_it_has_no_models(herd: Herd) -> None:
     assert (said.code, SENTENCE in said.out) == (0, True), said.out + said.err
     found = json.loads(herd.herd("doctor", "--limit", "gw1", "--json").out)["hosts"]["gw1"]
     assert [each["name"] for each in found] == ["sleeps"]  # as a Mac of the lab does
-    for verb in ("fit", "facts", "unload", "usage", "logs", "check-configs"):
+    for verb in ("fit", "facts", "usage", "logs"):
         run = herd.herd(verb)
         assert run.code == 0, (verb, run.out, run.err)
 
