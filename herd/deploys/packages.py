@@ -28,14 +28,20 @@ def install() -> None:
         prefix=settings.homebrew_prefix,
         installer=settings.homebrew_installer,
     )
-    brew.formulae(
-        name="Install llama.cpp, llama-swap, hf, uv and Python"
-        if settings.serves
-        else "Install HAProxy, uv and Python",
-        names=formulae,
-        prefix=settings.homebrew_prefix,
-        noted=want.layout.installed_packages,
-    )
+    if settings.serves:
+        brew.formulae(
+            name="Install llama.cpp, llama-swap, hf, uv and Python",
+            names=formulae,
+            prefix=settings.homebrew_prefix,
+            noted=want.layout.installed_packages,
+        )
+    else:
+        brew.formulae(
+            name="Install HAProxy, uv and Python",
+            names=formulae,
+            prefix=settings.homebrew_prefix,
+            noted=want.layout.installed_packages,
+        )
     if settings.serves and settings.releases:
         releases.installed(name="Have the pinned releases", layout=desired().layout)
     if settings.homebrew_upgrade:
