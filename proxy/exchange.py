@@ -140,6 +140,8 @@ class Forward:
     """Of the event streams of this route. One of such a shape that llama-swap ends properly and
     without its ending was cut behind it; the client's connection is then broken off before the
     end, so that it cannot be taken for a whole one."""
+    target: str | None = None
+    """What it is asked for there, where that is not the client's word for it."""
 
 
 @dataclass(slots=True)

@@ -286,7 +286,8 @@ class Forwarding:
             key=self._engine.pool.key.line + request.up,
             content=self._content,
         )
-        line = f"{request.method} {request.target} HTTP/1.1\r\n".encode()
+        target = self._route.target or request.target
+        line = f"{request.method} {target} HTTP/1.1\r\n".encode()
         data = b"".join((line, lines, framing, b"\r\n", self._framed(first)))
         once_more = up.used and request.method in REPEATABLE and self._all_up()
         if once_more or self._engine.pool.behind.repeats:

@@ -34,7 +34,8 @@ def gateway_route_of(method: str, path: str) -> Route | None:
     if route := _PAGES.get((method, path)):
         return route
     route = route_of(method, path)
-    if route is not None and route.scope is Scope.ADMIN and route.own is None:
+    forwarded = route is not None and route.own is None
+    if route is not None and forwarded and route.scope in (Scope.ADMIN, Scope.METRICS):
         return None
     return route
 

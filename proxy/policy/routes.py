@@ -85,10 +85,18 @@ _MODELS = Route(Scope.INFERENCE, Own.MODELS, shared=True)
 _MODEL = Route(Scope.INFERENCE, Own.MODEL, shared=True)
 _ADMIN = Route(Scope.ADMIN)
 _READ = ("GET", "HEAD")
+# For Prometheus, whose key need not open more: llama-swap's own metrics, whose path is ours here,
+# and a model's, for which llama-swap has a way that is an administrator's otherwise.
+_SWAP_METRICS = "/llama-swap/metrics"
+_MODEL_METRICS = re.compile("/llama-server/([^/]+)/metrics")
 
 
 def _inference(known: tuple[Ending, ...]) -> Route:
     return Route(Scope.INFERENCE, None, Forward(needs_model=True, endings=known), shared=True)
+
+
+def _metrics_of(target: str) -> Route:
+    return Route(Scope.METRICS, None, Forward(needs_model=False, target=target))
 
 
 def _table() -> MappingProxyType[tuple[str, str], Route]:
@@ -104,6 +112,7 @@ def _table() -> MappingProxyType[tuple[str, str], Route]:
             for path in ("/", "/favicon.ico", "/ui", "/logs", "/running", "/unload", "/upstream")
         }
         table[method, Own.METRICS.value] = Route(Scope.METRICS, Own.METRICS)
+        table[method, _SWAP_METRICS] = _metrics_of("/metrics")
         table[method, Own.USAGE.value] = Route(Scope.ADMIN, Own.USAGE)
         table[method, Own.LOGIN.value] = Route(None, Own.LOGIN)
         table[method, Own.FILES.value] = Route(Scope.FILES, Own.FILES)
@@ -152,6 +161,8 @@ def route_of(method: str, path: str) -> Route | None:
         return _ADMIN
     if method in _READ and _FILE_PATH.fullmatch(path):
         return _FILE
+    if method in _READ and (model := _MODEL_METRICS.fullmatch(path)):
+        return _metrics_of(f"/upstream/{model[1]}/metrics")
     return None
 
 

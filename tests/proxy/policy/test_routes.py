@@ -6,6 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from proxy.keys.key import Scope
+from proxy.policy.on_a_gateway import gateway_route_of
 from proxy.policy.routes import TABLE, is_ambiguous, route_of
 
 PARTS = [
@@ -44,3 +46,16 @@ def test_every_route_of_the_table_can_be_reached() -> None:
 def test_neighbours_of_a_route_are_none(path: str) -> None:
     """A prefix ends at its slash."""
     assert route_of("GET", path) is None
+
+
+def test_metrics_of_what_is_behind_are_for_prometheus() -> None:
+    """By paths of ours, as llama-swap's is taken here; nothing else of a model is behind them."""
+    behind = {
+        path: route_of("GET", path) for path in ("/llama-swap/metrics", "/llama-server/m/metrics")
+    }
+    assert {r.scope for r in behind.values() if r} == {Scope.METRICS}
+    assert [r.forward.target for r in behind.values() if r] == ["/metrics", "/upstream/m/metrics"]
+    for path in ("/llama-server/m/slots", "/llama-server//metrics", "/llama-server/a/b/metrics"):
+        assert route_of("GET", path) is None
+    assert route_of("POST", "/llama-swap/metrics") is None
+    assert all(gateway_route_of("GET", path) is None for path in behind)
