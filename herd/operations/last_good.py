@@ -5,7 +5,7 @@ where the stack serves then: what does not is not worth it.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -15,8 +15,11 @@ from pyinfra.api.command import PyinfraCommand
 from pyinfra.api.util import print_host_combined_output
 from pyinfra.connectors.util import CommandOutput
 
+from herd.core.mac import domains, job_definitions, sudo_rules
 from herd.core.mac.archives import bundle
-from herd.core.mac.job_definitions import JOBS
+from herd.core.mac.domains import DAEMONS
+from herd.core.mac.job_definitions import jobs_of
+from herd.core.mac.launchd import compact
 from herd.core.mac.layout import Layout
 from herd.facts.script import script
 from herd.operations.commands import Commands, shown
@@ -39,7 +42,7 @@ def guarded(layout: Layout, commands: Commands, *, ends_streams: bool = False) -
     is_drained = False
     for command in commands:
         if not _is_kept():
-            yield script("keep-good", layout.root, _run(), *_files(layout))
+            yield script("keep-good", layout.root, _run(), *_agents(layout))
         if drains and not is_drained:
             is_drained = True
             yield drain(layout)
@@ -54,9 +57,10 @@ def drain(layout: Layout) -> StringCommand:
     return shown("drain", layout.availability, seconds, REASON, *_proxy(layout))
 
 
-def undrain(layout: Layout) -> StringCommand:
-    """Takes requests again, if it is we who drained it."""
-    return script("undrain", layout.availability, REASON, *_proxy(layout))
+def undrain(layout: Layout, *, seconds: int = 15) -> StringCommand:
+    """Takes requests again, if it is we who drained it; one that is just coming up is waited for
+    so long."""
+    return script("undrain", layout.availability, REASON, seconds, *_proxy(layout))
 
 
 REASON = "Llama Herd changes what serves here"
@@ -97,13 +101,25 @@ def _or_put_back(command: Any, layout: Layout) -> PyinfraCommand:
 
 
 def _put_back(layout: Layout) -> StringCommand:
-    running = layout.settings.launchd_autostart == "background"
-    jobs = [layout.plist(job) if running else "" for job in JOBS]
-    return script("put-back", layout.root, *jobs, *_files(layout))
+    keeps = layout.settings.launchd_autostart == "background"
+    of_jobs = zip(jobs_of(layout), _agents(layout), map(_writes, _daemons(layout)), strict=True)
+    where = "system" if layout.is_daemon else "session"
+    words = [word for each in of_jobs for word in each]
+    return script("put-back", layout.root, where, "yes" if keeps else "", *words)
 
 
-def _files(layout: Layout) -> list[str]:
-    """What defines the stack, and may not come up. Keys are not of it: who is out, stays out."""
-    # A daemon's property list is root's, and always the same: what it runs is what may change.
-    jobs = map(layout.launcher if layout.is_daemon else layout.plist, JOBS)
-    return [layout.config, layout.start_command, *jobs]
+def _agents(layout: Layout) -> list[str]:
+    """Where the property lists of the jobs are, if they are the session's."""
+    return [domains.agents(0, layout.home).plist(layout.label(job)) for job in jobs_of(layout)]
+
+
+def _daemons(layout: Layout) -> Iterator[Mapping[str, Any]]:
+    """The property lists of the jobs, if they are the system's: what served may have been so,
+    whatever is wanted now."""
+    return (job_definitions.daemon(layout, job) for job in jobs_of(layout))
+
+
+def _writes(daemon: Mapping[str, Any]) -> str:
+    """What root runs to put such a one in place."""
+    *_, text = sudo_rules.writes(DAEMONS.plist(daemon["Label"]), compact(daemon))
+    return text

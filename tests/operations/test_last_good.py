@@ -1,9 +1,11 @@
 """What serves is kept before it is changed, what is open finishes, and what fails is put back."""
 
+import shlex
 from typing import Any
 
 import pytest
 
+from herd.core.mac import sudo_rules
 from herd.operations import llama_swap
 from tests.core.mac.test_llama_server_flags import CURRENT_HELP
 from tests.core.samples import layout, served
@@ -29,15 +31,13 @@ def test_what_is_as_wanted_is_not_even_kept() -> None:
 
 
 def test_what_serves_is_kept_and_drained_while_it_is_changed() -> None:
-    """The files that define it, but no keys: who is locked out stays out."""
     found = config("absent")
     keep, drain, undrain = found.safety
 
     root = PLACE.root
     assert keep.startswith(f"keep-good {root} ")
     assert keep.endswith(
-        f" {root}/config.yaml {root}/start.command "
-        "/Users/me/Library/LaunchAgents/com.moonspirit.llama-swap.plist "
+        " /Users/me/Library/LaunchAgents/com.moonspirit.llama-swap.plist "
         "/Users/me/Library/LaunchAgents/com.moonspirit.proxy.plist"
     )
     assert drain.startswith(f"drain {root}/availability.json 120 'Llama Herd changes what serves")
@@ -76,9 +76,25 @@ def test_what_a_run_that_was_killed_has_drained_takes_requests_again() -> None:
     assert SERVING.availability in found.safety[-1]
 
 
+@pytest.mark.parametrize("kind", ["agent", "daemon"])
+def test_whatever_served_can_be_put_back(kind: str) -> None:
+    """So how root writes a daemon is told, too, in the words of its rule."""
+    place = layout(launchd_domain=kind)
+    found = config("absent", place, fails=["accept-config"])
+
+    (put_back,) = [words for words in found.safety if words.startswith("put-back ")]
+    of_daemons = layout(launchd_domain="daemon")
+    _, root, domain, keeps, *jobs = shlex.split(put_back)
+    assert (root, domain, keeps) == (place.root, {"agent": "session"}.get(kind, "system"), "yes")
+    assert jobs[::3] == ["llama-swap", "proxy"]
+    assert jobs[1::3] == [layout().plist(name) for name in jobs[::3]]
+    granted = sudo_rules.commands(of_daemons)
+    assert all(("/bin/sh", "-c", writes) in granted for writes in jobs[2::3])
+
+
 def test_jobs_that_nothing_keeps_running_are_put_back_as_files_only() -> None:
     place = layout(launchd_autostart="terminal")
     found = config("absent", place, fails=["accept-config"])
 
     (put_back,) = [words for words in found.safety if words.startswith("put-back ")]
-    assert put_back.startswith(f"put-back {place.root} '' '' {place.root}/")
+    assert put_back.startswith(f"put-back {place.root} session '' llama-swap ")

@@ -30,7 +30,7 @@ def drain(machine: Machine, file: Path) -> list[str]:
 
 def undrain(machine: Machine, file: Path) -> list[str]:
     python = machine.program("python", f'echo "$PYTHONPATH: $*" >>{machine.home}/told')
-    assert machine.run("undrain", file, REASON, "/r", python).returncode == 0
+    assert machine.run("undrain", file, REASON, 15, "/r", python).returncode == 0
     return _told(machine)
 
 
