@@ -21,13 +21,14 @@ USER = "tester"
 UID = 501  # the first user of a Mac, in group staff
 GID = 20
 
-# Folders that are root's alone, so that no settings lead into them: what names them over SSH gets
-# this Mac's.
+# What is root's alone, so that no settings lead there: what names it over SSH gets this Mac's.
 ROOTS = (
     "/Library/LaunchDaemons",
     "/etc/newsyslog.d",
     "/etc/pf.anchors",
     "/etc/sudoers.d",
+    "/sbin/pfctl",
+    "/var/run",
 )
 
 SYSTEM_DIRS = ("usr/bin", "bin", "usr/sbin", "sbin")  # sshd's USER_PATH on macOS, in its order
@@ -235,10 +236,12 @@ class Machine:
             return None
 
     def inside(self, command: str) -> str:
-        """A command line in which root's own folders (`ROOTS`) are this Mac's."""
+        """A command line in which root's own folders (`ROOTS`) are this Mac's; what a property
+        list in it says is launchd's to read."""
         import re
 
-        return re.sub(rf"(?<![\w.$/-])(?=(?:{'|'.join(ROOTS)})(?![\w-]))", self.folder, command)
+        roots = rf"(<plist\S*</plist>)|(?<![\w.$/-])(?=(?:{'|'.join(ROOTS)})(?![\w-]))"
+        return re.sub(roots, lambda found: found[1] or self.folder, command)
 
     def outside(self, word: str) -> str:
         """The same seen from this Mac: its own programs and root's folders by their paths there."""
@@ -247,8 +250,12 @@ class Machine:
         return word
 
     def booted(self) -> None:
-        """What a start of the machine resets: its clock of uptime and the volatile sysctls."""
+        """What a start of the machine resets: its clock of uptime, the volatile sysctls, pf and
+        /var/run."""
         import time
+
+        for file in os.scandir(f"{self.folder}/private/var/run"):
+            os.unlink(file)
 
         off = {
             "enabled": False,

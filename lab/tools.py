@@ -40,6 +40,7 @@ def create(mac: Machine) -> None:
         "private/etc/pf.anchors",
         "private/etc/sudoers.d",
         "private/tmp",
+        "private/var/run",
         "Library/LaunchAgents",
         "Library/LaunchDaemons",
     ):

@@ -154,7 +154,7 @@ def _without_job(label: str) -> Commands:
     (plist,) = host.get_fact(State, paths=[DAEMONS.plist(label)])
     if plist.kind != "absent" or host.get_fact(Loaded, target=DAEMONS.target(label)):
         yield from launchd.remove(label, domain=DAEMONS)
-        # What it loaded stays until the Mac restarts; pf itself stays on, with macOS's rules.
+        # What it loaded would stay until the Mac restarts.
         for command in packet_filter.without(label):
             yield script("run-as-root", *command)
 

@@ -91,7 +91,7 @@ def pfctl(mac: Machine, args: list[str]) -> int:
         elif "pfctl" not in mac.facts["lies"]:
             pf = pf | {"anchors": pf["anchors"] | {anchor: rules}}
     if "-E" in asked:
-        token = str(14107300000000000000 + len(pf["references"]))
+        token = str(max([14107300000000000000, *map(int, pf["references"])]) + 1)
         pf = pf | {"enabled": True, "references": [*pf["references"], token]}
         sys.stderr.write(f"pf enabled\nToken : {token}\n")
     if "-d" in asked:

@@ -222,7 +222,7 @@ class Job:
                 for key in ("StandardOutPath", "StandardErrorPath")
             ]
             return subprocess.Popen(
-                self.arguments,
+                [self.machine.inside(word) for word in self.arguments],
                 executable=program,
                 cwd=self.definition.get("WorkingDirectory", "/"),
                 env=environment,

@@ -97,6 +97,7 @@ def test_what_somebody_changed_by_hand_comes_back(kept: Fleet) -> None:
 
     assert run.changed("mac1") == {LIMIT, NETWORKS}
     assert keeps_its_jobs(mac)
+    assert len(mac.facts["pf"]["references"]) == 1, "an old one is given back"
     # A llama-server knows the limit of its start only.
     left = mac.run("pgrep -f llama-server").stdout.split()
     assert not set(servers) & set(left)
@@ -209,6 +210,7 @@ def test_what_is_let_be_again_stays_as_it_is(kept: Fleet) -> None:
 def test_uninstall_puts_back_what_was(kept: Fleet) -> None:
     """The last one: nothing of the stack is left."""
     mac = kept["mac1"]
+    assert mac.facts["pf"]["enabled"]
     run = kept.herd("uninstall", "--yes", inventory=kept.inventory(mac1=SETTINGS))
 
     assert run.code == 0, run.err
@@ -219,6 +221,8 @@ def test_uninstall_puts_back_what_was(kept: Fleet) -> None:
     assert not any("/3.13." in path for path in mac.facts["firewall_apps"])
     assert mac.facts["wired_limit_mb"] == 0
     assert mac.facts["pf"]["anchors"] == {}
+    # It was off, and nobody else holds it on.
+    assert (mac.facts["pf"]["references"], mac.facts["pf"]["enabled"]) == ([], False)
     assert mac.launchd.labels("system") == []
     assert list((mac.root / "Library/LaunchDaemons").iterdir()) == []
     assert not (mac.home / NOTES).exists()

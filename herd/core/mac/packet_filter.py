@@ -20,8 +20,14 @@ PFCTL = "/sbin/pfctl"
 # What macOS's own come with: "anchor "com.apple/*" all".
 _STOCK = re.compile(r'anchor "com\.apple/\*" all\s*')
 # By name, as launchd's PATH has it. Each start of the job takes a reference on pf's being on, so
-# that nobody who gives back his own turns it off.
-_LOAD = 'printf "%s\\n" "$@" | pfctl -a "$0" -f - && exec pfctl -E'
+# that nobody who gives back his own turns it off; pfctl prints a token, by which ours is given back
+# once there is another. A restart of the Mac forgets references, and empties that directory.
+_LOAD = (
+    'printf "%s\\n" "$@" | pfctl -a "$0" -f - || exit; '
+    'kept=/var/run/${0#*/}.token; { read -r old <"$kept"; } 2>/dev/null; '
+    'pfctl -E 2>&1 | sed -n "s/^Token : //p" >"$kept"; [ -s "$kept" ] || exit; '
+    '[ -z "$old" ] || pfctl -X "$old"; :'
+)
 
 # How pfctl prints a rule: a port may have the name that /etc/services gives it, and six sources of
 # one kind become a table of the optimizer's.
@@ -112,9 +118,14 @@ def root(layout: Layout) -> Iterator[Command]:
 
 
 def without(label: str) -> list[Command]:
-    """What throws away the rules of a job of this kind that is gone."""
-    is_ours = label.endswith(f".{_JOB}")
-    return [(PFCTL, "-a", f"{_ANCHORS}{label}", "-F", "rules")] if is_ours else []
+    """What throws away the rules of a job of this kind that is gone, and gives back its reference
+    on pf's being on: that goes off where nobody else holds one. As in `sudo_rules.writes`, no
+    beginning of the script does harm."""
+    if not label.endswith(f".{_JOB}"):
+        return []
+    kept = f"/var/run/250.{label}.token"
+    release = f"read -r token <{kept} && {PFCTL} -X $token; /bin/rm -f {kept}"
+    return [(PFCTL, "-a", f"{_ANCHORS}{label}", "-F", "rules"), ("/bin/sh", "-c", release)]
 
 
 def parse(info: Iterable[str], main: Iterable[str], ours: Iterable[str]) -> Filter:

@@ -1,6 +1,7 @@
 """Rules of pf let this Mac and named networks to the proxy, and are known as pfctl prints them."""
 
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,21 +124,36 @@ def test_what_is_no_answer() -> None:
         parse(info=["sudo: a password is required"])
 
 
-def test_the_job_of_each_start_loads_the_rules_and_turns_pf_on(tmp_path: Any) -> None:
-    """With a pfctl that notes its arguments and what it read."""
+@pytest.mark.parametrize("old", ["", "41"])
+def test_the_job_of_each_start_loads_the_rules_and_holds_pf_on(old: str, tmp_path: Path) -> None:
+    """With a pfctl that notes its arguments and what it read; what it held before is given back."""
     job = packet_filter.job(place())
-    said = tmp_path / "said"
+    said, token = tmp_path / "said", tmp_path / f"250.{packet_filter.label(place())}.token"
     pfctl = tmp_path / "pfctl"
-    pfctl.write_text(f'#!/bin/sh\n{{ echo "$@"; [ "$1" = -E ] || cat; }} >>{said}\n')
+    pfctl.write_text(
+        f"""#!/bin/sh
+        echo "$@" >>{said}
+        case $1 in
+          -a) cat >>{said} ;;
+          -E) printf 'pf enabled\\nToken : 42\\n' >&2 ;;
+        esac
+        """
+    )
     pfctl.chmod(0o755)
+    if old:
+        token.write_text(f"{old}\n")
+    words = [word.replace("/var/run", str(tmp_path)) for word in job["ProgramArguments"]]
     path = f"{tmp_path}:/usr/bin:/bin"
-    subprocess.run(job["ProgramArguments"], check=True, env={"PATH": path})
+    done = subprocess.run(words, check=True, env={"PATH": path}, stderr=subprocess.PIPE, text=True)
 
+    assert done.stderr == ""
     assert said.read_text().splitlines() == [
         "-a com.apple/250.com.moonspirit.proxy-networks -f -",
         *packet_filter.lines(place()),
         "-E",
+        *([f"-X {old}"] if old else []),
     ]
+    assert token.read_text() == "42\n"
     assert job["RunAtLoad"]
     assert "/etc/pf.conf" not in str(job)
 
@@ -179,3 +195,18 @@ def test_what_is_no_network_is_a_problem(given: str, what: str) -> None:
     (problem,) = problems(declare(mac_networks=[given]))
 
     assert what in problem.what
+
+
+def test_no_part_of_what_gives_back_a_reference_does_harm() -> None:
+    """sudo compares words joined by blanks, so the script may come cut; it holds no other word."""
+    flush, release = packet_filter.without("com.x.proxy-networks")
+
+    assert flush == ("/sbin/pfctl", "-a", "com.apple/250.com.x.proxy-networks", "-F", "rules")
+    assert release == (
+        "/bin/sh",
+        "-c",
+        "read -r token </var/run/250.com.x.proxy-networks.token && /sbin/pfctl -X $token; "
+        "/bin/rm -f /var/run/250.com.x.proxy-networks.token",
+    )
+    assert release in list(packet_filter.root(layout(launchd_label_prefix="com.x")))
+    assert packet_filter.without("llama-herd.gpu-wired-limit") == []
