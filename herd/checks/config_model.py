@@ -58,6 +58,12 @@ class OnStartup(_Strict):
     preload: Annotated[list[Name], Field(min_length=1)]
 
 
+class Performance(_Strict):
+    """How often it looks how the machine is."""
+
+    every: Literal["60s"]  # no polling faster than a minute
+
+
 class Hooks(_Strict):
     """Of llama-swap's events there is one."""
 
@@ -72,6 +78,7 @@ class Config(_Strict):
     logLevel: Literal["debug", "info", "warn", "error"]
     logToStdout: Literal["proxy", "upstream", "both", "none"]
     captureBuffer: Literal[0]  # prompts and answers are not kept
+    performance: Performance
     # Of whoever asks; the key itself is in no file that we render.
     apiKeys: Annotated[list[Literal["${env.LLAMA_API_KEY}"]], Field(min_length=1, max_length=1)]
     models: Annotated[dict[Name, Entry], Field(min_length=1)]

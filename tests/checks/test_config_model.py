@@ -18,6 +18,7 @@ GOOD: dict[str, Any] = {
     "logLevel": "info",
     "logToStdout": "both",
     "captureBuffer": 0,
+    "performance": {"every": "60s"},
     "apiKeys": ["${env.LLAMA_API_KEY}"],
     "models": {
         "a": {

@@ -104,6 +104,7 @@ def test_a_plain_configuration_has_what_llama_swap_needs_and_no_more() -> None:
         "logLevel": "info",
         "logToStdout": "both",
         "captureBuffer": 0,
+        "performance": {"every": "60s"},
         "apiKeys": ["${env.LLAMA_API_KEY}"],
     }
     assert model.pop("cmd")
