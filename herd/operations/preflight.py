@@ -18,9 +18,10 @@ from herd.core.mac.preflight import (
     problems,
     without_root,
 )
+from herd.core.mac.root_command import Command
 from herd.core.mac.sudo_rules import probe, removals
 from herd.core.models.missing_files import Resolved, repositories
-from herd.core.settings.problems import count, report
+from herd.core.settings.problems import Problem, count, report
 from herd.facts import gathered
 from herd.facts.boot import AtStart
 from herd.facts.brew import Brew
@@ -32,7 +33,7 @@ from herd.facts.mac_settings import MacSettings
 from herd.facts.models import Models
 from herd.facts.programs import Owned
 from herd.facts.startup_files import Printing
-from herd.facts.sudo import Granted
+from herd.facts.sudo import SudoRefuses
 from herd.operations import launchd, memory
 from herd.operations.commands import Commands, operation, refuse, warn
 
@@ -59,7 +60,7 @@ def _check_asks(
     if needs.daemon:
         yield Question(AtStart)
     if needs.root:
-        yield Question(Granted, words=probe(needs.root))
+        yield Question(SudoRefuses, words=probe(needs.root))
     if needs.fit != "off":
         yield from memory.asks(layout)
     if asked:
@@ -104,10 +105,12 @@ def check(
     matters = needs.daemon or (needs.console and not mac.console)
     start = host.get_fact(AtStart) if matters else NOT_ASKED
     found = problems(mac, needs, room, holders, _homebrew(settings.homebrew_prefix, needs), start)
-    if needs.root and not host.get_fact(Granted, words=probe(needs.root)):
-        found.append(without_root())
-    elif not needs.daemon and _has_daemons(layout) and not _may_remove(layout):
-        found.append(without_root("There is a LaunchDaemon of this stack, which is to go."))
+    withheld = _unless_root(probe(needs.root)) if needs.root else []
+    if not withheld and not needs.daemon and _has_daemons(layout):
+        # By the rule that daemons come by, whatever else it was for.
+        why = "There is a LaunchDaemon of this stack, which is to go."
+        withheld = _unless_root(probe(removals(layout)), why)
+    found += withheld
     if asked:
         state = host.get_fact(MacSettings, asked=list(asked))
         found += managed.problems(settings, state, mac.memory)
@@ -132,9 +135,9 @@ def _has_daemons(layout: Layout) -> bool:
     return any(kind == DAEMONS.kind for kind, _ in there)
 
 
-def _may_remove(layout: Layout) -> bool:
-    """By the rule that daemons come by, whatever else it was for."""
-    return bool(host.get_fact(Granted, words=probe(removals(layout))))
+def _unless_root(words: Command, *why: str) -> list[Problem]:
+    said = host.get_fact(SudoRefuses, words=words)
+    return [without_root(said, *why)] if said else []
 
 
 def _homebrew(prefix: str, needs: Needs) -> Homebrew | None:

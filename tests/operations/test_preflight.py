@@ -60,7 +60,7 @@ def test_what_is_only_estimated_not_to_fit_is_said_and_goes_on() -> None:
 
 
 ROOT = [("/bin/launchctl", "bootstrap", "system", "/Library/LaunchDaemons/a.plist")]
-PROBE = shlex.join(("sudo", "-n", *probe(ROOT)))
+PROBE = f"told=$({shlex.join(('sudo', '-n', *probe(ROOT)))}"
 
 
 def test_what_only_root_may_do_is_granted() -> None:
@@ -70,12 +70,31 @@ def test_what_only_root_may_do_is_granted() -> None:
     assert len(found.asked) == 8
 
 
-@pytest.mark.parametrize("said", ["no", ""])
-def test_what_only_root_may_do_and_nobody_granted_is_a_problem(said: str) -> None:
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("no sudo: a password is required", "sudo says: sudo: a password is required."),
+        (
+            "no Respect the privacy of others.\n\nsudo: no tty present",
+            "says: sudo: no tty present.",
+        ),
+        ("no ", "sudo says: nothing."),
+        ("", "sudo says: nothing."),
+    ],
+)
+def test_what_only_root_may_do_and_nobody_granted_is_a_problem(said: str, words: str) -> None:
     told = refused(check(needs=replace(NEEDS, root=ROOT), **{PROBE: said}))
 
-    assert "only root may run, and sudo asks for a password" in told
+    assert words in told
     assert "`make sudoers`" in told
+
+
+def test_sudo_that_wants_a_terminal_is_no_matter_of_rules() -> None:
+    said = "no sudo: sorry, you must have a tty to run sudo"
+    told = refused(check(needs=replace(NEEDS, root=ROOT), **{PROBE: said}))
+
+    assert "take `Defaults requiretty` out of sudoers" in told
+    assert "`make sudoers`" not in told
 
 
 OLD = {"agents": "Daemons\tcom.moonspirit.proxy"}

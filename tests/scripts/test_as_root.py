@@ -42,6 +42,15 @@ def test_where_nobody_lets_it_the_way_is_named(machine: Machine, said: str) -> N
     assert done.stderr.endswith(f"{said}\n")
 
 
+def test_one_that_wants_a_terminal_is_told_how_to_do_without(machine: Machine) -> None:
+    said = "sudo: sorry, you must have a tty to run sudo"
+    done = as_root(machine, f'echo "{said}" >&2; exit 1', "/bin/launchctl", "bootout", "system/x")
+
+    assert "Only root may run `/bin/launchctl bootout system/x`" in done.stderr
+    assert " !requiretty` into the file of `make sudoers`" in done.stderr
+    assert done.stderr.endswith(f"{said}\n")
+
+
 def test_what_the_command_itself_says_is_all(machine: Machine) -> None:
     words = "Boot-out failed: 3: No such process"
     done = as_root(machine, f'echo "{words}" >&2; exit 3', "/bin/launchctl", "bootout", "system/x")

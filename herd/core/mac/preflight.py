@@ -13,7 +13,7 @@ from herd.core.models.memory_estimate import Served
 from herd.core.models.memory_fit import Limits, Sum
 from herd.core.settings.problems import Problem
 from herd.core.settings.schema import Fit
-from herd.core.text.quoting import shell_quote
+from herd.core.text.quoting import elided, shell_quote
 from herd.core.text.units import gib
 
 MIN_MACOS = 14
@@ -153,14 +153,16 @@ def problems(
     return found
 
 
-def without_root(why: str = "These settings ask for what is root's.") -> Problem:
-    """Nobody has let the SSH user do what only root may."""
-    return Problem(
-        "sudo",
-        f"{why} That takes commands that only root may run, and sudo asks for a password.",
-        "put the rule that `make sudoers` prints in place on the Mac (it says how); it is another "
-        "one when such settings change.",
+def without_root(said: str, why: str = "These settings ask for what is root's.") -> Problem:
+    """Nobody has let the SSH user do what only root may; sudo has `said` so."""
+    fix = (
+        "take `Defaults requiretty` out of sudoers on the Mac, as no deploy has a terminal."
+        if "must have a tty" in said
+        else "put the rule that `make sudoers` prints in place on the Mac (it says how); it is "
+        "another one when such settings change."
     )
+    what = f"{why} That takes commands that only root may run, and sudo says: {elided(said, 160)}."
+    return Problem("sudo", what, fix)
 
 
 def _chmod(folder: Folder, mac: Identity) -> str:

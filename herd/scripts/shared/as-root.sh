@@ -4,6 +4,10 @@ as_root() {
   told=$(sudo -n "$@" 2>&1) && { [ -z "$told" ] || printf '%s\n' "$told"; return 0; }
   status=$?
   case $told in
+    *'must have a tty'*)
+      printf 'Only root may run `%.120s`, and sudo wants a terminal for that, which no deploy has: ' "$*" >&2
+      echo "put \`Defaults:$(id -un) !requiretty\` into the file of \`make sudoers\`. sudo says:" >&2
+      ;;
     *'password is required'* | *'terminal is required'* | *'is not allowed to'* | *'not in the sudoers'* | *'may not run sudo'*)
       printf 'Only root may run `%.120s`, and sudo lets this user do so by a password only. ' "$*" >&2
       echo "\`make sudoers\` prints the rule that is to be put in place once. sudo says:" >&2
