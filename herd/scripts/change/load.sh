@@ -4,7 +4,7 @@
 said=$(mktemp -t herd-load.XXXXXX)
 trap 'rm -f "$said"' EXIT
 printf 'header = "Authorization: Bearer %s"\n' "$(cat "$2" 2>/dev/null)" |
-  curl --noproxy '*' -sS --fail-with-body -o "$said" --max-time "$4" --config - "http://127.0.0.1:$1/upstream/$3/health" || {
+  curl -q --noproxy '*' -sS --fail-with-body -o "$said" --max-time "$4" --config - "http://127.0.0.1:$1/upstream/$3/health" || {
   code=$?
   head -c 500 "$said" >&2
   exit $code

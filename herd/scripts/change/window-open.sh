@@ -7,7 +7,7 @@ while [ $polls -lt 16 ]; do
   polls=$((polls + 1))
   silent=
   for port; do
-    curl --noproxy '*' -s -o /dev/null --max-time 2 "http://127.0.0.1:$port/health"
+    curl -q --noproxy '*' -s -o /dev/null --max-time 2 "http://127.0.0.1:$port/health"
     [ $? -ne 7 ] || silent=yes
   done
   [ -n "$silent" ] || exit 0

@@ -4,7 +4,7 @@ said=$(mktemp -t herd-accept.XXXXXX)
 config=$2 child=
 trap 'rm -f "$said" "$config"; [ -z "$child" ] || kill "$child" 2>/dev/null' EXIT
 trap 'exit 1' HUP INT TERM
-free() { curl --noproxy '*' -s -o /dev/null --connect-timeout 2 "http://127.0.0.1:$1/health"; [ $? -eq 7 ]; }
+free() { curl -q --noproxy '*' -s -o /dev/null --connect-timeout 2 "http://127.0.0.1:$1/health"; [ $? -eq 7 ]; }
 attempt=0
 while [ $attempt -lt 5 ]; do
   attempt=$((attempt + 1))
@@ -18,7 +18,7 @@ while [ $attempt -lt 5 ]; do
   limit=$(($(date +%s) + 15))
   while kill -0 $child 2>/dev/null && [ "$(date +%s)" -lt $limit ]; do
     # Whoever took the port first may answer, too; then ours ends, without the port.
-    if curl --noproxy '*' -s -f -o /dev/null --max-time 2 "http://127.0.0.1:$port/health" &&
+    if curl -q --noproxy '*' -s -f -o /dev/null --max-time 2 "http://127.0.0.1:$port/health" &&
       sleep 0.1 && kill $child 2>/dev/null; then
       wait $child 2>/dev/null
       child=

@@ -3,7 +3,7 @@
 # stdin: a curl option with a key's header, or nothing
 proxy=$1 pin=$2 root=$3 swap=http://127.0.0.1:$4 swap_key=$5 proxy_log=$6
 header=$(cat)
-get() { curl --noproxy '*' -s --max-time 5 -w '\n%{http_code}\n' "$@"; }
+get() { curl -q --noproxy '*' -s --max-time 5 -w '\n%{http_code}\n' "$@"; }
 # A certificate is for the name that clients use, and this is the Mac's own address: so what counts
 # is its key (-k leaves that check).
 proxy() { get -k ${pin:+--pinnedpubkey "$pin"} "$@"; }

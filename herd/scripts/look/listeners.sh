@@ -1,7 +1,7 @@
 # Who listens on ports of this Mac. usage: listeners.sh PORT...
 # Found by connecting: without root, lsof shows only one's own processes.
 for port; do
-  curl --noproxy '*' -s -o /dev/null --connect-timeout 2 --max-time 3 "http://127.0.0.1:$port/health"
+  curl -q --noproxy '*' -s -o /dev/null --connect-timeout 2 --max-time 3 "http://127.0.0.1:$port/health"
   [ $? -eq 7 ] && continue
   printf 'port\t%s\n' "$port"
   for pid in $(lsof -nP -iTCP:"$port" -sTCP:LISTEN 2>/dev/null | awk 'NR > 1 { print $2 }' | sort -u); do

@@ -11,7 +11,7 @@ shift 9
 header=$(cat)
 answer=$(mktemp -t herd-verify.XXXXXX)
 trap 'rm -f "$answer"' EXIT
-get() { curl --noproxy '*' -s --max-time 10 -o "$answer" -w '%{http_code}' "$@"; }
+get() { curl -q --noproxy '*' -s --max-time 10 -o "$answer" -w '%{http_code}' "$@"; }
 # A certificate is for the name that clients use, and this is the Mac's own address: so what counts
 # is its key (-k leaves that check).
 proxy() { get -k ${pin:+--pinnedpubkey "$pin"} "$@"; }

@@ -6,7 +6,7 @@ connects() {
   [ -n "$listens" ] || return 1
   for address in $listens; do
     # 7: nobody is there. A proxy with a certificate answers plain HTTP by an error, which is one.
-    curl --noproxy '*' -s -o /dev/null --max-time 5 "http://$address/health"
+    curl -q --noproxy '*' -s -o /dev/null --max-time 5 "http://$address/health"
     [ $? -ne 7 ] || return 1
   done
 }
