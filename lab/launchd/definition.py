@@ -9,6 +9,8 @@ from typing import Any
 
 from lab.mac import SYSTEM_DIRS, Machine
 
+FIREWALL = "/usr/libexec/ApplicationFirewall"
+
 
 class Refused(ValueError):
     """Why a property list cannot be loaded: the launchd error number and its text."""
@@ -53,7 +55,7 @@ def sessions(definition: dict[str, Any], daemon: bool = False) -> list[str]:
 
 
 def system_path(path: str, machine: Machine) -> str:
-    """A PATH with macOS's own four folders replaced by this Mac's."""
-    system = {f"/{folder}" for folder in SYSTEM_DIRS}
+    """A PATH with macOS's own folders replaced by this Mac's."""
+    system = {f"/{folder}" for folder in SYSTEM_DIRS} | {FIREWALL}
     parts = path.split(":")
     return ":".join(str(machine.root) + part if part in system else part for part in parts)

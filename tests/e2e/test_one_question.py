@@ -58,7 +58,8 @@ def test_a_changed_key_is_written_and_only_files_and_answers_are_asked_again(
     commands = sent(mac)
     # Two questions, whose keys change, three of the write, what it changed, and the run's record.
     assert len(commands) == ONCE + 1 + 3 + 1 + 1
-    again = commands[-1]
+    again, record = commands[-2:]
+    assert "last-deploy.json" in record
     assert "--- anonymous" in again
     assert "shasum -a 256" in again
     assert "brew list" not in again

@@ -239,7 +239,7 @@ def test_doctor_finds_several_faults_at_once_mends_what_is_safe_and_nothing_on_a
     fleet: Fleet,
 ) -> None:
     mac = fleet["mac1"]
-    before = {name: mac.facts[name] for name in ("power", "filevault", "sysctl")}
+    before = {name: mac.facts[name] for name in ("power", "filevault", "firewall", "sysctl")}
     reports = mac.home / "Library/Logs/DiagnosticReports"
     reports.mkdir(parents=True, exist_ok=True)
     report = reports / "llama-server-2026-11-29-010203.ips"
@@ -252,6 +252,7 @@ def test_doctor_finds_several_faults_at_once_mends_what_is_safe_and_nothing_on_a
         mac.set(
             power=before["power"],
             filevault=True,
+            firewall=2,
             sysctl={"kern.memorystatus_vm_pressure_level": "4"},
         )
         assert fleet.herd("stop", "proxy").code == 0
@@ -261,7 +262,7 @@ def test_doctor_finds_several_faults_at_once_mends_what_is_safe_and_nothing_on_a
         assert (found.code, told["schema"]) == (1, 1)
         assert names == {
             *("not-serving", "service-not-loaded", "memory-pressure", "sleeps", "filevault"),
-            *("crashed", "drift"),
+            *("crashed", "drift", "firewall"),
         }
         assert all(each["evidence"] and each["fix"] for each in told["hosts"]["mac1"])
 
