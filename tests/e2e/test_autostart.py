@@ -241,6 +241,7 @@ def switch(fleet: Fleet, to: str) -> None:
     assert to != "off" or was_served or none_served(mac)
 
 
+@pytest.mark.soak
 def test_background_again_serves_and_does_so_after_a_reboot(off: Fleet) -> None:
     mac = off["mac1"]
     switch(off, "background")

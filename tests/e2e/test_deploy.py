@@ -171,6 +171,7 @@ def test_a_new_key_is_let_in_without_a_restart(deployed: Fleet) -> None:
     assert before["pid"] == after["pid"]
 
 
+@pytest.mark.soak
 def test_a_model_context_is_what_one_request_gets(deployed: Fleet) -> None:
     """llama-server's --ctx-size is a total over its slots."""
     run = deployed.deploy(mac1={"models": {"recite": {"ctx_size": 256, "parallel": 3}}})

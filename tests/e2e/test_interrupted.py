@@ -272,6 +272,7 @@ def test_killed_while_a_config_is_written(fleet: Fleet) -> None:
     )
 
 
+@pytest.mark.soak
 def test_killed_while_the_proxy_is_installed(fleet: Fleet) -> None:
     no_proxy(fleet)
     killed_in(fleet, INSTALL_PROXY, 0.6)
@@ -388,6 +389,7 @@ def test_connection_lost_while_a_model_is_fetched(slow: Fleet) -> None:
     assert slow.says(model="big") == SENTENCE
 
 
+@pytest.mark.soak
 def test_every_process_of_the_mac_killed_in_a_deploy(slow: Fleet) -> None:
     """Remote shells, transfers and services at once, as when memory runs out."""
     deploying = slow.begin(mac1=BIG_MODEL)

@@ -331,7 +331,7 @@ def repair(fleet: Fleet, states: dict[str, Callable[[Mac, str], None]]) -> None:
 
     run = fleet.settles()
 
-    assert run.changed("mac1") - {VERIFY} == {OPERATIONS[job] for job in states}
+    assert run.changed("mac1") - {VERIFY} == {OPERATIONS[job] for job in states}, run.out + run.err
     for job in LABELS:
         definition = plistlib.loads(plist(mac, job).read_bytes())
         values = loaded(mac, job)

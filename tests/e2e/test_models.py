@@ -266,6 +266,7 @@ def test_what_is_wrong_is_replaced_and_leftovers_go(fleet: Fleet) -> None:
         file.unlink()
 
 
+@pytest.mark.soak
 def test_trouble_is_ridden_out_with_visible_progress(fleet: Fleet) -> None:
     """Too many requests, a server's error, a dropped connection, a slow line."""
     second, third = f"{BIG}/big-00002-of-00003.gguf", f"{BIG}/big-00003-of-00003.gguf"

@@ -27,7 +27,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name",
+    ["defaults", *(pytest.param(n, marks=pytest.mark.soak) for n in list(SETTINGS)[1:])],
+)
 def test_a_run_that_changes_nothing_asks_twice(deployed: Fleet, name: str) -> None:
     """And so does its plan."""
     mac, data = deployed["mac1"], SETTINGS[name]

@@ -219,6 +219,7 @@ def test_config_that_llama_swap_rejects_leaves_the_old_one_running(fleet: Fleet)
     assert fleet.says() == SENTENCE
 
 
+@pytest.mark.soak
 def test_environment_with_a_dangling_python_is_made_again(fleet: Fleet) -> None:
     """As an upgrade of Homebrew's Python leaves it."""
     (environment,) = stack(fleet).glob("proxy/env-*")

@@ -75,8 +75,23 @@ def content(message: Message) -> object:
     try:
         return sorted(json.loads(message.body).items())
     except ValueError:
-        parts = re.split(rb"\r\n--\S+\r\n", b"\r\n" + message.body)
-        return sorted(part.partition(b"\r\n--")[0] for part in parts[1:]) or message.body
+        return form(message) or message.body
+
+
+def form(message: Message) -> list[tuple[bytes, bytes]]:
+    """Names and contents of a form, up to its closing delimiter (RFC 2046 5.1.1); names of
+    parameters are alike in capitals (RFC 2045 5.1)."""
+    boundary = re.search(r'(?i)boundary="?([^\s";]+)', "".join(message.all("Content-Type")))
+    if boundary is None:
+        return []
+    found = []
+    for piece in (b"\r\n" + message.body).split(b"\r\n--" + boundary[1].encode())[1:]:
+        if piece.startswith(b"--"):
+            break
+        head, _, inside = piece.partition(b"\r\n\r\n")
+        name = re.search(rb'(?i);\s*name\s*=\s*("?)([^";]*)\1', head)
+        found.append((name[2] if name else head, inside))
+    return sorted(found)
 
 
 def judge(case: Case) -> None:
