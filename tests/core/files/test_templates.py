@@ -67,7 +67,7 @@ def hostile_settings() -> Settings:
         value: {
             "repo": "me/tiny-GGUF",
             "aliases": [f"{value} too"],
-            "extra_args": ["--chat-template", value, value],
+            "extra_args": ["--chat-template", value, f"and {value}"],
             "preload": True,
             "ttl": index,
         }
