@@ -85,7 +85,7 @@ pull: .venv/.deploy  ## on a Mac of the inventory: update the repository, deploy
 	@$(WORDS) $(HERD) pull --inventory="$$INVENTORY" {}
 
 # -- Between deploys
-status doctor start stop restart dashboard load unload logs usage bench: .venv/.deploy
+status top doctor start stop restart dashboard load unload logs usage bench: .venv/.deploy
 	@$(WORDS) $(HERD) $@ --inventory="$$INVENTORY" $(ON) {}
 
 chat: .venv/.deploy  ## a chat completion from each host: PROMPT='Hello'
@@ -123,6 +123,7 @@ facts: .venv/.deploy  ## ask the Macs what renderings need to know, and keep it 
 	@$(WORDS) $(HERD) facts --inventory="$$INVENTORY" $(ON) {}
 
 status:    ## services, models, versions, health, drift: ARGS=--json for programs
+top:       ## the whole herd, live; ARGS=--once, or --json for programs
 doctor:    ## what is wrong, or soon will be, and what to do: ARGS=--fix does what is safe
 start:     ## start the services now, without a new login; one: ARGS=proxy
 stop:      ## stop them until the next start, login or deploy; one: ARGS=proxy
@@ -164,4 +165,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) tests/clients/aider.in -o tests/clients/aider.lock
 	@npm --prefix tests/clients install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade rollback pin uninstall verify status start stop restart dashboard load unload logs usage doctor chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench figures locks
+.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade rollback pin uninstall verify status top start stop restart dashboard load unload logs usage doctor chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench figures locks

@@ -32,6 +32,7 @@ from herd.verbs import (
     start_stop,
     status,
     sudoers,
+    top,
     uninstall,
     unload,
     usage,
@@ -88,6 +89,9 @@ def _run(options: argparse.Namespace) -> bool:
         case "chat":
             stream = not options.no_stream
             return chat.chat(inventory, limit, options.prompt, model=options.model, stream=stream)
+        case "top":
+            rounds = {"interval": options.interval, "count": options.count}
+            return top.top(inventory, limit, **rounds, json_wanted=options.json)
         case "render":
             return render.render(inventory, options.out)
         case "render-diff":

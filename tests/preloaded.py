@@ -101,6 +101,7 @@ def host() -> None:
     # Before gevent has its own.
     fork, wait, heed = os.fork, os.waitpid, signal.signal
     with socket.socket(fileno=int(os.environ["PRELOADED"])) as asked:
+        asked.setblocking(True)  # gevent's, of whoever started this, are not
         _import(os.environ["CHECKOUT"])
         heed(signal.SIGCHLD, signal.SIG_IGN)
         while True:

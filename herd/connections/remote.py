@@ -174,19 +174,12 @@ def reached(state: State, chosen: Sequence[Host], inventory: str) -> Iterator[Re
     try:
         there = [host for host in chosen if host.connected]
         lost = {host.name: f"cannot connect to {host.name}" for host in chosen}
-        who = {
-            host: Question(
-                Mac,
-                root=settings[host.name].stack_root,
-                homebrew_prefix=settings[host.name].homebrew_prefix,
-            )
-            for host in there
-        }
+        who = {host: who_is(settings[host.name]) for host in there}
         _ask(there, lambda host: [who[host]])
         remotes = []
         for host, question in who.items():
             try:
-                mac = _identity(host, question)
+                mac = identity(host, question)
             except Silent as error:
                 lost[host.name] = str(error)
             else:
@@ -228,7 +221,13 @@ def _ask(hosts: Sequence[Host], questions: Callable[[Host], Iterable[Question]])
     gevent.joinall([host.state.pool.spawn(gathered.of(host).ask) for host in hosts])
 
 
-def _identity(host: Host, who: Question) -> Identity:
+def who_is(settings: Settings) -> Question:
+    """What a Mac is asked first."""
+    return Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
+
+
+def identity(host: Host, who: Question) -> Identity:
+    """Its answer. Raises Silent if that is none, or the Mac cannot be worked with."""
     mac: Identity | None = None
     with suppress(PyinfraError):  # that no host is left
         mac = who.ask(host)

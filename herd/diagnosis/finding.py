@@ -39,7 +39,7 @@ class Patient:
     `gateway` says what is wrong with the endpoint of all Macs, where this one is it.
     `unfit` are models whose files are missing or changed. `expiries` has the end of each key that
     has one, `certificate` that of the proxy's certificate. `changes` and `problems` are what a
-    deploy would do, or complain of.
+    deploy would do, or complain of, `running` how models run otherwise than declared.
     """
 
     layout: Layout
@@ -55,5 +55,6 @@ class Patient:
     expiries: Mapping[str, float] = field(default_factory=dict)
     certificate: float | None = None
     changes: Sequence[str] = ()
+    running: Sequence[str] = ()
     problems: Sequence[Problem] = ()
     now: float = 0.0

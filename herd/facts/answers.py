@@ -10,6 +10,7 @@ from pyinfra.api import StringCommand
 from herd.core.mac.endpoints import local_proxy
 from herd.core.mac.job_definitions import PROXY
 from herd.core.mac.layout import Layout
+from herd.core.mac.running_models import Running
 from herd.core.text.quoting import elided
 from herd.facts.fact import Fact
 from herd.facts.script import script
@@ -24,7 +25,7 @@ class Served:
     deploy asked, and that answered as they should; `refused` is the proxy's line about a key
     file that it did not take; `failed` says of models how their last request ended, where
     llama-swap could not serve it. To a `stranger` on the proxy's port, or one with
-    `other_certificate` than ours, no key was shown.
+    `other_certificate` than ours, no key was shown. `running` has how the models of `states` run.
     """
 
     llama_swap: int = 0
@@ -38,6 +39,7 @@ class Served:
     failed: Mapping[str, str] = field(default_factory=dict)
     stranger: bool = False
     other_certificate: bool = False
+    running: Mapping[str, Running] = field(default_factory=dict)
 
     def complaint(
         self,
@@ -107,6 +109,10 @@ def parse(lines: Iterable[str]) -> Served:
         failed=_failed(sections.get("last", [])),
         stranger="stranger" in sections,
         other_certificate="other certificate" in sections,
+        running={
+            str(model.get("model")): Running(str(model.get("cmd", "")), str(model.get("proxy", "")))
+            for model in running
+        },
     )
 
 

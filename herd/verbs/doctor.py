@@ -16,7 +16,7 @@ from herd.core.text.harmless import harmless
 from herd.core.text.secret import key_options
 from herd.diagnosis import findings
 from herd.diagnosis.finding import START, UNQUARANTINE, Finding, Patient
-from herd.facts.answers import Answers
+from herd.facts.answers import Answers, Served
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.models import Models
@@ -56,7 +56,9 @@ def _examine(remotes: Sequence[Remote]) -> dict[str, list[Finding]]:
         yield from () if incomparable else drift.questions(remote)
 
     def look(remote: Remote) -> bool:
-        seen = Drift(unknown=incomparable) if incomparable else drift.compare(remote)
+        seen = Drift(unknown=incomparable)
+        if not incomparable:
+            seen = drift.compare(remote, _served(remote))
         found[remote.host.name] = findings(_patient(remote, seen))
         return True
 
@@ -82,13 +84,13 @@ def _plists(remote: Remote) -> list[str]:
 
 def _patient(remote: Remote, seen: Drift) -> Patient:
     settings, layout = remote.settings, remote.layout
-    held, pin = key_held(settings, remote.inventory)
+    held, _ = key_held(settings, remote.inventory)
     there = remote.ask(Models, directory=layout.models)
     symptoms = remote.ask(Shown, root=layout.root, plists=_plists(remote))
     return Patient(
         layout=layout,
         mac=remote.mac,
-        served=remote.ask(Answers, layout=layout, pin=pin, _stdin=key_options(held.secret)),
+        served=_served(remote),
         jobs={name: job_of(remote, name) for name in jobs_of(layout)},
         listeners=remote.ask(Listeners, ports=list(layout.ports)),
         vitals=remote.ask(Vital, root=layout.root),
@@ -99,9 +101,15 @@ def _patient(remote: Remote, seen: Drift) -> Patient:
         expiries=_expiries(remote),
         certificate=_certificate(remote),
         changes=seen.changes,
+        running=seen.running,
         problems=seen.problems,
         now=time.time(),
     )
+
+
+def _served(remote: Remote) -> Served:
+    held, pin = key_held(remote.settings, remote.inventory)
+    return remote.ask(Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret))
 
 
 def _expiries(remote: Remote) -> dict[str, float]:

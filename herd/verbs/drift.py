@@ -17,9 +17,13 @@ from pyinfra.context import ctx_host, ctx_state
 
 from herd import plan
 from herd.connections.remote import Remote
+from herd.core.files import written_files
+from herd.core.mac import running_models
 from herd.core.settings.problems import Problem, SettingsError
 from herd.deploys import step
+from herd.facts.answers import Served
 from herd.facts.gathered import Question
+from herd.facts.llama_server import KnownFlags
 from herd.operations.commands import told_to
 from herd.verbs.told import Told
 from herd.workstation.toolkit import ROOT
@@ -32,11 +36,12 @@ _NO_DRIFT = ("Preflight", "Verify")
 @dataclass(frozen=True)
 class Drift:
     """`changes` are the operations that would do something, in their order ("llama-swap | Write
-    config.yaml"); `problems` what a deploy would refuse this Mac for, or warn of. `unknown` says
-    why nothing could be compared."""
+    config.yaml"); `problems` what a deploy would refuse this Mac for, or warn of; `running` what of
+    the running models is otherwise than declared. `unknown` says why nothing could be compared."""
 
     changes: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    running: list[str] = field(default_factory=list)
     unknown: str = ""
 
 
@@ -58,8 +63,8 @@ def questions(remote: Remote) -> Iterator[Question]:
         yield from step.questions()
 
 
-def compare(remote: Remote) -> Drift:
-    """What a deploy would do."""
+def compare(remote: Remote, served: Served) -> Drift:
+    """What a deploy would do, and what runs otherwise by what llama-swap answered."""
     host, state = remote.host, remote.host.state
     # By pyinfra's API, operations of all hosts in the same place of their order are one.
     for known in (state.op_meta, state.ops[host], host.op_hash_order):
@@ -74,7 +79,20 @@ def compare(remote: Remote) -> Drift:
         state.active_hosts.add(host)
         if not problems:
             return Drift(unknown="it did not answer all that a deploy asks")
-    return Drift(changes, problems)
+    return Drift(changes, problems, list(_running(remote, served)))
+
+
+def _running(remote: Remote, served: Served) -> Iterator[str]:
+    layout = remote.layout
+    settings = {remote.host.name: remote.settings}
+    try:
+        files = plan.locked_models([remote.host], settings, remote.inventory)[remote.host.name]
+    except SettingsError:
+        return
+    if served.running:
+        flags = remote.ask(KnownFlags, program=layout.program("llama-server"))
+        wanted = written_files.config(layout, files, flags)
+        yield from running_models.differences(wanted.text, served.running)
 
 
 def _changes(host: Host) -> Iterator[str]:
@@ -98,7 +116,9 @@ def tell(told: Told, found: Drift) -> None:
         told.row("drift", f"a deploy would change {'; '.join(said)}")
     for problem in found.problems:
         told.row("drift", f"a deploy would complain of {problem.where}: {problem.what}")
-    if not said and not found.problems:
+    for what in found.running:
+        told.row("drift", f"{what}; `make restart` has it as declared")
+    if not said and not found.problems and not found.running:
         told.row("drift", "none")
 
 

@@ -15,6 +15,12 @@ def document(verb: str, hosts: Mapping[str, Any], lost: Mapping[str, str]) -> st
     return json.dumps(said, indent=2, ensure_ascii=False, default=_plain)
 
 
+def line(verb: str, hosts: Mapping[str, Any], lost: Mapping[str, str], **more: Any) -> str:
+    """The same in one line, for a verb that has more than one to say."""
+    said = {"schema": SCHEMA, "verb": verb, **more, "hosts": hosts, "unreached": lost}
+    return json.dumps(said, ensure_ascii=False, default=_plain)
+
+
 def _plain(value: Any) -> Any:
     """What JSON has no form of its own for."""
     if isinstance(value, (set, frozenset)):

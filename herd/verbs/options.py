@@ -46,6 +46,22 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     )
     looked = add("status", "services, models, versions, health, drift, and whether all is served")
     looked.add_argument("--json", action="store_true", help="for programs, by host")
+    live = add(
+        "top", "the whole herd, live: models, slots, requests, tokens, memory; Ctrl+C ends it"
+    )
+    live.add_argument(
+        "--interval",
+        type=_seconds,
+        default=2.0,
+        metavar="SECONDS",
+        help="between rounds; default: 2",
+    )
+    rounds = live.add_mutually_exclusive_group()
+    rounds.add_argument("--count", type=_rounds, metavar="N", help="so many rounds, then end")
+    rounds.add_argument(
+        "--once", action="store_const", const=1, dest="count", help="one round, then end"
+    )
+    live.add_argument("--json", action="store_true", help="for programs, a line for each round")
     examined = add("doctor", "what is wrong with the Macs, or soon will be: evidence and fix")
     examined.add_argument("--fix", action="store_true", help="do what is safe about it")
     examined.add_argument("--json", action="store_true", help="for programs, by host")
@@ -117,6 +133,23 @@ def _minutes(text: str) -> int:
     """0, or at least a minute: a Mac that is as it should be is to be left alone."""
     if not text.isdigit() or int(text) > 7 * 24 * 60:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes up to a week")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    """Shorter, and a Mac would be asked more than it does else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.5 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.5 to 3600")
+    return value
+
+
+def _rounds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
     return int(text)
 
 

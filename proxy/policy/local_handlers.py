@@ -45,9 +45,7 @@ class Handlers:
                 return Reply(status=200, headers=[_TEXT], body=b"ok\n")
             case Own.METRICS:
                 headers = [("Content-Type", CONTENT_TYPE)]
-                self._metrics.drained = bool(self._readiness.closed)
-                self._metrics.stuck = self._readiness.stuck
-                return Reply(status=200, headers=headers, body=self._metrics.text())
+                return Reply(status=200, headers=headers, body=self.numbers())
             case Own.LIVE:
                 return Local(self._live)
             case Own.READY:
@@ -66,6 +64,12 @@ class Handlers:
                 return Local(self._files.sent(error))
             case _:
                 return error(404, "not_found", "There is nothing here.", None)
+
+    def numbers(self) -> bytes:
+        """As Prometheus reads it."""
+        self._metrics.drained = bool(self._readiness.closed)
+        self._metrics.stuck = self._readiness.stuck
+        return self._metrics.text()
 
     async def _live(self, request: Request, body: bytes, fetch: Fetch) -> Reply:
         """Whether llama-swap answers and models give tokens, which /healthz does not ask."""

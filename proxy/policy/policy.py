@@ -99,6 +99,7 @@ class HerdPolicy:
             state.keys, state.usage, state.metrics, state.sessions, clock, state.files, readiness,
             on_a_gateway.PAGE if state.gateway else "/ui/",
         )  # fmt: skip
+        readiness.numbers = self._handlers.numbers
         self._meters = Meters(self._books.used_today)
         self._sending: dict[Request, Key] = {}  # files on their way
         self._held: dict[Request, Meter] = {}  # not let in yet, and counted

@@ -1,7 +1,8 @@
 """The socket by which commands on this machine tell the proxy to look, and ask how it is.
 
 Below the owner's directory and for the owner only, beside the file with his word. A question is
-`look` or `check`, a line each way; the answer is JSON.
+`look` or `check`, a line each way; the answer is JSON. What is a page elsewhere is one here, too,
+for whom its owner's right is enough, as `curl --unix-socket`: such a question is a request of HTTP.
 """
 
 import asyncio
@@ -19,7 +20,12 @@ _log = logging.getLogger("proxy.readiness")
 SECONDS = 5.0
 """How long a question may take to arrive."""
 
+LINES = 100
+"""Of a request's head; what is more is nobody's who belongs here."""
+
 Answer = Callable[[], Awaitable[dict[str, Any]]]
+Page = Callable[[], bytes]
+"""A text by its path ("/metrics")."""
 
 
 class NotThere(Exception):
@@ -34,9 +40,12 @@ def beside(path: Path) -> Path:
 class Control:
     """Listens, and answers by name."""
 
-    def __init__(self, path: Path, answers: Mapping[str, Answer]) -> None:
+    def __init__(
+        self, path: Path, answers: Mapping[str, Answer], pages: Mapping[str, Page] | None = None
+    ) -> None:
         self._path = path
         self._answers = answers
+        self._pages = pages or {}
         self._server: asyncio.Server | None = None
         self._inode = 0
 
@@ -69,11 +78,32 @@ class Control:
         with suppress(OSError, ValueError, TimeoutError):
             async with asyncio.timeout(SECONDS):
                 name = (await reader.readline()).decode("ascii", "replace").strip()
-            answer = self._answers.get(name)
-            told = await answer() if answer else {"error": f"not one of {sorted(self._answers)}"}
-            writer.write(json.dumps(told).encode() + b"\n")
+                method, _, target = name.partition(" ")
+                if method == "GET":
+                    await _rest_of_head(reader)
+            if method == "GET":
+                writer.write(self._page(target.partition(" ")[0]))
+            else:
+                writer.write(json.dumps(await self._told(name)).encode() + b"\n")
             await writer.drain()
         writer.close()
+
+    async def _told(self, name: str) -> dict[str, Any]:
+        answer = self._answers.get(name)
+        return await answer() if answer else {"error": f"not one of {sorted(self._answers)}"}
+
+    def _page(self, path: str) -> bytes:
+        page = self._pages.get(path)
+        if page is None:
+            return b"HTTP/1.0 404 Not Found\r\n\r\n"
+        return b"HTTP/1.0 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + page()
+
+
+async def _rest_of_head(reader: asyncio.StreamReader) -> None:
+    """Read to its end: what is not read when we close takes our answer along."""
+    for _ in range(LINES):
+        if not (await reader.readline()).strip():
+            return
 
 
 def _is_served(path: Path) -> bool:

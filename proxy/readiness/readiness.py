@@ -35,6 +35,8 @@ class Readiness:
         """How many this Mac can serve at once, all models together; None if nobody said."""
         self.name_of: Callable[[str], str] = str
         """llama-swap's name of a model that a client called otherwise."""
+        self.numbers: Callable[[], bytes] = lambda: b""
+        """What `/metrics` says."""
         self.watch: Callable[[Mapping[Request, Running]], None] | None = None
         """Sees what runs, each half second; None if nobody asks how it is."""
         self.upstream: bool | None = None

@@ -23,7 +23,8 @@ class Service:
         self._control: Control | None = None
         if readiness.path is not None:
             answers = {"look": self._look, "check": self._check}
-            self._control = Control(beside(readiness.path), answers)
+            pages = {"/metrics": readiness.numbers}
+            self._control = Control(beside(readiness.path), answers, pages)
 
     async def start(self, agent: tuple[str, int] | None) -> None:
         """Listens; OSError if the agent's address cannot be listened on."""

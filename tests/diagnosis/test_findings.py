@@ -210,6 +210,11 @@ FAULTS: dict[str, tuple[Patient, str, str]] = {
         "drift",
         "llama-swap: Write config.yaml",
     ),
+    "runs otherwise": (
+        replace(RIGHT, running=["recite runs by another command line than is declared: a"]),
+        "runs-otherwise",
+        "another command line",
+    ),
     "package not linked": (
         replace(RIGHT, problems=[Problem("package llama.cpp", "It is not linked.", "brew link")]),
         "package-llama-cpp",

@@ -32,6 +32,7 @@ VERBS = {
     "status": ["--limit", "--json"],
     "uninstall": ["--limit", "--yes", "--dry", "--models", "--packages"],
     "bench": ["--limit", "--model", "--runs", "--json"],
+    "top": ["--limit", "--interval", "--count", "--once", "--json"],
     "doctor": ["--limit", "--fix", "--json"],
     "upgrade": ["--limit", "--json"],
     "rollback": ["--limit", "--json"],

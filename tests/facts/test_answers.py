@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from herd.core.mac.running_models import Running
 from herd.facts.answers import Answers, Served, parse
 from tests.core.samples import layout
 
 MODELS = {"object": "list", "data": [{"id": "a"}, {"id": "b"}]}
-RUNNING = {"running": [{"model": "a", "state": "ready"}, {"model": "b", "state": "starting"}]}
+A = {"cmd": "llama-server --port 10001", "proxy": "http://127.0.0.1:10001"}
+RUNNING = {"running": [{"model": "a", "state": "ready", **A}, {"model": "b", "state": "starting"}]}
 TAKEN = "2026-11-22T20:00:00Z INFO keys read again: 2 keys from config.json"
 KEPT = "2026-11-22T20:00:01Z ERROR the old keys stay in force (1 key from config.json): no"
 UNAUTHORISED = {"error": {"message": "no key", "type": "invalid_request_error"}}
@@ -37,6 +39,7 @@ def answer(
 GOOD = Served(
     *(200, 401, 401, 200, frozenset({"a", "b"}), {"a": "ready", "b": "starting"}),
     answered=frozenset({"a-mark"}),
+    running={"a": Running(**A), "b": Running("")},
 )
 
 

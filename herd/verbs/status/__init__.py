@@ -116,7 +116,7 @@ def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
     told.add(services={name: job and _plain(job) for name, job in jobs.items()})
     told.add(models={m: served.states.get(m) for m in settings.models}, versions=dict(versions))
     health.tell(told, remote, jobs, there)
-    drift.tell(told, Drift(unknown=incomparable) if incomparable else drift.compare(remote))
+    drift.tell(told, Drift(unknown=incomparable) if incomparable else drift.compare(remote, served))
     closed = remote.ask(Availability, path=remote.layout.availability)
     told.add(availability=closed or "ready")
     places = volumes.problems(remote.mac.places, remote.mac.home)

@@ -1,6 +1,7 @@
 """What is said while the proxy comes up is heard, and by the one that runs."""
 
 import asyncio
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,23 @@ def test_another_proxy_beside_the_same_file_takes_nothing_over(
     assert other.word == READY
     assert "another proxy takes commands at" in caplog.text
     assert not path.exists()
+
+
+def test_the_owner_reads_the_numbers_without_a_key(tmp_path: Path) -> None:
+    """As `make top` does, with curl; another page is not there."""
+    readiness = Readiness(tmp_path / "availability.json")
+    numbers = b"proxy_requests_total 7.0\n" * 5000
+    readiness.numbers = lambda: numbers
+
+    def curl(page: str) -> bytes:
+        where = ["--unix-socket", str(tmp_path / "availability.sock"), f"http://proxy{page}"]
+        return subprocess.run(["curl", "-sf", *where], capture_output=True).stdout
+
+    async def situation() -> list[bytes]:
+        service = Service(readiness, nobody, deadline=1)  # type: ignore[arg-type]
+        await service.start(None)
+        found = [await asyncio.to_thread(curl, page) for page in ("/metrics", "/usage")]
+        service.close()
+        return found
+
+    assert asyncio.run(situation()) == [numbers, b""]
