@@ -61,12 +61,15 @@ class Watched:
         if silent := self.silent:
             yield Row(self.name, silent=silent)
             return
-        memory, vitals = self.kept.remote().mac.memory, self.looks[-1].vitals
-        slots = {name: model.parallel for name, model in self.kept.settings.models.items()}
-        mac = reading.of_mac(self.looks, slots)
-        yield Row(self.name, mac, memory=memory, vitals=vitals)
+        now = self.looks[-1]
+        if self.kept.settings.serves:
+            memory = self.kept.remote().mac.memory
+            slots = {name: model.parallel for name, model in self.kept.settings.models.items()}
+            mac = reading.of_mac(self.looks, slots)
+            yield Row(self.name, mac, memory=memory, vitals=now.vitals)
         if self.kept.gateway:
-            yield Row(f"{self.name} gateway", reading.of_gateway(self.looks), self.looks[-1].pools)
+            found = reading.of_gateway(self.looks)
+            yield Row(f"{self.name} gateway", found, now.pools, is_gateway=True)
 
     def _look(self) -> None:
         settings, gateway = self.kept.settings, self.kept.gateway
@@ -163,15 +166,14 @@ def _line(herd: Sequence[Watched]) -> str:
     for one in herd:
         if one.silent:
             continue
-        own, *gateway = one.rows()
-        told[one.name] = {
-            **_plain(own.reading),
-            "memory": own.memory,
-            "vitals": asdict(one.looks[-1].vitals),
-        }
-        for row in gateway:
-            macs = {"macs": row.pools and asdict(row.pools)}
-            told[one.name]["gateway"] = _plain(row.reading) | macs
+        found: dict[str, Any] = {"vitals": asdict(one.looks[-1].vitals)}
+        for row in one.rows():
+            if row.is_gateway:
+                macs = {"macs": row.pools and asdict(row.pools)}
+                found["gateway"] = _plain(row.reading) | macs
+            else:
+                found |= {**_plain(row.reading), "memory": row.memory}
+        told[one.name] = found
     at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return line("top", told, {one.name: one.silent for one in herd if one.silent}, at=at)
 

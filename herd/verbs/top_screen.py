@@ -34,6 +34,7 @@ class Row:
     memory: int = 0
     vitals: Vitals = field(default_factory=Vitals)
     silent: str = ""
+    is_gateway: bool = False
 
 
 def of(rows: Sequence[Row], size: ConsoleDimensions) -> RenderableType:
@@ -122,7 +123,7 @@ def _figure(value: float | None) -> str:
 
 def _sum(rows: Sequence[Row]) -> Text:
     """Of the Macs: what goes through a gateway is done by them."""
-    macs = [row for row in rows if row.silent or row.memory]
+    macs = [row for row in rows if not row.is_gateway]
     read = [row.reading for row in macs if row.reading]
     lost = sum(bool(row.silent) and row.silent != CONNECTING for row in macs)
     busy = sum(each.busy or 0 for each in read)

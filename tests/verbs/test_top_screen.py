@@ -22,7 +22,9 @@ BUSY = Row(
     vitals=Vitals(wired=61 * GIB, pressure=2),
 )
 IDLE = Row("mini.local", Reading({}, 0, 0, 0), memory=64 * GIB, vitals=Vitals(wired=3 * GIB))
-GATEWAY = Row("mini.local gateway", Reading({}, 3, 9, 4, Rates(12.0)), Pools(1, 2, 3, 9, 4))
+GATEWAY = Row(
+    "mini.local gateway", Reading({}, 3, 9, 4, Rates(12.0)), Pools(1, 2, 3, 9, 4), is_gateway=True
+)
 LOST = Row("attic.local", silent="SSH error (No route to host)")
 HERD = [BUSY, IDLE, GATEWAY, LOST]
 

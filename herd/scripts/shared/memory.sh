@@ -1,4 +1,5 @@
-# What the memory of a Mac is used for, as herd/core/mac/vitals.py reads it. usage: . memory.sh
+# What the memory of a Mac is used for, as herd/core/mac/vitals.py reads it.
+# usage: memory.sh     (its text takes the place of a line `. memory.sh`)
 # None of it needs root; what a Mac does not know is left out.
 say() { [ -z "$2" ] || printf '%s\t%s\n' "$1" "$2"; }
 say pressure "$(sysctl -n kern.memorystatus_vm_pressure_level 2>/dev/null)"
