@@ -15,7 +15,8 @@ from herd.core.gateway import fleet
 from herd.core.gateway import problems as gateway_checks
 from herd.core.gateway.fleet import Gateway, Mac
 from herd.core.mac.endpoints import proxy_for_peers
-from herd.core.models import caches, memory_fit, models_lock, one_disk
+from herd.core.models import caches, memory_fit, models_lock, one_disk, projector_buffers
+from herd.core.models.file_kinds import Kind
 from herd.core.models.memory_estimate import Served
 from herd.core.models.missing_files import Resolved
 from herd.core.models.model_facts import Facts
@@ -351,7 +352,9 @@ def sets_of(
             problems.append(Problem(f"{host}: models.{model.name}", what, fix))
             continue
         if facts:
-            known[model.name] = (model.in_memory, facts, draft)
+            eyes = [part.gguf for part in model.parts if part.kind == Kind.PROJECTOR]
+            buffers = sum(map(projector_buffers.buffers, eyes))
+            known[model.name] = (model.in_memory, facts, draft, buffers)
     return memory_fit.together(settings, known), problems
 
 

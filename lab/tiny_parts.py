@@ -1,7 +1,8 @@
 """Tiny files beside the reciting model: what goes along with it, and models that make no text.
 
-A real llama-server loads them all. The projector turns any picture into the same few vectors, the
-adapter and the vector change nothing, embeddings are those of the last token, and ranks are equal.
+A real llama-server loads them all. The projectors turn any picture, or sound, into the same few
+vectors, the adapter and the vector change nothing, embeddings are those of the last token, and
+ranks are equal.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from lab.reciter import WIDTH, Floats, _padding, _tensors, _write_metadata
 
 # The picture encoder: two by two patches of 14 pixels, and a class token.
 _SIGHT, _PATCH, _PIXELS = 32, 14, 28
+# The sound encoder: Whisper's bins and places, of half a minute.
+_HEARING, _BINS, _PLACES = 32, 128, 1500
 
 
 def write_whole(path: Path, pooling: PoolingType | None = None) -> Path:
@@ -58,6 +61,33 @@ def write_projector(path: Path, file_type: int = 0) -> Path:
         _add(writer, f"v.blk.0.{matrix}", _zeros(_SIGHT, _SIGHT))
     _add(writer, "mm.0", _zeros(WIDTH, _SIGHT))
     _add(writer, "mm.2", _zeros(WIDTH, WIDTH))
+    return _written(writer, path)
+
+
+def write_ears(path: Path) -> Path:
+    """As Qwen2-Audio's: Whisper's encoder, and one matrix (tools/mtmd/clip.cpp, "qwen2a")."""
+    writer = GGUFWriter(_made(path), "clip")
+    writer.add_type("mmproj")
+    writer.add_file_type(0)
+    writer.add_bool("clip.has_audio_encoder", True)
+    writer.add_string("clip.projector_type", "qwen2a")
+    for key, value in (
+        *(("block_count", 1), ("embedding_length", _HEARING), ("feed_forward_length", _HEARING)),
+        *(("projection_dim", WIDTH), ("attention.head_count", 1), ("num_mel_bins", _BINS)),
+    ):
+        writer.add_uint32(f"clip.audio.{key}", value)
+    writer.add_float32("clip.audio.attention.layer_norm_epsilon", 1e-5)
+    for number, width in ((1, _BINS), (2, _HEARING)):
+        # Whoever multiplies by them wants 16 bits.
+        writer.add_tensor(f"a.conv1d.{number}.weight", _zeros(_HEARING, width, 3).astype("float16"))
+        writer.add_tensor(f"a.conv1d.{number}.bias", _zeros(_HEARING, 1))
+    writer.add_tensor("a.position_embd.weight", _zeros(_PLACES, _HEARING))
+    for norm in ("a.blk.0.ln1", "a.blk.0.ln2", "a.post_ln"):
+        _add(writer, norm, np.ones(_HEARING, dtype=np.float32))
+    for matrix in ("attn_q", "attn_v", "attn_out", "ffn_up", "ffn_down"):
+        _add(writer, f"a.blk.0.{matrix}", _zeros(_HEARING, _HEARING))
+    writer.add_tensor("a.blk.0.attn_k.weight", _zeros(_HEARING, _HEARING))
+    _add(writer, "mm.a.fc", _zeros(WIDTH, _HEARING))
     return _written(writer, path)
 
 

@@ -20,12 +20,12 @@ class Fits:
 
 
 class FitParams(Fact[Fits]):
-    """Homebrew's llama-fit-params, or what stands for it in one program for all."""
+    """The llama-fit-params of a directory of programs, or what stands for it in one for all."""
 
     default = Fits
 
-    def command(self, homebrew_prefix: str, directory: str) -> StringCommand:
-        return script("fit-params", homebrew_prefix, directory)
+    def command(self, programs: str, directory: str) -> StringCommand:
+        return script("fit-params", programs, directory)
 
     def process(self, output: Iterable[str]) -> Fits:
         program: list[str] = []

@@ -31,10 +31,11 @@ from herd.workstation.hugging_face import token
 
 
 def asks(layout: Layout) -> Iterator[Question]:
-    """What `questions_of` asks of the Mac."""
-    prefix = layout.settings.homebrew_prefix
-    yield Question(FitParams, homebrew_prefix=prefix, directory=layout.fit)
-    yield Question(KnownFlags, program=layout.program("llama-server"))
+    """What `questions_of` asks of the Mac: of the llama.cpp that will run, which is not the one
+    that does where another release was pinned."""
+    server = layout.pinned_program("llama-server")
+    yield Question(FitParams, programs=server.rpartition("/")[0], directory=layout.fit)
+    yield Question(KnownFlags, program=server)
     yield Question(Linked, links=layout.version_links(programs(layout)[LLAMA_SWAP]))
 
 
@@ -43,13 +44,14 @@ def questions_of(layout: Layout, models: Sequence[Resolved]) -> tuple[Fits, list
     cannot be."""
     first, *others = asks(layout)
     fits = first.ask(host)
-    # Homebrew's is another build than a pinned one.
-    if not fits.program or "llama.cpp" in layout.settings.releases:
+    if not fits.program:
         return Fits(), []
     flags, build = (question.ask(host) for question in others)
     if flags is None:
         return Fits(), []
     version = {name: number for name, number in build.items() if name != LLAMA_SWAP}
+    if pin := layout.settings.releases.get("llama.cpp"):
+        version = {"llama.cpp": pin.directory}
     return fits, fit_questions.asks(layout, models, flags, version)
 
 

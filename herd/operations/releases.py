@@ -13,6 +13,7 @@ from herd.core.models.missing_files import Resolved
 from herd.core.settings.problems import count, report
 from herd.core.settings.release import version_of
 from herd.facts.answers import Answers
+from herd.facts.fit_params import FitParams
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.llama_server import KnownFlags
@@ -42,7 +43,7 @@ def _there(layout: Layout) -> There:
     return there
 
 
-@operation(asks=_asks, changes=[PinnedReleases, KnownFlags])
+@operation(asks=_asks, changes=[PinnedReleases, KnownFlags, FitParams])
 def installed(layout: Layout) -> Commands:
     """
     Have the pinned releases, each whole and known to run on this Mac, or not at all.

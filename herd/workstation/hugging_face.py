@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import JsonValue
 
 from fetcher import rate_limit
-from herd.core.models import gguf, model_facts, selection
+from herd.core.models import gguf, model_facts, projector_buffers, selection
 from herd.core.models.gguf import Header
 from herd.core.models.gguf_cursor import GgufError
 from herd.core.models.models_lock import File, LockedPart
@@ -183,8 +183,9 @@ class Repository:
 
 
 def _told(header: Header) -> dict[str, JsonValue]:
-    """Of what is no model: what it is, in which numbers, and what a projector hears and sees."""
-    keys = ("general.type", "general.architecture", "adapter.type")
+    """Of what is no model: what it is, in which numbers, and what a projector hears and sees, how
+    large."""
+    keys = ("general.type", "general.architecture", "adapter.type", *projector_buffers.KEYS)
     found: dict[str, JsonValue] = {key: header.keys[key] for key in keys if key in header.keys}
     senses = ("clip.has_vision_encoder", "clip.has_audio_encoder")
     found |= {key: bool(header.keys[key]) for key in senses if key in header.keys}

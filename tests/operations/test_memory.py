@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from herd.core.mac.layout import Layout
 from herd.core.mac.preflight import Needs
 from herd.core.models.memory_estimate import Served
 from herd.core.models.memory_use import Use
 from herd.core.text.units import GIB
 from herd.operations import memory, preflight
+from tests.core.mac.test_releases import release
 from tests.core.models.test_gguf import GPT_OSS_120B
 from tests.core.samples import BUNDLE, layout, resolved
 from tests.facts.test_mac import GOOD
@@ -18,7 +20,8 @@ from tests.operations.harness import Run, leaks, run
 
 TOKEN = "hf_0123456789"
 NONE: dict[str, Any] = {"gpt-oss-120b": None}
-PLACE = layout("/Users/my self", models={**NONE, "tiny": {"repo": "me/tiny-GGUF"}})
+MODELS = {**NONE, "tiny": {"repo": "me/tiny-GGUF"}}
+PLACE = layout("/Users/my self", models=MODELS)
 MODEL = resolved([("tiny.gguf", GIB)])
 SERVED = Served("tiny", Use(8192, 1), {"tiny-GGUF/tiny.gguf": GIB}, GPT_OSS_120B)
 NEEDS = Needs(models=[], memory_reserve=8 * GIB, disk_reserve=0, console=False, together=[[SERVED]])
@@ -31,9 +34,10 @@ class Told:
 
     def __init__(self, note: str, *, program: str = PROGRAM, asked: bool = False) -> None:
         self.note, self.program, self.asked = note, program, asked
-        self.mark = ""
+        self.mark = self.words = ""
 
     def fit_params(self, words: str) -> list[str]:
+        self.words = words
         lines = [self.program] if self.program else []
         return [*lines, f"note {self.mark} {self.note}"] if self.asked and self.note else lines
 
@@ -41,17 +45,20 @@ class Told:
         self.asked = True
         return ""
 
-    def run(self, operation: Any = memory.fits, **options: Any) -> Run:
-        (ask,) = memory.fit_questions.asks(PLACE, [MODEL], FLAGS, {"llama.cpp": "0.9.0"})
+    def run(self, operation: Any = memory.fits, *, place: Layout = PLACE, **options: Any) -> Run:
+        pin = place.settings.releases.get("llama.cpp")
+        build = {"llama.cpp": pin.directory if pin else "0.9.0"}
+        (ask,) = memory.fit_questions.asks(place, [MODEL], FLAGS, build)
         self.mark = ask.mark
-        options = {"layout": PLACE, "needs": NEEDS, "models": [MODEL], **options}
+        options = {"layout": place, "needs": NEEDS, "models": [MODEL], **options}
         answers = {
             "mac": GOOD,
             "fit-params": self.fit_params,
             "! [ -x": HELP,
             "/opt/homebrew/bin/llama-fit-params --help": HELP,
+            f"'{place.releases}/llama.cpp/{build['llama.cpp']}/llama-fit-params' --help": HELP,
             "for link in": "../Cellar/llama.cpp/0.9.0/bin/llama-server",
-            f"'{PLACE.proxy_python(BUNDLE)}'": self.fetcher,
+            f"'{place.proxy_python(BUNDLE)}'": self.fetcher,
         }
         return run(operation, answers=answers, **options)
 
@@ -120,6 +127,21 @@ def test_what_it_cannot_tell_is_said() -> None:
     told = "\n".join(found.everything)
     assert "tiny: llama-fit-params cannot tell (unknown model architecture: 'new')" in told
     assert not found.failed
+
+
+def test_of_a_pinned_llama_cpp_its_own_program_is_asked_before_it_runs() -> None:
+    pin = release()
+    place = layout("/Users/my self", models=MODELS, llama_cpp_release=pin)
+    there = f"{place.releases}/llama.cpp/{place.settings.releases['llama.cpp'].directory}"
+    mac = Told("MTL0 1024 500 64", program=f"program {there}/llama-fit-params")
+
+    found = mac.run(place=place, bundle=BUNDLE)
+
+    assert mac.words.count(there) == 1
+    (ask,) = json.loads(found.stdin[0])["asks"]
+    assert json.loads(found.stdin[0])["program"] == [f"{there}/llama-fit-params"]
+    assert ask["words"] == ["--ctx-size", "8192", "--parallel", "1"]
+    assert "tiny fits, " in "\n".join(found.everything)
 
 
 TOO_LARGE = replace(NEEDS, together=[[replace(SERVED, use=Use(1 << 22, 1))]])

@@ -8,27 +8,26 @@ from tests.scripts.conftest import Machine
 MARK = "0123456789abcdef"
 
 
-def told(machine: Machine, prefix: Path, notes: Path) -> Fits:
-    done = machine.run("fit-params", prefix, notes)
+def told(machine: Machine, programs: Path, notes: Path) -> Fits:
+    done = machine.run("fit-params", programs, notes)
     assert (done.returncode, done.stderr) == (0, "")
     return FitParams().process(done.stdout.splitlines())
 
 
 def test_it_is_a_program_of_its_own_or_one_for_all(one_machine: Machine) -> None:
     machine = one_machine
-    prefix, notes = machine.home / "my brew", machine.home / "fit notes"
-    binaries = prefix / "bin"
+    binaries, notes = machine.home / "my brew/bin", machine.home / "fit notes"
 
-    assert told(machine, prefix, notes) == Fits()
+    assert told(machine, binaries, notes) == Fits()
 
     machine.program(str(binaries / "llama"), "exit 1")
-    assert told(machine, prefix, notes) == Fits()  # one that knows no such command
+    assert told(machine, binaries, notes) == Fits()  # one that knows no such command
 
     machine.program(str(binaries / "llama"), '[ "$1" = fit-params ]')
-    assert told(machine, prefix, notes).program == (str(binaries / "llama"), "fit-params")
+    assert told(machine, binaries, notes).program == (str(binaries / "llama"), "fit-params")
 
     machine.program(str(binaries / "llama-fit-params"), "exit 1")
-    assert told(machine, prefix, notes).program == (str(binaries / "llama-fit-params"),)
+    assert told(machine, binaries, notes).program == (str(binaries / "llama-fit-params"),)
 
 
 def test_notes_are_told_line_by_line_and_nothing_else(one_machine: Machine) -> None:

@@ -61,6 +61,13 @@ class Layout:
             return f"{self.current_release(software)}/{name}"
         return self.brew(name)
 
+    def pinned_program(self, name: str) -> str:
+        """The same of the release that is pinned, whether or not it runs already."""
+        software = SOFTWARE.get(name, "")
+        if release := self.settings.releases.get(software):
+            return f"{self.releases}/{software}/{release.directory}/{name}"
+        return self.brew(name)
+
     def version_links(self, names: Iterable[str]) -> list[str]:
         """The links that tell by where they lead which versions of programs run."""
         paths = ((name, self.program(name)) for name in names)

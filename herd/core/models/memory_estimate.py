@@ -43,8 +43,9 @@ class Told:
 class Served:
     """A model as one host serves it: its files with their sizes, and what its header says.
 
-    `draft` is what the header of a second model says, or of a head, which drafts for it. `told` is
-    what that Mac's llama.cpp says of either model, `silent` why it could not.
+    `draft` is what the header of a second model says, or of a head, which drafts for it; `buffers`
+    are bytes that a projector works in. `told` is what that Mac's llama.cpp says of either model,
+    `silent` why it could not.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Served:
     files: Mapping[str, int]
     facts: Facts
     draft: Facts | None = None
+    buffers: int = 0
     told: tuple[Told, ...] = ()
     silent: str = ""
 
@@ -76,6 +78,8 @@ def terms(served: Served) -> list[Term]:
     ValueError when its header says too little."""
     use, facts = served.use, served.facts
     found = list(_told(served) if served.told else _counted(served))
+    if served.buffers:
+        found.append(Term("compute buffers of the projector", served.buffers, "allowance"))
     default = ", llama-server's default" if use.cache_ram == CACHE_RAM else ""
     found.append(Term("prompt cache", use.cache_ram, f"--cache-ram{default}", gpu=False))
     if size := _checkpoints(use, facts):

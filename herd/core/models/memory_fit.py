@@ -164,12 +164,12 @@ class Sum:
 
 
 def together(
-    settings: Settings, locked: Mapping[str, tuple[Mapping[str, int], Facts, Facts | None]]
+    settings: Settings, locked: Mapping[str, tuple[Mapping[str, int], Facts, Facts | None, int]]
 ) -> list[tuple[Served, ...]]:
     """Each set of models that llama-swap may keep loaded at a time, none within another.
 
-    `locked` has of each model the bytes by file, what its header says, and that of one which
-    drafts for it; models that are not in it are left out.
+    `locked` has of each model the bytes by file, what its header says, that of one which drafts
+    for it, and what its projector works in; models that are not in it are left out.
     """
     known = {
         name: Served(name, Use.of(model), *locked[name])
