@@ -69,6 +69,7 @@ def fan_out(lab: Lab, model: Resolved) -> float:
             directory=str(directory(mac)),
             connections=8,
             token=None,
+            client=None,
             peers=Peers(mac.name, others, KEY),
         )
         fetcher = subprocess.Popen(

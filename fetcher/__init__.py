@@ -33,6 +33,7 @@ On the network:
 - `rate_limit`   how long a server wants to be left alone
 - `receiving`    bytes of an answer on their way to a file, and how that goes wrong
 - `hub`          one range of the Hub
+- `hub_client`   the Hub's own client, for what plain HTTP does not give
 - `peers`        what other Macs have, and one range of one of them
 
 The program:

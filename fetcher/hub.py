@@ -1,8 +1,6 @@
 """One range of a file of the Hub: redirects, the token, what its answers mean."""
 
 import asyncio
-import re
-import shlex
 import time
 
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -38,14 +36,6 @@ class NoRanges(Exception):
 
 class NotPlainly(Exception):
     """The network before the store does not give a file of this size over plain HTTP."""
-
-
-def by_hand(file: File, directory: str) -> str:
-    """The command of the Hub's own client that fetches a file, to be run on this Mac."""
-    found = re.fullmatch(r"/(.+)/resolve/([^/]+)/.+", URL(file.url, encoded=True).path)
-    repo, commit = found.groups() if found else ("REPO", "main")
-    where = ["--revision", commit, "--local-dir", directory]
-    return shlex.join(["hf", "download", repo, file.path, *where])
 
 
 class Hub:

@@ -81,6 +81,18 @@ class Pieces:
             self._ranges.add(at, at + done)
             self._changed = True
 
+    def take(self, whole: Path) -> None:
+        """Has all bytes from a file on the same disk, which goes. Raises OSError."""
+        with self._writing:
+            self._version += 1
+            with no_links.parent(self._directory, self._part, make=True) as (folder, name):
+                os.replace(whole, name, dst_dir_fd=folder)
+            if self.begun:
+                os.close(self._fd)
+                self._fd = -1
+            self._ranges = Ranges([(0, self._size)])
+        self.begin()
+
     async def save(self) -> None:
         """Writes the journal, if there is something new."""
         if self._changed and self.begun:

@@ -113,6 +113,7 @@ class Run:
         ):
             transfer = Transfer(
                 *(items, hub, peers, spec.connections, spec.patience),
+                client=spec.client, token=spec.token,
                 say=self._say, fail=self._fail, wake=self._woken.set,
             )  # fmt: skip
             try:

@@ -1,6 +1,7 @@
 """What a run is asked to do: one JSON document, on stdin because it holds secrets.
 
 {"connections": 8, "again": false, "origin": "fetched" | "asked", "token": "hf_…" | null,
+ "client": null | "/…/hf",                # optional, the Hub's own
  "peers": null | {"me": NAME, "key": KEY, "others": [{"name": NAME, "url": URL}]},
  "models": [{"name": NAME, "directory": "/…",
              "files": [{"path": PATH, "size": BYTES, "sha256": HEX, "url": URL}]}],
@@ -72,6 +73,7 @@ class Spec:
     fleet: Fleet | None
     models: tuple[Model, ...]
     patience: Patience
+    client: str | None = None
 
 
 def parse(text: str | bytes) -> Spec:
@@ -114,10 +116,13 @@ class Reader:
         ]
         fleet = None if data.get("peers") is None else self._fleet(data["peers"])
         patience = self._patience(data.get("patience", {}))
+        client = data.get("client")
+        if client is not None and not (isinstance(client, str) and client.startswith("/")):
+            self.wrong("client", "is to be an absolute path or null")
         self._meet(models)
         if self.problems:
             return None
-        return Spec(connections, again, str(origin), token, fleet, tuple(models), patience)
+        return Spec(connections, again, str(origin), token, fleet, tuple(models), patience, client)
 
     def token(self, data: dict[str, Any]) -> str | None:
         token = data.get("token")

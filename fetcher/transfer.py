@@ -4,11 +4,13 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from fetcher import hub_client
 from fetcher.errors import Failure
-from fetcher.hub import Hub, NoRanges, NotPlainly, by_hand
+from fetcher.hub import Hub, NoRanges, NotPlainly
 from fetcher.item import Item, State
 from fetcher.peers import Peer, Peers
 from fetcher.receiving import NETWORK, Span, interrupted
@@ -46,13 +48,16 @@ class Connection:
 
 
 class Transfer:
-    """The connections of a run. `fail` hears of files that cannot be had."""
+    """The connections of a run. `client` is a path of `hf`, for what comes by it alone; `fail`
+    hears of files that cannot be had."""
 
     def __init__(
         self, items: Sequence[Item], hub: Hub, peers: Peers, connections: int, patience: Patience,
-        *, say: Callable[[Item, str], None], fail: Callable[[Item, Failure], None],
+        *, client: str | None, token: str | None,
+        say: Callable[[Item, str], None], fail: Callable[[Item, Failure], None],
         wake: Callable[[], None],
     ) -> None:  # fmt: skip
+        self._client, self._token = client, token
         self._items, self._hub, self._peers = items, hub, peers
         self._most, self._patience = connections, patience
         self._say, self._fail, self._wake = say, fail, wake
@@ -252,6 +257,11 @@ class Transfer:
     def _begin(self, item: Item, span: Span, peer: Peer | None) -> None:
         item.pieces.begin()
         fetch = self._from_peer(peer, item, span) if peer else self._from_hub(item, span)
+        self._connect(item, span, peer, fetch)
+
+    def _connect(
+        self, item: Item, span: Span, peer: Peer | None, fetch: Coroutine[Any, Any, None]
+    ) -> None:
         task = asyncio.create_task(fetch)
         task.add_done_callback(lambda _: self._wake())
         self._connections.append(Connection(item, span, peer, task))
@@ -280,9 +290,7 @@ class Transfer:
                 self._say(item, f"{item.file.path}: {told}")
             except NotPlainly:
                 self._end(item)
-                command = by_hand(item.file, str(item.directory))
-                told = f"the Hub does not give it over plain HTTP (400): run `{command}` on the Mac"
-                self._fail(item, Failure(f"{item.file.path}: {told}; a deploy adopts it"))
+                self._by_client(item)
             except Failure as failure:
                 self._end(item)
                 self._fail(item, failure)
@@ -294,6 +302,27 @@ class Transfer:
         for connection in list(self._connections):
             if connection.item.state is not State.GET:
                 self._end(connection.item)
+
+    def _by_client(self, item: Item) -> None:
+        """All of it by the Hub's own client, as one piece on its way; without one, by hand."""
+        told = "the Hub does not give it over plain HTTP (400)"
+        if self._client:
+            self._say(item, f"{item.file.path}: {told}: fetching it by `hf download`")
+            span = Span(0, item.file.size, item.pieces.write)
+            self._connect(item, span, None, self._whole(self._client, item))
+            return
+        self._fail(item, self._to_do(item, told))
+
+    def _to_do(self, item: Item, told: str) -> Failure:
+        command = hub_client.by_hand(item.file, str(item.directory))
+        return Failure(f"{item.file.path}: {told}: run `{command}` on the Mac; a deploy adopts it")
+
+    async def _whole(self, client: str, item: Item) -> None:
+        try:
+            await hub_client.fetch(client, item, self._token)
+        except Failure as failure:
+            raise self._to_do(item, f"{failure}, and plain HTTP gives 400") from None
+        self._note(item, HUB, item.file.size)
 
     async def _from_peer(self, peer: Peer, item: Item, span: Span) -> None:
         begun = span.start

@@ -74,6 +74,7 @@ def fetched(
             directory=directory,
             connections=layout.settings.models_connections,
             token=token(),
+            client=layout.brew("hf"),
             peers=peers.unmask(),
         )
         yield Shown(fetch_command(layout, bundle), _stdin=said)

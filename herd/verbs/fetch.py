@@ -97,6 +97,7 @@ def _fetch_one(remote: Remote, models: Sequence[Resolved], **options: Any) -> bo
         directory=layout.models,
         connections=remote.settings.models_connections,
         token=hugging_face.token(),
+        client=layout.brew("hf"),
         grace=0.1,  # seconds; the others do nothing meanwhile
         **options,
     )

@@ -103,6 +103,7 @@ def test_a_fresh_host_fetches_all_files_with_one_command() -> None:
         "again": False,
         "origin": "fetched",
         "token": TOKEN,
+        "client": "/opt/homebrew/bin/hf",
         "peers": None,
         "models": [
             {

@@ -50,6 +50,7 @@ def job(
     directory: str,
     connections: int,
     token: str | None,
+    client: str | None,
     peers: Peers | None = None,
     origin: str = FETCHED,
     again: bool = False,
@@ -57,8 +58,9 @@ def job(
 ) -> SecretInput:
     """The fetcher's standard input (fetcher/spec.py): secrets must not be in a command line.
 
-    `directory` is that of all models; `again` hashes what has a receipt, too. `grace` are seconds
-    in which a peer may begin a file whose turn it is; None is the fetcher's own.
+    `directory` is that of all models, `client` the Mac's `hf`; `again` hashes what has a receipt,
+    too. `grace` are seconds in which a peer may begin a file whose turn it is; None is the
+    fetcher's own.
     """
     urls = sorted(peers.others.items()) if peers else []
     others = [{"name": name, "url": url} for name, url in urls]
@@ -67,6 +69,7 @@ def job(
         "again": again,
         "origin": origin,
         "token": token,
+        "client": client,
         "peers": {"me": peers.me, "key": peers.key, "others": others} if peers else None,
         "models": [
             {

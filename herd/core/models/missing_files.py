@@ -195,8 +195,8 @@ class Resolved:
     def leftovers(self, there: Holdings) -> list[str]:
         """What dead transfers of these files left.
 
-        Ours end in .part; `hf download` keeps its own under .cache/huggingface/download, and never
-        looks at an old one again.
+        Ours end in .part, or are what `hf` fetched for us; by hand it keeps its own under
+        .cache/huggingface/download, and never looks at an old one again.
         """
         wanted = {file.path for file in self.files}
         current = {self.part(file) for file in self.pending(there)}
@@ -208,7 +208,8 @@ class Resolved:
             match = _TRANSFER.match(below)
             ours = match is not None and match["path"] in wanted and below not in current
             theirs = below.startswith(".cache/huggingface/download/")
-            if ours or (theirs and below.endswith(".incomplete")):
+            staged = below.startswith(".cache/huggingface/herd-")  # fetcher/hub_client.py
+            if ours or staged or (theirs and below.endswith(".incomplete")):
                 found.append(path)
         return sorted(found)
 

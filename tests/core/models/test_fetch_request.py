@@ -37,6 +37,7 @@ def test_what_the_fetcher_is_told_is_one_line_of_json_that_does_not_show() -> No
         directory="/m",
         connections=3,
         token="the token",
+        client="/opt/homebrew/bin/hf",
         peers=peers,
         origin=ASKED,
         again=True,
@@ -45,6 +46,7 @@ def test_what_the_fetcher_is_told_is_one_line_of_json_that_does_not_show() -> No
     told = json.loads(line)
 
     assert (told["connections"], told["origin"], told["again"]) == (3, "asked", True)
+    assert told["client"] == "/opt/homebrew/bin/hf"
     assert [peer["name"] for peer in told["peers"]["others"]] == ["b", "c"]
     assert told["models"] == [
         {

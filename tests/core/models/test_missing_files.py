@@ -164,16 +164,18 @@ def test_what_vouches_for_a_file_is_beside_it() -> None:
 
 def test_what_hf_left_unfinished_is_a_leftover_and_what_it_remembers_is_not() -> None:
     cache = f"{AT}.cache/huggingface/download/"
+    ours = f"{AT}.cache/huggingface/herd-0123456789ab/.cache/huggingface/download/q.incomplete"
     held = there(
         {
             f"{cache}q/abc.0123.incomplete": 5,
             f"{cache}q/m-00001-of-00002.gguf.metadata": 5,
             f"{cache}q/m-00001-of-00002.gguf.lock": 0,
             f"{AT}mine.incomplete": 5,
+            ours: 5,
         }
     )
 
-    assert MODEL.leftovers(held) == [f"{cache}q/abc.0123.incomplete"]
+    assert MODEL.leftovers(held) == [f"{cache}q/abc.0123.incomplete", ours]
 
 
 def test_what_belongs_to_others_is_no_leftover() -> None:
