@@ -12,12 +12,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from bench.proxy_load import QUESTION, Client, Upstream
 from bench.proxy_peers import NGINX, PROJECT, Peer, free_port, new_keys
 from herd.core.files import templates
 from herd.core.gateway.fleet import Gateway, Mac, Pool, Share
+from lab import llama_server
+from lab.llama_server import trial
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
 
@@ -92,14 +95,18 @@ class Fleet:
         self._cpus = cpus
         (directory / "gateway.key").write_text(self.own)
 
-    def mac(self, name: str, upstream: int) -> Peer:
-        """A Mac's proxy."""
+    def mac(self, name: str, upstream: int, *, agent: bool = False) -> Peer:
+        """A Mac's proxy, which answers HAProxy's agent check or not."""
         entries = [entry("client", self.key), entry("gateway", self.own) | {"gateway": True}]
-        return self._proxy(name, entries, upstream)
+        if not agent:
+            return self._proxy(name, entries, upstream)
+        port = free_port()
+        more = ["--agent", f"127.0.0.1:{port}", "--token-deadline", "4"]
+        return replace(self._proxy(name, entries, upstream, *more), agent=port)
 
     def gateway(self, macs: list[Peer], slots: int, queue: int) -> tuple[Peer, Peer]:
         """Our proxy, and HAProxy behind it, as soon as that sees all Macs."""
-        seen = [Mac(mac.name, "127.0.0.1", mac.port) for mac in macs]
+        seen = [Mac(mac.name, "127.0.0.1", mac.port, False, mac.agent) for mac in macs]
         pool = Pool(["m"], [Share(mac, slots, 32) for mac in seen])
         rendered = Gateway(
             seen, [pool], '{"object": "list", "data": []}', free_port(), queue, 120, 1024 * 1024,
@@ -123,6 +130,52 @@ class Fleet:
         file.write_text(text)
         command = ["nginx", "-e", str(self.directory / "nginx.log"), "-c", str(file)]
         return self._start("nginx", command, port, dict(os.environ))
+
+    def llama_server(self, name: str, model: Path, slots: int, context: int) -> Peer:
+        """A real one, with so many tokens for each slot."""
+        program = llama_server.find()
+        assert program is not None
+        port = free_port()
+        command = [
+            *(str(program), "-m", str(model), "--alias", "m", "--port", str(port)),
+            *("--parallel", str(slots), "-c", str(slots * context)),
+            *("--threads", "1", "--no-webui"),
+        ]
+        environment = os.environ | trial.environment(program)
+        return self._start(name, command, port, environment)
+
+    def olla(self, program: str, servers: list[int]) -> Peer:
+        """Olla before these ports: sticky, as its documents have it, and with no limits."""
+        port, file = free_port(), self.directory / "olla.yaml"
+        endpoints = [
+            {
+                "url": f"http://127.0.0.1:{server}", "name": f"server{number}", "priority": 100,
+                "type": "openai-compatible", "model_url": "/v1/models",
+                "health_check_url": "/health", "check_interval": "5s", "check_timeout": "4s",
+            }
+            for number, server in enumerate(servers)
+        ]  # fmt: skip
+        limits = ("global_requests_per_minute", "per_ip_requests_per_minute", "burst_size")
+        sticky = {
+            "enabled": True, "idle_ttl_seconds": 600, "max_sessions": 10000,
+            "key_sources": ["session_header", "prefix_hash"], "prefix_hash_bytes": 512,
+        }  # fmt: skip
+        written = {
+            "server": {
+                "host": "127.0.0.1", "port": port, "rate_limits": dict.fromkeys(limits, 10**6)
+            },
+            "proxy": {
+                "engine": "olla", "load_balancer": "least-connections", "sticky_sessions": sticky
+            },
+            "discovery": {
+                "type": "static", "static": {"endpoints": endpoints},
+                "model_discovery": {"enabled": True, "interval": "5s", "timeout": "5s"},
+            },
+            "model_registry": {"type": "memory", "routing_strategy": {
+                "type": "optimistic", "options": {"fallback_behavior": "all"}}},
+        }  # fmt: skip
+        file.write_text(json.dumps(written))  # which is YAML, too
+        return self._start("olla", [program, "-c", str(file)], port, dict(os.environ))
 
     def stop(self) -> None:
         """Ends all."""

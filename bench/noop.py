@@ -5,6 +5,9 @@ the same (what the run itself sends, in one), and of an Ansible playbook that as
 (bench/noop.yml, with pipelining), where there is an ansible-playbook on PATH or in `ANSIBLE`. On
 simulated Macs: their commands are slower than a Mac's, and all share the cores of this machine, so
 only counts and ratios mean anything. All are near, and then a round trip away.
+
+`--stacks 2 --macs 50` has 50 addresses of two Macs. What is this workstation's own is told apart:
+processor seconds of the run and its most memory, and the same of `status`.
 """
 
 import argparse
@@ -32,6 +35,16 @@ PYINFRA = str(Path(sys.executable).with_name("pyinfra"))
 PLAYBOOK = Path(__file__).with_name("noop.yml")
 KEY = "sk-bench-0123456789"
 HEADER = "macs  round trip  commands    no-op   one command   ratio    ansible   ratio"
+OWN = "      workstation: {0.seconds:.1f} s, {0.cpu:.1f} s of CPU, {0.mib:.0f} MiB ({1})"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a process here: how long it took, of that by the processor, and its most memory."""
+
+    seconds: float
+    cpu: float
+    mib: float
 
 
 @dataclass(frozen=True)
@@ -40,23 +53,34 @@ class Herd:
 
     lab: Lab
     ports: dict[str, int]
+    behind: dict[str, str]
+    """Which of the lab's Macs is at an address."""
 
     @property
     def environment(self) -> dict[str, str]:
         return os.environ | {"HF_ENDPOINT": self.lab.hub_url, "API_KEYS": KEY}
 
-    def deploy(self) -> None:
+    def deploy(self) -> Cost:
         """A run of `pyinfra -y` as a person has it; ends the benchmark when it fails."""
+        return _run([PYINFRA, "-y", str(self._inventory()), "deploy.py"], self.environment)
+
+    def status(self) -> Cost:
+        """`make status` of all."""
+        command = [sys.executable, "-m", "herd", "status", "--inventory", str(self._inventory())]
+        return _run(command, self.environment)
+
+    def _inventory(self) -> Path:
         inventory = self.lab.directory / "inventory-of-the-bench.py"
         scope: dict[str, list[tuple[str, dict[str, object]]]] = {}
         exec(self.lab.inventory.read_text(), scope)
         reached = {"ssh_known_hosts_file": str(self._known_hosts())}
+        of = dict(scope["macs"])
         hosts = [
-            (name, {**data, **reached, "ssh_port": self.ports[name]})
-            for name, data in scope["macs"]
+            (name, {**of[self.behind[name]], **reached, "ssh_port": port})
+            for name, port in self.ports.items()
         ]
         inventory.write_text(f"macs = {hosts!r}\n")
-        _run([PYINFRA, "-y", str(inventory), "deploy.py"], self.environment)
+        return inventory
 
     def ssh(self, commands: dict[str, str]) -> None:
         """One SSH command to each Mac, all at once; each gets the key's header on its input."""
@@ -96,7 +120,7 @@ class Herd:
         _run([program, "-i", str(inventory), str(PLAYBOOK)], self.environment | forks)
 
     def _variables(self, name: str) -> dict[str, object]:
-        mac = self.lab[name]
+        mac = self.lab[self.behind[name]]
         root = mac.home / "llama-swap"
         return {
             "ansible_host": "127.0.0.1",
@@ -116,17 +140,20 @@ class Herd:
         }
 
 
-def _run(command: Sequence[str], environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        command,
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+def _run(command: Sequence[str], environment: dict[str, str]) -> Cost:
+    with tempfile.TemporaryFile("w+") as said:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            command, cwd=PROJECT, env=environment, stdout=said, stderr=said,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{said.read()}")
+        cpu = used.ru_utime + used.ru_stime
+        return Cost(time.monotonic() - began, cpu, used.ru_maxrss / 1024)
 
 
 def seconds(each: Callable[[], object], rounds: int) -> float:
@@ -139,25 +166,32 @@ def seconds(each: Callable[[], object], rounds: int) -> float:
     return statistics.median(taken)
 
 
-def measure(macs: int, round_trips: Sequence[float], rounds: int, ansible: str | None) -> None:
+def measure(
+    macs: int, stacks: int, round_trips: Sequence[float], rounds: int, ansible: str | None
+) -> None:
     """Print a row for each round trip."""
     with tempfile.TemporaryDirectory(prefix="herd-", dir="/tmp") as directory:
-        lab = Lab(directory, [f"mac{number}" for number in range(1, macs + 1)])
+        lab = Lab(directory, [f"mac{number}" for number in range(1, min(macs, stacks) + 1)])
         write_model(lab.hub_root / "lab" / "recite-GGUF")
         with lab:
             lab.lock()
+            alone = {name: name for name in lab.macs}
             near = {name: mac.ssh_port for name, mac in lab.macs.items()}
-            Herd(lab, near).deploy()
+            Herd(lab, near, alone).deploy()
             for mac in lab.macs.values():
                 mac.clear_log()
-            Herd(lab, near).deploy()
+            Herd(lab, near, alone).deploy()
             sent = {name: [text for _, text in mac.log] for name, mac in lab.macs.items()}
+            behind = {f"host{n}": f"mac{n % len(lab.macs) + 1}" for n in range(macs)}
             # The lab's ssh gets `sh -c '…'` of each: one after the other in one shell.
-            whole = {name: f"sh -c {shlex.quote('; '.join(all_))}" for name, all_ in sent.items()}
+            whole = {
+                name: f"sh -c {shlex.quote('; '.join(sent[mac]))}" for name, mac in behind.items()
+            }
             for round_trip in round_trips:
-                with farther(near, round_trip) as ports:
-                    herd = Herd(lab, ports)
-                    ours = seconds(herd.deploy, rounds)
+                with farther({name: near[mac] for name, mac in behind.items()}, round_trip) as at:
+                    herd = Herd(lab, at, behind)
+                    costs = [herd.deploy() for _ in range(rounds)]
+                    ours = statistics.median(cost.seconds for cost in costs)
                     one = seconds(lambda herd=herd: herd.ssh(whole), rounds)  # type: ignore[misc]
                     row = (
                         f"{macs:>4} {round_trip * 1000:>8.0f} ms {max(map(len, sent.values())):>9}"
@@ -166,12 +200,15 @@ def measure(macs: int, round_trips: Sequence[float], rounds: int, ansible: str |
                     if ansible:
                         theirs = seconds(lambda herd=herd: herd.playbook(ansible), 1)  # type: ignore[misc]
                         row += f" {theirs:>8.1f} s {ours / theirs:>7.3f}"
-                    print(row, flush=True)
+                    print(row)
+                    print(OWN.format(costs[-1], "the run"))
+                    print(OWN.format(herd.status(), "status"), flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--macs", type=int, nargs="+", default=[1, 20], help="default: 1 20")
+    parser.add_argument("--stacks", type=int, default=1000, help="simulated Macs at most")
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument(
         "--round-trips", type=int, nargs="+", default=[0, 50], metavar="MS", help="default: 0 50"
@@ -180,7 +217,8 @@ def main() -> None:
     ansible = os.environ.get("ANSIBLE") or shutil.which("ansible-playbook")
     print(HEADER if ansible else f"{HEADER.partition('    ansible')[0]}   (no Ansible)", flush=True)
     for macs in options.macs:
-        measure(macs, [each / 1000 for each in options.round_trips], options.rounds, ansible)
+        round_trips = [each / 1000 for each in options.round_trips]
+        measure(macs, options.stacks, round_trips, options.rounds, ansible)
 
 
 if __name__ == "__main__":

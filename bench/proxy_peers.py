@@ -89,6 +89,8 @@ class Peer:
     name: str
     port: int
     process: subprocess.Popen[bytes]
+    agent: int | None = None
+    """Where a Mac's proxy answers HAProxy's agent check."""
 
     def ready(self, cpus: set[int]) -> None:
         """Waits until it takes connections, on these cores only, if any are named."""
