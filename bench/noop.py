@@ -58,7 +58,9 @@ class Herd:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"HF_ENDPOINT": self.lab.hub_url, "API_KEYS": KEY}
+        own = os.environ | {"HF_ENDPOINT": self.lab.hub_url, "API_KEYS": KEY}
+        own.pop("PYTHONDONTWRITEBYTECODE", None)  # or each run would compile all of this
+        return own
 
     def deploy(self) -> Cost:
         """A run of `pyinfra -y` as a person has it; ends the benchmark when it fails."""

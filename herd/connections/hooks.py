@@ -5,24 +5,22 @@ host by host, so the first bad host would hide the problems of the others. And a
 matches no host is an error: pyinfra would do nothing, and call that a success. Ctrl+C ends a run.
 """
 
-import functools
-import inspect
 import logging
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import click
-import pyinfra.api.util
 from pyinfra.api.output import set_echo
 from pyinfra_cli.exceptions import CliError
 
 from herd import plan
-from herd.connections import here
+from herd.connections import asked_once, here
 from herd.connections.connected import Connected
 from herd.core.settings.problems import SettingsError
 from herd.core.text.harmless import harmless
-from herd.workstation import toolkit
+from herd.workstation import toolkit, who_deploys
 from herd.workstation.herd_directory import directory
 
 
@@ -63,16 +61,15 @@ def install(
             try:
                 if whole:
                     plan.make(state.inventory, inventory)
+                    # Now and once: all hosts would ask git at the same time.
+                    who_deploys.here(Path(state.cwd))
                 else:
                     plan.settings_of(state.inventory)
             except SettingsError as error:
                 raise CliError(str(error)) from None
 
     state.init = init
-    # It asks the stack at each operation for files and lines; their text would take a quarter of a
-    # run's own time.
-    pyinfra.api.util.stack = functools.partial(inspect.stack, 0)
-    pyinfra.api.util.getframeinfo = functools.partial(inspect.getframeinfo, context=0)
+    asked_once.install()
     set_echo(_echo)
     logging.getLogger("pyinfra").addFilter(_make_harmless)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:

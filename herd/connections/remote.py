@@ -19,7 +19,7 @@ from pyinfra.context import ctx_state
 from pyinfra_cli.inventory import make_inventory
 
 from herd import plan
-from herd.connections import here
+from herd.connections import asked_once, here
 from herd.connections.connected import Connected
 from herd.core.gateway.fleet import Gateway
 from herd.core.mac import startup_files
@@ -112,6 +112,7 @@ def read(inventory: str) -> State:
         raise RemoteError(f"there is no inventory {inventory}; name one with --inventory")
     logging.getLogger("pyinfra").setLevel(logging.ERROR)
     set_echo(lambda line, **_: print(harmless(line), flush=True))  # for what `follow` prints
+    asked_once.install()
     state = State()
     state.cwd = str(directory(inventory).resolve())  # as a deploy has it
     ctx_state.set(state)  # as the CLI does, before an inventory is read
