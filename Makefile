@@ -153,6 +153,8 @@ figures: .venv/.dev  ## what is measured here: a run that changes nothing, the p
 	@$(BIN)/python bench/proxy.py
 	@$(BIN)/python bench/lateness.py
 	@$(BIN)/python bench/gateway.py
+	@$(BIN)/python bench/prompt_cache.py
+	@$(BIN)/python bench/failover.py
 	@$(BIN)/python bench/render.py
 
 override LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --custom-compile-command "make locks"

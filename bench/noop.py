@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -53,8 +53,8 @@ class Herd:
 
     lab: Lab
     ports: dict[str, int]
-    behind: dict[str, str]
-    """Which of the lab's Macs is at an address."""
+    behind: dict[str, str] = field(default_factory=dict)
+    """Which of the lab's Macs is at an address, if not the one of that name."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -78,7 +78,7 @@ class Herd:
         reached = {"ssh_known_hosts_file": str(self._known_hosts())}
         of = dict(scope["macs"])
         hosts = [
-            (name, {**of[self.behind[name]], **reached, "ssh_port": port})
+            (name, {**of[self.behind.get(name, name)], **reached, "ssh_port": port})
             for name, port in self.ports.items()
         ]
         inventory.write_text(f"macs = {hosts!r}\n")
@@ -122,7 +122,7 @@ class Herd:
         _run([program, "-i", str(inventory), str(PLAYBOOK)], self.environment | forks)
 
     def _variables(self, name: str) -> dict[str, object]:
-        mac = self.lab[self.behind[name]]
+        mac = self.lab[self.behind.get(name, name)]
         root = mac.home / "llama-swap"
         return {
             "ansible_host": "127.0.0.1",
@@ -177,12 +177,11 @@ def measure(
         write_model(lab.hub_root / "lab" / "recite-GGUF")
         with lab:
             lab.lock()
-            alone = {name: name for name in lab.macs}
             near = {name: mac.ssh_port for name, mac in lab.macs.items()}
-            Herd(lab, near, alone).deploy()
+            Herd(lab, near).deploy()
             for mac in lab.macs.values():
                 mac.clear_log()
-            Herd(lab, near, alone).deploy()
+            Herd(lab, near).deploy()
             sent = {name: [text for _, text in mac.log] for name, mac in lab.macs.items()}
             behind = {f"host{n}": f"mac{n % len(lab.macs) + 1}" for n in range(macs)}
             # The lab's ssh gets `sh -c '…'` of each: one after the other in one shell.
