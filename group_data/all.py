@@ -199,8 +199,9 @@ gateway_port = 3100
 # HAProxy's port there, on 127.0.0.1 only.
 gateway_haproxy_port = 8100
 # Of a Mac: how much of the conversations it shall have, in percent of what its slots (`parallel`)
-# give it; for one that is slower than the others, less.
-gateway_weight = 100
+# give it; for one that is slower than the others, less. None is by the memory bandwidth of its
+# chip, where facts.lock (`make facts`) has those of all Macs that serve the model; else 100.
+gateway_weight = None
 # Requests that may wait for each model when all its slots are taken; more are told when to return.
 gateway_queue = 64
 # Seconds that one may wait.

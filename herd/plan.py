@@ -14,7 +14,9 @@ from pyinfra.context import ctx_inventory
 from herd.core.gateway import fleet
 from herd.core.gateway import problems as gateway_checks
 from herd.core.gateway.fleet import Gateway, Mac
+from herd.core.mac.chips import bandwidth
 from herd.core.mac.endpoints import proxy_for_peers
+from herd.core.mac.facts_lock import Facts as NotedFacts
 from herd.core.models import caches, memory_fit, models_lock, one_disk, projector_buffers
 from herd.core.models.file_kinds import Kind
 from herd.core.models.memory_estimate import Served
@@ -31,6 +33,7 @@ from herd.workstation import (
     certificate_files,
     hugging_face,
     lock_models,
+    noted_facts,
     ssh_configuration,
     toolkit,
 )
@@ -204,7 +207,10 @@ def without_secrets(hosts: Iterable[Host], inventory: str) -> tuple[Plan, list[P
     for name, wanted in settings.items():
         with suppress(ValueError):  # which is among the problems
             shipped |= {name: api_keys.shipped(wanted)} if wanted.api_keys else {}
-    sharing, found = Sharing(_serving(settings), models, {}), gateways_of(hosts, settings)
+    sharing, found = (
+        Sharing(_serving(settings), models, {}),
+        gateways_of(hosts, settings, inventory),
+    )
     return Plan(settings, models, shipped, {}, together, sharing, found, {}), problems
 
 
@@ -246,7 +252,7 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
         together[name], wrong = sets_of(name, wanted, models[name], inventory)
         problems += wrong
     authorities: dict[str, str] = {}
-    for name in gateways_of(hosts, settings):
+    for name in gateways_of(hosts, settings, inventory):
         try:
             authorities |= _authorities(name, settings[name], directory(inventory))
         except ValueError as error:
@@ -258,7 +264,7 @@ def make(hosts: Iterable[Host], inventory: str) -> Plan:
     sharing = Sharing(_serving(settings), models, urls)
     _of_this_run = Plan(
         *(settings, models, shipped, certificates, together, sharing),
-        gateways=gateways_of(hosts, settings),
+        gateways=gateways_of(hosts, settings, inventory),
         authorities=authorities,
     )
     return _of_this_run
@@ -281,13 +287,19 @@ def _members(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> dict[Ma
     }
 
 
-def gateways_of(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> dict[str, Gateway]:
-    """What each gateway is told, of all hosts of an inventory."""
+def gateways_of(
+    hosts: Iterable[Host], settings: Mapping[str, Settings], inventory: str
+) -> dict[str, Gateway]:
+    """What each gateway is told, of all hosts of an inventory; how fast they are is in facts.lock
+    beside it, as far as that can be read."""
     hosts = list(hosts)
-    members = _members(hosts, settings)
-    return {
-        name: fleet.gateway(settings[name], members) for name in _group(hosts) if name in settings
-    }
+    members, names = _members(hosts, settings), [n for n in _group(hosts) if n in settings]
+    speeds: dict[str, int] = {}
+    with suppress(ValueError):
+        known = noted_facts.read(noted_facts.beside(inventory)) if names else NotedFacts()
+        chips = {name: bandwidth(mac.chip or "") for name, mac in known.hosts.items()}
+        speeds = {name: speed for name, speed in chips.items() if speed}
+    return {name: fleet.gateway(settings[name], members, speeds) for name in names}
 
 
 def _authorities(name: str, settings: Settings, base: Path) -> dict[str, str]:

@@ -10,8 +10,7 @@ from herd.checks.sources import Place
 from herd.core.mac import facts_lock
 from herd.core.models import models_lock
 from herd.core.models.splits import first_file
-from herd.render import rendering
-from herd.workstation import api_keys, lock_models
+from herd.workstation import api_keys, lock_models, noted_facts
 from herd.workstation.typed_commands import command
 
 RULES = {
@@ -40,7 +39,7 @@ def _file(project: Project, where: str, what: str) -> Place | None:
     """The lock or the facts file, when the problem is with the file itself."""
     if where not in (
         str(lock_models.beside(project.inventory)),
-        str(rendering.beside(project.inventory)),
+        str(noted_facts.beside(project.inventory)),
     ):
         return None
     line = re.search(r"line (\d+)", what)
@@ -62,7 +61,7 @@ def _expired(subject: Subject) -> Iterator[Finding]:
 
 
 def _asked(subject: Subject) -> Iterator[Finding]:
-    host, file = subject.host, str(rendering.beside(subject.project.inventory))
+    host, file = subject.host, str(noted_facts.beside(subject.project.inventory))
     prefix = host.settings.homebrew_prefix
     mend = f"run `{command('facts')}`, and commit facts.lock."
 

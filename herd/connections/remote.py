@@ -167,7 +167,7 @@ def connected(inventory: str, limits: Sequence[str]) -> Iterator[Reached]:
 def reached(state: State, chosen: Sequence[Host], inventory: str) -> Iterator[Reached]:
     """Those of the chosen hosts that answer, connected."""
     settings = plan.settings_of(state.inventory)
-    gateways = plan.gateways_of(state.inventory, settings)
+    gateways = plan.gateways_of(state.inventory, settings, inventory)
     state.config.FAIL_PERCENT = 100
     state.add_callback_handler(Connected())
     with suppress(PyinfraError):  # when none can be connected to

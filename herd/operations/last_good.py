@@ -5,7 +5,7 @@ where the stack serves then: what does not is not worth it.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -31,36 +31,40 @@ def _run() -> str:
     return secrets.token_hex(8)
 
 
-def guarded(layout: Layout, commands: Commands, *, ends_streams: bool = False) -> Commands:
+def guarded(
+    layout: Layout, commands: Commands, *, ends_streams: bool = False, of_gateway: bool = False
+) -> Commands:
     """The commands of an operation that changes what serves; when one fails, what served before
     is put back, and the operation has failed nevertheless. Where they end streams, the proxy lets
-    these finish before, and takes nothing new until all is done, well or not.
+    these finish before, and takes nothing new until all is done, well or not; of what goes through
+    a gateway that is its own proxy.
 
     Uninstall removes `Layout.last_good`, a directory.
     """
     drains = ends_streams and layout.settings.drain_timeout > 0
     is_drained = False
+    where = layout.of_gateway("availability.json") if of_gateway else layout.availability
     for command in commands:
         if not _is_kept():
             yield script("keep-good", layout.root, _run(), *_agents(layout))
         if drains and not is_drained:
             is_drained = True
-            yield drain(layout)
-        yield _or_put_back(command, layout)
+            yield drain(layout, where=where)
+        yield _or(command, lambda: [_put_back(layout), undrain(layout, where=where)])
     if is_drained:
-        yield undrain(layout)
+        yield undrain(layout, where=where)
 
 
-def drain(layout: Layout) -> StringCommand:
+def drain(layout: Layout, *, where: str = "") -> StringCommand:
     """Lets streams finish, and refuses what is new with this reason, unless its owner drains it."""
     seconds = layout.settings.drain_timeout
-    return shown("drain", layout.availability, seconds, REASON, *_proxy(layout))
+    return shown("drain", where or layout.availability, seconds, REASON, *_proxy(layout))
 
 
-def undrain(layout: Layout, *, seconds: int = 15) -> StringCommand:
+def undrain(layout: Layout, *, seconds: int = 15, where: str = "") -> StringCommand:
     """Takes requests again, if it is we who drained it; one that is just coming up is waited for
     so long."""
-    return script("undrain", layout.availability, REASON, seconds, *_proxy(layout))
+    return script("undrain", where or layout.availability, REASON, seconds, *_proxy(layout))
 
 
 REASON = "Llama Herd changes what serves here"
@@ -80,7 +84,8 @@ def _is_kept() -> bool:
     return before
 
 
-def _or_put_back(command: Any, layout: Layout) -> PyinfraCommand:
+def _or(command: Any, otherwise: Callable[[], Sequence[StringCommand]]) -> PyinfraCommand:
+    """The command; when it fails, these are run, and it has failed nevertheless."""
     made = StringCommand(command) if isinstance(command, str) else command
     execute = made.execute
 
@@ -92,8 +97,8 @@ def _or_put_back(command: Any, layout: Layout) -> PyinfraCommand:
         # First why, then what was done about it.
         if not state.print_output:
             print_host_combined_output(host, output)
-        host.run_shell_command(_put_back(layout), print_output=True)
-        host.run_shell_command(undrain(layout), print_output=True)
+        for each in otherwise():
+            host.run_shell_command(each, print_output=True)
         return (False, CommandOutput([])) if isinstance(done, tuple) else False
 
     made.execute = attempt  # type: ignore[method-assign]

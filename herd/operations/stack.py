@@ -11,7 +11,7 @@ from herd.core.files.written_files import Start
 from herd.core.mac import domains, job_definitions
 from herd.core.mac.archives import Bundle
 from herd.core.mac.endpoints import local_proxy
-from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY, jobs_of
+from herd.core.mac.job_definitions import GATEWAY_JOBS, JOBS, LLAMA_SWAP, PROXY, jobs_of
 from herd.core.mac.launchd import Job, Started
 from herd.core.mac.layout import Layout
 from herd.facts.answers import Answers
@@ -171,7 +171,8 @@ def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Command
     )
     if job_name == PROXY:
         converging = _tried(layout, bundle, converging)
-    yield from guarded(layout, converging, ends_streams=True)
+    of_gateway = job_name in GATEWAY_JOBS
+    yield from guarded(layout, converging, ends_streams=True, of_gateway=of_gateway)
 
 
 def _tried(layout: Layout, bundle: Bundle, commands: Commands) -> Commands:

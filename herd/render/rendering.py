@@ -25,6 +25,7 @@ from herd.core.models.missing_files import Resolved, repositories
 from herd.core.settings.problems import Problem
 from herd.core.settings.schema import Settings
 from herd.plan import Plan
+from herd.workstation import noted_facts
 from herd.workstation.api_keys import Shipped
 from herd.workstation.herd_directory import directory
 from herd.workstation.typed_commands import command
@@ -70,26 +71,9 @@ class Rendering:
     data: dict[str, Host] = field(default_factory=dict, repr=False)
 
 
-def beside(inventory: str) -> Path:
-    """The facts file of an inventory."""
-    return directory(inventory) / facts_lock.FILE
-
-
 def out(inventory: str) -> Path:
     """Where a rendering goes, if nobody says otherwise."""
     return directory(inventory) / "build/rendered"
-
-
-def read_facts(path: Path) -> Facts:
-    """Facts of Macs, none when there is no file. Raises ValueError, in words."""
-    try:
-        return facts_lock.parse(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Facts()
-    except UnicodeDecodeError:
-        raise ValueError("is no text") from None
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
 
 
 def render(hosts: Iterable[Host], inventory: str) -> Rendering:
@@ -97,10 +81,10 @@ def render(hosts: Iterable[Host], inventory: str) -> Rendering:
     hosts = list(hosts)
     wanted, problems = plan.without_secrets(hosts, inventory)
     try:
-        facts = read_facts(beside(inventory))
+        facts = noted_facts.read(noted_facts.beside(inventory))
     except ValueError as error:
         facts, fix = Facts(), f"run `{command('facts')}`, or take the one before from git."
-        problems.append(Problem(str(beside(inventory)), f"It {error}.", fix, "facts"))
+        problems.append(Problem(str(noted_facts.beside(inventory)), f"It {error}.", fix, "facts"))
     rendered = [_host(host, wanted, facts) for host in hosts if host.name in wanted.settings]
     return Rendering(rendered, problems, {host.name: host for host in hosts})
 

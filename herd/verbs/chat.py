@@ -23,7 +23,7 @@ def chat(
     """An answer to this workstation from each host's endpoint, printed as it comes."""
     state, chosen = hosts(inventory, limits)
     settings = plan.settings_of(state.inventory)
-    gateways = plan.gateways_of(state.inventory, settings)
+    gateways = plan.gateways_of(state.inventory, settings, inventory)
 
     def talk(host: Any) -> bool:
         own = settings[host.name]

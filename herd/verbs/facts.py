@@ -10,14 +10,14 @@ from herd.core.mac.layout import Layout
 from herd.facts.gathered import Question
 from herd.facts.llama_server import KnownFlags
 from herd.facts.programs import Linked
-from herd.render import rendering
+from herd.workstation import noted_facts
 
 
 def facts(remotes: Sequence[Remote], inventory: str) -> bool:
     """Ask the chosen hosts, and keep what they say in facts.lock; forget hosts that are gone."""
-    path = rendering.beside(inventory)
+    path = noted_facts.beside(inventory)
     try:
-        before = rendering.read_facts(path)
+        before = noted_facts.read(path)
     except ValueError as error:
         raise RemoteError(f"{path} {error}; mend it, or remove it and ask all hosts") from None
     there = {host.name for host in remotes[0].host.inventory}
@@ -64,6 +64,7 @@ def _said(remote: Remote) -> tuple[Mac, LlamaServer | None]:
         uid=mac.uid,
         homebrew_prefix=prefix,
         macos=list(mac.macos) or None,
+        chip=mac.chip or None,
         memory=mac.memory or None,
         wired_limit=mac.wired_limit,
         gpu_memory=mac.gpu_memory,

@@ -98,7 +98,7 @@ def top(
     last round had all of them."""
     state, chosen = hosts(inventory, limits)
     settings = plan.settings_of(state.inventory)
-    gateways = plan.gateways_of(state.inventory, settings)
+    gateways = plan.gateways_of(state.inventory, settings, inventory)
     state.config.FAIL_PERCENT = 100
     state.add_callback_handler(Connected())
     logging.getLogger("pyinfra").setLevel(logging.CRITICAL + 1)  # a row says it

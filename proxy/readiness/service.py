@@ -6,6 +6,7 @@ from typing import Any
 from proxy.readiness.agent import Agent
 from proxy.readiness.control import Control, beside
 from proxy.readiness.forward_progress import Ask, ForwardProgress
+from proxy.readiness.loaded import Loaded
 from proxy.readiness.readiness import Readiness
 
 _log = logging.getLogger("proxy.readiness")
@@ -16,7 +17,8 @@ class Service:
 
     def __init__(self, readiness: Readiness, ask: Ask, *, deadline: float) -> None:
         self._readiness = readiness
-        self._agent = Agent(readiness.agent_line)
+        loaded = Loaded(ask, lambda model: readiness.name_of(model))
+        self._agent = Agent(readiness.agent_line, loaded.has)
         self._progress = ForwardProgress(
             ask, readiness.stuck, deadline=deadline, name_of=readiness.name_of
         )

@@ -139,6 +139,22 @@ def test_the_verbs_know_that_it_has_no_models(herd: Herd) -> None:
         assert run.code == 0, (verb, run.out, run.err)
 
 
+def test_what_is_open_through_it_finishes_before_a_job_restarts(herd: Herd) -> None:
+    """By its own proxy's drain, which is over once the new one serves."""
+    herd.data["gw1"]["proxy_logs_kept"] = 2
+    mac = herd.fleet["gw1"]
+    mac.clear_log()
+
+    assert herd.deploy("--limit", "gw1")["gw1"] == {"Gateway | Run the proxy before it"}
+
+    said = " ".join(text for kind, text in mac.log if kind == "exec")
+    places = [said.find(word) for word in ("-m proxy drain", "change bootout", "-m proxy ready")]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert not (herd.root("gw1") / "gateway/availability.json").exists()
+    assert herd.says("gw1").status_code == 200
+
+
 def test_the_other_goes_on_when_one_is_stopped(herd: Herd) -> None:
     assert herd.herd("stop", "--limit", "gw1").code == 0
     with pytest.raises(httpx2.TransportError):

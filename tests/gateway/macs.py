@@ -62,7 +62,7 @@ class Loop:
 class FakeMac:
     """A Mac's proxy and its agent. `status` is what requests get; `held` are answered only when
     released, `streams` send their first event and wait then; `silent` says nothing to anybody, as
-    one without power."""
+    one without power. Models that are `cold` are not loaded."""
 
     def __init__(self, name: str, loop: Loop, pair: Path | None = None) -> None:
         self.name, self._loop, self._pair = name, loop, pair
@@ -74,6 +74,7 @@ class FakeMac:
 
     def reset(self) -> None:
         self.status, self.agent, self.ready = 200, "ready up", True
+        self.cold: set[str] = set()
         self.held = self.streams = self.silent = self.drops = False
         self.asked = []
 
@@ -106,7 +107,13 @@ class FakeMac:
     async def _tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.silent:
             await asyncio.sleep(WAIT)
-        writer.write(f"{self.agent}\n".encode())
+        said = self.agent
+        with suppress(OSError):
+            verb, *rest = (await reader.readline()).decode().split() or [""]
+            if verb == "warm":
+                name, percent = bytes.fromhex(rest[0]).decode(), rest[1]
+                said = f"{percent}%" if name in self.cold else "100%"
+            writer.write(f"{said}\n".encode())
         writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -20,9 +20,8 @@ HEAVIEST = 256
 """The greatest weight of a server (HAProxy, configuration.txt, `weight`)."""
 PREFIX = "model."
 """Of a backend for a model."""
-USUAL = 32
-"""Of a Mac with gateway_weight 100: 16 points each on HAProxy's ring (BE_WEIGHT_SCALE) are enough
-to be even, and a thousand servers still start in a second."""
+USUAL = 100
+"""Of a Mac with gateway_weight 100: 16 points each on HAProxy's ring (BE_WEIGHT_SCALE)."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,16 @@ class Share:
     slots: int
     weight: int
 
+    @property
+    def cold(self) -> int:
+        """Percent of its weight while the model is not loaded there: the least that is no zero."""
+        return -(-100 // self.weight)
+
+    @property
+    def least(self) -> int:
+        """The weight that this makes: more is that of a Mac where the model is loaded."""
+        return self.weight * self.cold // 100
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -78,9 +87,17 @@ class Pool:
 
     @property
     def scarce(self) -> int:
-        """With fewer free slots than this, `factor` of the average may be more than a Mac has."""
+        """With fewer free slots than this, `factor` of the average, by weight, may be more than
+        some Mac has."""
         slots = sum(share.slots for share in self.shares)
-        return slots - slots * 100 // self.factor + 1
+        weight = sum(share.weight for share in self.shares)
+        enough = (s.slots * weight * 100 // (self.factor * s.weight) for s in self.shares)
+        return slots - min(slots, *enough) + 1
+
+    @property
+    def asked(self) -> str:
+        """Its name, as the agent of a Mac is asked for it."""
+        return self.keys[0]
 
     @property
     def keys(self) -> list[str]:
@@ -159,12 +176,15 @@ def mac(name: str, settings: Settings, address: str) -> Mac:
     )
 
 
-def gateway(settings: Settings, hosts: Mapping[Mac, Settings]) -> Gateway:
-    """What a gateway with these settings is told of the herd: of those hosts that serve."""
+def gateway(
+    settings: Settings, hosts: Mapping[Mac, Settings], speeds: Mapping[str, int] | None = None
+) -> Gateway:
+    """What a gateway with these settings is told of the herd: of those hosts that serve. `speeds`
+    has what is known of how fast they are, by name."""
     macs = {mac: own for mac, own in hosts.items() if own.serves}
     return Gateway(
         macs=list(macs),
-        pools=pools(macs),
+        pools=pools(macs, speeds or {}),
         listing=listing(macs),
         port=settings.gateway_haproxy_port,
         queue=settings.gateway_queue,
@@ -175,7 +195,7 @@ def gateway(settings: Settings, hosts: Mapping[Mac, Settings]) -> Gateway:
     )
 
 
-def pools(macs: Mapping[Mac, Settings]) -> list[Pool]:
+def pools(macs: Mapping[Mac, Settings], speeds: Mapping[str, int] | None = None) -> list[Pool]:
     """Every name that clients may use, by what it leads to; in the order of the models' names."""
     leads: dict[str, dict[Mac, str]] = defaultdict(dict)
     for mac, settings in macs.items():
@@ -189,17 +209,26 @@ def pools(macs: Mapping[Mac, Settings]) -> list[Pool]:
     for served, names in alike.items():
         models = {model for _, model in served}
         ordered = sorted(names, key=lambda name: (name not in models, name))
-        found.append(Pool(ordered, _shares(served, macs)))
+        found.append(Pool(ordered, _shares(served, macs, speeds or {})))
     return sorted(found, key=lambda pool: pool.names[0])
 
 
-def _shares(served: Sequence[tuple[Mac, str]], macs: Mapping[Mac, Settings]) -> list[Share]:
-    """Of each Mac: as its slots are to those of the one with the most, times gateway_weight."""
+def _shares(
+    served: Sequence[tuple[Mac, str]], macs: Mapping[Mac, Settings], speeds: Mapping[str, int]
+) -> list[Share]:
+    """Of each Mac: as its slots are to those of the one with the most, times gateway_weight; where
+    that is None, times its speed to that of the fastest, if all are known."""
     slots = {mac: macs[mac].models[model].parallel for mac, model in served}
     most = max(slots.values())
-    weights = {
-        mac: USUAL * own / most * macs[mac].gateway_weight / 100 for mac, own in slots.items()
-    }
+    known = all(mac.name in speeds for mac in slots)
+    fastest = max(speeds[mac.name] for mac in slots) if known else 1
+
+    def percent(mac: Mac) -> float:
+        if (declared := macs[mac].gateway_weight) is not None:
+            return declared
+        return 100 * speeds[mac.name] / fastest if known else 100
+
+    weights = {mac: USUAL * own / most * percent(mac) / 100 for mac, own in slots.items()}
     return [
         Share(mac, own, min(HEAVIEST, max(1, round(weights[mac])))) for mac, own in slots.items()
     ]

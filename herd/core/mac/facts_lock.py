@@ -74,6 +74,7 @@ class Mac(_Strict):
     uid: Annotated[int, Field(ge=1)] | None = None
     homebrew_prefix: Path | None = None
     macos: list[int] | None = None
+    chip: str | None = None
     memory: Annotated[int, Field(gt=0)] | None = None
     wired_limit: Annotated[int, Field(ge=0)] | None = None
     gpu_memory: Annotated[int, Field(gt=0)] | None = None

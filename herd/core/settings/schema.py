@@ -196,7 +196,7 @@ class Settings(Strict):
 
     gateway_port: UserPort
     gateway_haproxy_port: UserPort
-    gateway_weight: Annotated[int, Field(ge=1, le=800)]
+    gateway_weight: Annotated[int, Field(ge=1, le=800)] | None
     gateway_queue: Annotated[int, Field(ge=1, le=10_000)]
     gateway_queue_seconds: Annotated[int, Field(ge=1, le=3_600)]
     gateway_buffer_kib: Annotated[int, Field(ge=64, le=65_536)]

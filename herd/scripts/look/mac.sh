@@ -69,5 +69,5 @@ for below in "$root" "$root"/proxy "$root"/models "$root"/models/*; do
     at=${at%/*}
   done
 done
-stat -f '%Mp%Lp %u %g %Su %N' / "$@" | while IFS= read -r line; do say folder "$line"; done
+[ "$(uname -s)" != Darwin ] || stat -f '%Mp%Lp %u %g %Su %N' / "$@" | while IFS= read -r line; do say folder "$line"; done
 say disk "$(df -P -k "$root" | tail -n 1)"

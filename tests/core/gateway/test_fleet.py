@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from herd.core.gateway import fleet
-from herd.core.gateway.fleet import Mac, Pool
+from herd.core.gateway.fleet import Mac, Pool, Share
+from herd.core.mac import chips
 from herd.core.settings.schema import Settings
 from tests.core.samples import settings
 
@@ -32,7 +33,7 @@ def test_names_that_lead_to_the_same_share_a_pool() -> None:
     (pool,) = fleet.pools(macs(serving(2, "fast"), serving(2, "fast")))
 
     assert pool.names == ["m", "fast"]
-    assert told(pool) == {"mac1": (2, 32), "mac2": (2, 32)}
+    assert told(pool) == {"mac1": (2, 100), "mac2": (2, 100)}
 
 
 def test_a_name_that_some_macs_lack_has_a_pool_of_its_own() -> None:
@@ -49,20 +50,20 @@ def test_a_name_may_mean_another_model_on_another_mac() -> None:
     pools = fleet.pools(macs(serving(2, "fast"), other))
 
     assert {pool.names[0]: told(pool) for pool in pools} == {
-        "fast": {"mac1": (2, 21), "mac2": (3, 32)},
-        "m": {"mac1": (2, 32)},
-        "n": {"mac2": (3, 32)},
+        "fast": {"mac1": (2, 67), "mac2": (3, 100)},
+        "m": {"mac1": (2, 100)},
+        "n": {"mac2": (3, 100)},
     }
 
 
 @pytest.mark.parametrize(
     ("slots", "weights", "expected"),
     [
-        ((4, 4), (100, 100), [32, 32]),
-        ((4, 1), (100, 100), [32, 8]),
-        ((4, 4), (100, 33), [32, 11]),
-        ((256, 1), (100, 1), [32, 1]),
-        ((1, 1), (800, 100), [256, 32]),
+        ((4, 4), (100, 100), [100, 100]),
+        ((4, 1), (100, 100), [100, 25]),
+        ((4, 4), (100, 33), [100, 33]),
+        ((256, 1), (100, 1), [100, 1]),
+        ((1, 1), (800, 100), [256, 100]),
     ],
 )
 def test_weights_follow_slots_and_the_setting(
@@ -117,9 +118,50 @@ def test_a_gateway_holds_all_who_may_wait() -> None:
     assert made.port == own.gateway_haproxy_port
 
 
-def test_the_last_slots_are_given_by_hand_before_3_2() -> None:
+@pytest.mark.parametrize(
+    ("speeds", "declared", "expected"),
+    [
+        ({"mac1": 800, "mac2": 400}, (None, None), [100, 50]),
+        ({"mac1": 120, "mac2": 546}, (None, None), [22, 100]),
+        ({"mac1": 800}, (None, None), [100, 100]),
+        ({}, (None, None), [100, 100]),
+        ({"mac1": 800, "mac2": 400}, (None, 75), [100, 75]),
+        ({"mac1": 800, "mac2": 400}, (100, 100), [100, 100]),
+    ],
+)
+def test_weights_follow_speeds_where_all_are_known_and_nobody_says_otherwise(
+    speeds: dict[str, int], declared: tuple[int | None, int | None], expected: list[int]
+) -> None:
+    each = [serving(4, gateway_weight=weight) for weight in declared]
+    (pool,) = fleet.pools(macs(*each), speeds)
+
+    assert [share.weight for share in pool.shares] == expected
+
+
+@pytest.mark.parametrize(("name", "speed"), [
+    ("Apple M1", 68), ("Apple M4 Max", 546), ("Apple M3 Ultra", 819), ("Apple M99 Ultra", None),
+    ("Intel(R) Core(TM) i9", None), ("Apple M4 Max (Virtual)", None), ("", None),
+])  # fmt: skip
+def test_chips_are_known_by_their_names(name: str, speed: int | None) -> None:
+    assert chips.bandwidth(name) == speed
+
+
+@pytest.mark.parametrize("weight", range(1, 257))
+def test_no_weight_is_nothing_where_a_model_is_not_loaded(weight: int) -> None:
+    """HAProxy takes a percentage of the first weight, rounded down (agent-check); 0 is drained."""
+    share = Share(Mac("mac1", "10.0.0.1", 1), 1, weight)
+
+    assert share.least == weight * share.cold // 100 >= 1
+    assert share.least * 16 <= max(weight, 16)
+
+
+@pytest.mark.parametrize("weights", [(100, 100, 100, 100), (100, 50, 50, 22), (256, 1, 1, 1)])
+def test_the_last_slots_are_given_by_hand_before_3_2(weights: tuple[int, ...]) -> None:
     """With as many at work as leave `scarce` free, nobody's part of them is more than it has."""
     for each in range(1, 17):
-        (pool,) = fleet.pools(macs(*[serving(each)] * 4))
+        named = [Mac(f"mac{n}", "10.0.0.1", 1) for n in range(4)]
+        pool = Pool(["m"], [Share(mac, each, w) for mac, w in zip(named, weights, strict=True)])
         busy = 4 * each - pool.scarce
-        assert -(-(busy + 1) * pool.factor // 100) <= 4 * each
+        for share in pool.shares:
+            part = -(-(busy + 1) * pool.factor * share.weight // (100 * sum(weights)))
+            assert busy < 0 or part <= share.slots

@@ -1,16 +1,19 @@
 """HAProxy's agent check: one line at once, and the real HAProxy understands it."""
 
 import asyncio
+import json
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from proxy.exchange import Reply
 from proxy.readiness import agent as agent_of
 from proxy.readiness import availability
 from proxy.readiness.agent import MOST, Agent
 from proxy.readiness.availability import State, Word
+from proxy.readiness.loaded import Loaded
 from proxy.readiness.readiness import Readiness
 from tests.proxy.support.haproxy import free_port, haproxy
 from tests.proxy.support.proxy import run, until
@@ -47,6 +50,47 @@ def test_each_is_told_one_line_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
                 leaving.close()
         finally:
             agent.close()
+
+    run(situation())
+
+
+def test_whether_a_model_is_loaded_is_said_by_its_name() -> None:
+    async def situation() -> None:
+        async def is_loaded(name: str) -> bool:
+            return name == "gpt-oss"
+
+        agent = Agent(lambda: "ready up", is_loaded)
+        _, port = await agent.listen("127.0.0.1", 0)
+        try:
+            for said, line in (
+                (b"warm %s 7\n" % b"gpt-oss".hex().upper().encode(), b"100%\n"),
+                (b"warm %s 7\n" % b"qwen".hex().upper().encode(), b"7%\n"),
+                (b"warm FF 7\n", b"7%\n"),
+                (b"warm 41 999\n", b"100%\n"),
+                (b"warm xx 7\n", b"ready up\n"),
+                (b"state\n", b"ready up\n"),
+            ):
+                assert await told(port, said) == line, said
+        finally:
+            agent.close()
+
+    run(situation())
+
+
+def test_llama_swap_is_asked_once_for_all_who_ask_at_once() -> None:
+    asked = []
+
+    async def ask(method: str, target: str, body: bytes, seconds: float) -> Reply:
+        asked.append(target)
+        running = [{"model": "a", "state": "ready"}, {"model": "b", "state": "starting"}]
+        running += [{"model": "c", "state": "stopping"}]
+        return Reply(status=200, body=json.dumps({"running": running}).encode())
+
+    async def situation() -> None:
+        loaded = Loaded(ask, lambda name: {"alias": "a"}.get(name, name))
+        found = await asyncio.gather(*map(loaded.has, ("a", "alias", "b", "c", "d")))
+        assert found == [True, True, True, False, False]
+        assert asked == ["/running"]
 
     run(situation())
 
