@@ -21,7 +21,7 @@ from herd.core.gateway.timeouts import Timeouts
 from tests.gateway.macs import FakeMac, Loop
 
 KEY = "0123456789abcdef" * 4
-SOON = Timeouts(check=150, check_again=100, check_answer=300, connect=300)
+SOON = Timeouts(check=150, check_again=100, check_answer=300, warm=400, connect=300)
 
 
 def program() -> tuple[str, dict[str, str]]:
