@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from proxy.readiness.forward_progress import LOOK_SECONDS, Ask
 
-FRESH_SECONDS = 1.0
-"""As long as an answer counts; several gateways ask for several models."""
+FRESH_SECONDS = 5.0
+"""As long as an answer counts: gateways ask for each model, and llama-swap logs each question."""
 _WARM = ("ready", "starting")
 """llama-swap's words for what is there, or soon will be."""
 

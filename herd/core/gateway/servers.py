@@ -1,6 +1,7 @@
 """What HAProxy says of the Macs and of who waits: its statistics as CSV (management.txt, 9.1)."""
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,8 +10,9 @@ from herd.core.gateway.fleet import PREFIX
 
 @dataclass(frozen=True)
 class Server:
-    """A Mac as HAProxy has it. `state` is HAProxy's word ("UP", "DRAIN", "MAINT", "DOWN 1/2"),
-    `said` what the Mac's own agent or the check said last; `taken` of its `slots` are at work."""
+    """A Mac as HAProxy has it. `state` is HAProxy's word ("UP", "DRAIN (agent)", "DOWN 1/2"), where
+    "(agent)" is what the Mac says of itself; `said` is why, where somebody said that; `taken` of
+    its `slots` are at work."""
 
     state: str
     said: str = ""
@@ -20,8 +22,10 @@ class Server:
     @property
     def words(self) -> str:
         """For a person."""
-        why = f" ({self.said})" if self.said and not self.state.startswith("UP") else ""
-        return f"{self.state.lower()}{why}, {self.taken} of {self.slots} slots taken"
+        word = self.state.removesuffix(" (agent)").lower()
+        why = self.said or ("as it says itself" if "agent" in self.state else "")
+        reason = f" ({why})" if why and not self.state.startswith("UP") else ""
+        return f"{word}{reason}, {self.taken} of {self.slots} slots taken"
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,12 @@ def parse(lines: Iterable[str]) -> Servers:
 
 
 def _said(row: Mapping[str, str]) -> str:
-    """The last word of the Mac's agent where that has taken it out, else of the check."""
-    agent = (row.get("last_agt") or "").removeprefix("via agent : ").strip()
-    by_agent = "agent" in row["status"] or row["status"].startswith(("DRAIN", "MAINT"))
-    return (agent if by_agent else "") or (row.get("last_chk") or "").strip()
+    """The reason of the Mac's agent, which HAProxy has in brackets behind its word ("via agent :
+    down (a model gives no token)"); else the last word of the check."""
+    if "agent" in row["status"]:
+        found = re.fullmatch(r"via agent : [a-z]+ \((.*)\)", row.get("last_agt") or "")
+        return found[1] if found else ""
+    return (row.get("last_chk") or "").strip()
 
 
 def _number(text: str | None) -> int:

@@ -11,7 +11,7 @@ class Timeouts:
     check_again: int = 1_000
     """After a check that failed."""
     check_answer: int = 2_000
-    warm: int = 2_000
+    warm: int = 5_000
     """Between two questions whether a model is loaded, of each Mac that serves it."""
     failed_checks: int = 3
     connect: int = 2_000

@@ -7,8 +7,10 @@ HEAD = "# pxname,svname,qcur,scur,slim,status,last_chk,last_agt,"
 ROWS = [
     "herd,FRONTEND,,1,200,OPEN,,,",
     "macs,mac1,0,0,,UP,,via agent : ready up maxconn:4,",
-    'macs,mac2,0,0,,DRAIN (agent),,"via agent : drain a ""new"" disk",',
-    "macs,mac3,0,0,,DOWN,Layer4 timeout,,",
+    "macs,mac2,0,0,,DRAIN (agent),,via agent : up,",
+    "macs,mac3,0,0,,DOWN,Connection refused,Connection refused,",
+    'macs,mac4,0,0,,DOWN (agent),,"via agent : down (a ""model"", and its tokens)",',
+    "macs,mac5,0,0,,MAINT,,,",
     "macs,BACKEND,0,0,20,UP,,,",
     "model.big,mac1,0,2,4,UP,,,",
     "model.big,mac2,0,1,4,DRAIN,,,",
@@ -22,13 +24,15 @@ ROWS = [
 def test_a_mac_has_its_state_and_the_slots_of_all_its_models() -> None:
     seen = parse([HEAD, *ROWS])
 
-    assert seen.macs == {
-        "mac1": Server("UP", "", 3, 5),
-        "mac2": Server("DRAIN (agent)", 'drain a "new" disk', 1, 4),
-        "mac3": Server("DOWN", "Layer4 timeout", 0, 4),
+    assert seen.macs["mac1"] == Server("UP", "", 3, 5)
+    assert {name: server.words.rpartition(", ")[0] for name, server in seen.macs.items()} == {
+        "mac1": "up",
+        "mac2": "drain (as it says itself)",
+        "mac3": "down (Connection refused)",
+        "mac4": 'down (a "model", and its tokens)',
+        "mac5": "maint",
     }
-    assert seen.macs["mac1"].words == "up, 3 of 5 slots taken"
-    assert seen.macs["mac3"].words == "down (Layer4 timeout), 0 of 4 slots taken"
+    assert seen.macs["mac2"].words.endswith(", 1 of 4 slots taken")
 
 
 def test_what_waits_is_told_by_model() -> None:

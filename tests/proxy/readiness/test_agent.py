@@ -106,7 +106,7 @@ def test_haproxy_reads_it() -> None:
             "defaults\n  mode http\n  timeout connect 1s\n  timeout client 1s\n"
             "  timeout server 1s\nbackend macs\n"
             f"  server mac1 127.0.0.1:{port} maxconn 9 check inter 100ms "
-            f"agent-check agent-port {port} agent-inter 40ms\n"
+            f'agent-check agent-port {port} agent-inter 40ms agent-send "state\\n"\n'
         )
         with haproxy(directory, config) as gateway:
 
