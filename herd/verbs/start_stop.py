@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote, ask, each
+from herd.core.mac import saved_slots
 from herd.core.mac.job_definitions import EXIT_TIMEOUT, LLAMA_SWAP, jobs_of, listens_on
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
@@ -125,13 +126,31 @@ def _stop(remote: Remote, service: str | None) -> bool:
 
 
 def restart(remotes: Sequence[Remote], service: str | None = None) -> bool:
-    """Restart the services' processes, or those of one, where they can be stopped."""
+    """Restart the services' processes, or those of one, where they can be stopped; models that can
+    save what they have read of prompts are loaded with it again."""
     stopped: list[Remote] = []
 
     def stop_one(remote: Remote) -> bool:
+        if service in (None, LLAMA_SWAP):
+            _slots(remote, "slots-save", saved_slots.MOST, words=saved_slots.to_save(remote.layout))
         done = _stop(remote, service)
         stopped.extend([remote] if done else [])
         return done
 
+    def restore(remote: Remote) -> bool:
+        return _slots(remote, "slots-restore", words=saved_slots.to_restore(remote.layout))
+
     done = each(remotes, stop_one)
-    return start(stopped, service) and done
+    done &= start(stopped, service)
+    return each(stopped if service in (None, LLAMA_SWAP) else [], restore) and done
+
+
+def _slots(remote: Remote, name: str, *more: object, words: Iterator[str]) -> bool:
+    """What is not saved, or not taken again, is read anew: that is no failure."""
+    if of := list(words):
+        settings, key = remote.settings, remote.layout.swap_key
+        patience = settings.llama_swap_health_timeout + 30
+        command = script(name, settings.llama_swap_port, key, patience, *more, *of)
+        _, lines = remote.run(command)
+        remote.say(True, lines)
+    return True

@@ -2,5 +2,5 @@
 # The key is read by curl from its stdin: no process has it among its arguments.
 [ -f "$2" ] || exit 0
 { printf 'header = "Authorization: Bearer '; cat "$2"; printf '"\n'; } |
-  curl --noproxy '*' -s --max-time 5 --config - "http://127.0.0.1:$1/haproxy;csv"
+  curl -q --noproxy '*' -s --max-time 5 --config - "http://127.0.0.1:$1/haproxy;csv"
 exit 0
