@@ -16,7 +16,7 @@ from herd.core.mac.preflight import WARNING, Needs, limits, memory_problems
 from herd.core.models import fit_request
 from herd.core.models.fit_request import Ask
 from herd.core.models.memory_estimate import differences
-from herd.core.models.memory_fit import Sum
+from herd.core.models.memory_sum import Sum
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.problems import count, report
 from herd.facts.fit_params import FitFlags, FitParams, Fits

@@ -6,7 +6,8 @@ from typing import Any
 from herd import plan
 from herd.connections.remote import Remote, RemoteError, hosts, read
 from herd.core.mac import wired_limit
-from herd.core.models.memory_fit import Limits, Sum, fixes
+from herd.core.models.memory_fixes import fixes
+from herd.core.models.memory_sum import Limits, Sum
 from herd.core.models.missing_files import Resolved
 from herd.core.models.models_lock import Lock
 from herd.core.settings.problems import report

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from herd.core.mac.llama_server_flags import Flags
-from herd.core.models.memory_fit import Limits
+from herd.core.models.memory_sum import Limits
 
 FILE = "facts.lock"
 ASKED, DECLARED, ASSUMED = "asked", "declared", "assumed"

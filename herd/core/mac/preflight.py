@@ -10,7 +10,7 @@ from herd.core.mac.packages import Programs
 from herd.core.mac.root_command import Command
 from herd.core.models import memory_fit
 from herd.core.models.memory_estimate import Served
-from herd.core.models.memory_fit import Limits, Sum
+from herd.core.models.memory_sum import Limits, Sum
 from herd.core.settings.problems import Problem
 from herd.core.settings.schema import Fit
 from herd.core.text.quoting import elided, shell_quote

@@ -6,7 +6,9 @@ import pytest
 
 from herd.core.models.llama_fit_params import Device, Measured, parse
 from herd.core.models.memory_estimate import Served, Told, notes, terms
-from herd.core.models.memory_fit import ESTIMATE, FIT, Limits, Sum, fixes, problems
+from herd.core.models.memory_fit import ESTIMATE, FIT, problems
+from herd.core.models.memory_fixes import fixes
+from herd.core.models.memory_sum import Limits, Sum
 from herd.core.models.memory_use import Use
 from herd.core.text.units import GIB, MIB
 from tests.core.models.test_gguf import GPT_OSS_120B

@@ -10,7 +10,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from herd.core.models.memory_estimate import Served
-from herd.core.models.memory_fit import Limits, Sum, fixes, problems, together
+from herd.core.models.memory_fit import problems, together
+from herd.core.models.memory_fixes import fixes
+from herd.core.models.memory_sum import Limits, Sum
 from herd.core.models.model_facts import Facts
 from herd.core.settings.model_groups import sets
 from herd.core.settings.model_groups import together as beside
