@@ -109,4 +109,16 @@ def updates(patient: Patient) -> Iterator[Finding]:
         )
 
 
-RULES = (sleep, session, clock, firewall, heat, panics, crashes, updates)
+def local_network(patient: Patient) -> Iterator[Finding]:
+    """Whom macOS keeps a program from, which says so to nobody: HAProxy's own checks are asked, as
+    they are made in its session, where a program over SSH would be let through."""
+    if denied := patient.symptoms.denied:
+        yield Finding(
+            "local-network",
+            f"HAProxy finds no route to {', '.join(denied)}, and other programs here do",
+            "allow it under Privacy & Security > Local Network at the Mac's screen, again after "
+            "each upgrade of HAProxy, then `make restart`",
+        )
+
+
+RULES = (sleep, session, clock, firewall, heat, panics, crashes, updates, local_network)

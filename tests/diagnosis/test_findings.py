@@ -200,6 +200,7 @@ FAULTS: dict[str, tuple[Patient, str, str]] = {
         "crashed",
         "crashed 2 times",
     ),
+    "local network": (symptoms(denied=("b.local:3000",)), "local-network", "to b.local:3000"),
     "updates": (symptoms(updates=("macOS Tahoe 26.2",)), "update-restarts", "Tahoe 26.2"),
     "key ends": (replace(RIGHT, expiries={"ben": NOW + 3 * DAY}), "key-expires", "ends in 3 d"),
     "key ended": (replace(RIGHT, expiries={"ben": NOW - DAY}), "key-expires", "ended 1 d 0 h ago"),

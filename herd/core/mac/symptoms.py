@@ -14,7 +14,8 @@ class Symptoms:
     told not to). `reports` are paths of the week's crash, jetsam and panic reports; `quarantined`
     those of property lists that launchd ignores from macOS 27 on. `log` has lines of llama-swap's
     log that say why a model does not come up, `slow` models with the seconds and the time of an
-    answer that began late.
+    answer that began late. `denied` are addresses of Macs that a gateway's HAProxy finds no route
+    to, and other programs on it do.
     """
 
     clock: int | None = None
@@ -27,6 +28,7 @@ class Symptoms:
     quarantined: tuple[str, ...] = ()
     log: tuple[str, ...] = ()
     slow: tuple[tuple[str, float, str], ...] = ()
+    denied: tuple[str, ...] = ()
 
 
 def parse(lines: Iterable[str]) -> Symptoms:
@@ -53,6 +55,7 @@ def parse(lines: Iterable[str]) -> Symptoms:
         reports=every("report"),
         quarantined=every("quarantined"),
         log=every("log"),
+        denied=every("denied"),
         slow=tuple(filter(None, map(_slow, said.get("slow", [])))),
     )
 

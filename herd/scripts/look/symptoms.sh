@@ -38,4 +38,19 @@ tail -n 500 "$root/proxy.log" 2>/dev/null | awk '
   }
   END { for (model in last) print model, last[model] }
 ' | lines slow
+# Macs that HAProxy, in its own session, finds no route to, and macOS's own curl does: so it looks
+# where Local Network privacy keeps a program from them.
+tail -n 500 "$root/gateway.log" 2>/dev/null | awk '
+  match($0, /Server macs\/[^ ]+ is /) {
+    name = substr($0, RSTART + 12, RLENGTH - 16)
+    if ($0 ~ /is DOWN.*No route to host/) down[name] = 1; else delete down[name]
+  }
+  END { for (name in down) print name }
+' | while IFS= read -r name; do
+  address=$(awk -v name="'$name'" '$1 == "server" && $2 == name { gsub("\047", "", $3); print $3; exit }' "$root/gateway/haproxy.cfg" 2>/dev/null)
+  [ -n "$address" ] || continue
+  curl -q --noproxy '*' -s -o /dev/null --max-time 3 "http://$address/livez" </dev/null
+  # 6, 7, 28: there is no such name, nobody, or no answer.
+  case $? in 6 | 7 | 28) ;; *) say denied "$address" ;; esac
+done
 exit 0
