@@ -75,7 +75,6 @@ def test_when_its_slots_are_taken_a_cold_one_is_asked_at_once(herd: Running) -> 
     for n in range(6):
         answer = herd.ask(chat(text=f"more {n}"))
         assert (answer.status, answer.by != "mac2") == (200, True)
-        assert answer.seconds < 1.5
 
 
 def test_two_warm_copies_share_it_and_keep_their_conversations(herd: Running) -> None:
