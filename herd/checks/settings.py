@@ -75,6 +75,8 @@ def _asked(subject: Subject) -> Iterator[Finding]:
     elif host.known.homebrew_prefix not in (None, prefix):
         was = host.known.homebrew_prefix
         yield finding(f"It was asked with Homebrew in {was}, which now is {prefix}.", ERROR)
+    if not host.settings.serves:
+        return
     if host.known.flags is None:
         yield finding("Its llama-server's flags are not known, and are not checked.", NOTE)
     if host.known.memory is None:

@@ -1,6 +1,8 @@
 """A gateway's files are rendered as a deploy writes them, and a real HAProxy looks at them."""
 
-from collections.abc import Callable
+import json
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import pytest
 from pyinfra.api import Inventory
 
 from herd import plan
-from herd.checks import Project, plists, ports, real_haproxy, secrets
+from herd.checks import Project, plists, ports, real_haproxy, secrets, settings
 from herd.core.settings.precedence import merge
 from herd.render import rendering
 from lab.haproxy import write_wrapper
@@ -24,13 +26,17 @@ def make(tmp_path: Path) -> Make:
     """Renders the sample project with its first host as a gateway, or another one that is in no
     other group, and other data for all."""
 
-    def made(own: str | None = None, **more: Any) -> Project:
+    def made(own: str | None = None, chips: Mapping[str, str] = {}, **more: Any) -> Project:
         sample.make(tmp_path)
-        settings: dict[str, Any] = {}
-        exec((tmp_path / "group_data/all.py").read_text(), settings)
+        facts = json.loads((tmp_path / "facts.lock").read_text())
+        for host, chip in chips.items():
+            facts["hosts"].setdefault(host, {})["chip"] = chip
+        (tmp_path / "facts.lock").write_text(json.dumps(facts))
+        declared: dict[str, Any] = {}
+        exec((tmp_path / "group_data/all.py").read_text(), declared)
         hosts: dict[str, Any] = {}
         exec((tmp_path / "inventory.py").read_text(), hosts)
-        data = {key: value for key, value in settings.items() if not key.startswith("__")}
+        data = {key: value for key, value in declared.items() if not key.startswith("__")}
         macs = hosts["macs"]
         first = macs[0]
         name = own or (first if isinstance(first, str) else first[0])
@@ -76,6 +82,24 @@ def test_a_gateway_has_its_files_and_no_other_host_has(make: Make, haproxy: None
         assert list(check.check(project)) == []
 
 
+@pytest.mark.parametrize(
+    ("chips", "expected"),
+    [
+        ({"mac1": "Apple M4 Max", "mac2": "Apple M4"}, {("mac1", "100"), ("mac2", "22")}),
+        ({"mac1": "Apple M4 Max"}, {("mac1", "100"), ("mac2", "100")}),
+    ],
+)
+def test_weights_follow_the_chips_that_facts_lock_has(
+    make: Make, chips: dict[str, str], expected: set[tuple[str, str]]
+) -> None:
+    """In a pool that both serve."""
+    (text,) = named(make(chips=chips), "gateway/haproxy.cfg").values()
+
+    pools = text.split("\nbackend ")
+    found = [re.findall(r"^  server '(mac\d)' .* track .* weight (\d+) ", p, re.M) for p in pools]
+    assert expected in [set(each) for each in found]
+
+
 def test_a_gateway_of_its_own_has_no_file_of_a_stack(make: Make, haproxy: None) -> None:
     project = make("gw.local", proxy_agent_port=3001)
     *macs, own = project.rendering.hosts
@@ -88,6 +112,8 @@ def test_a_gateway_of_its_own_has_no_file_of_a_stack(make: Make, haproxy: None) 
     (text,) = named(project, "gateway/haproxy.cfg").values()
     assert all(f"server '{host.name}" in text for host in macs)
     assert "gw.local" not in text
+    noted = [each.message for each in settings.check(project) if each.host == "gw.local"]
+    assert noted == ["gw.local: Nobody asked this Mac yet: home and flags are defaults."]
     for check in (real_haproxy, plists, ports, secrets):
         assert list(check.check(project)) == []
 
