@@ -96,7 +96,9 @@ class Peer:
         """Waits until it takes connections, on these cores only, if any are named."""
         if cpus:
             os.sched_setaffinity(self.process.pid, cpus)
-        for _ in range(200):
+        for _ in range(1200):
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended with {self.process.returncode}")
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()
                 break
