@@ -52,7 +52,7 @@ def test_a_journal_is_there_from_the_beginning_and_grows(
     program: Program, hub: Hub, target: Path
 ) -> None:
     hub.hang(after=0)
-    program.start(spec(model(hub, target)))
+    program.start(spec(model(hub, target), patience={}))
     wait_for(lambda: arrived(target) == 0)
     assert len(hub.asked) <= 1
     hub.release.set()
@@ -85,7 +85,7 @@ def test_a_run_that_is_told_to_stop_leaves_all_that_has_come(
     program: Program, hub: Hub, target: Path, number: signal.Signals
 ) -> None:
     hub.hang(after=500_000)
-    process = program.start(spec(model(hub, target)))
+    process = program.start(spec(model(hub, target), patience={}))
     wait_for(lambda: hub.sent)
     time.sleep(0.2)
     process.send_signal(number)
@@ -117,7 +117,7 @@ def test_a_later_run_takes_over_and_the_earlier_one_ends(
 ) -> None:
     """The earlier run's output is still read, as after a lost connection that nobody noticed."""
     hub.hang(after=500_000)
-    earlier = program.start(spec(model(hub, target)))
+    earlier = program.start(spec(model(hub, target), patience={}))
     wait_for(lambda: hub.sent)
     time.sleep(0.2)
     done = program.run(spec(model(hub, target)))
@@ -177,7 +177,7 @@ def test_a_run_holds_its_directory_and_nobody_else_may_open_its_lock(
     put(target / ".herd" / "lock", b"")
     (target / ".herd" / "lock").chmod(0o666)
     hub.hang(after=10)
-    program.start(spec(model(hub, target)))
+    program.start(spec(model(hub, target), patience={}))
     wait_for(lambda: hub.asked)
     with (target / ".herd" / "lock").open("r+") as lock:
         assert os.fstat(lock.fileno()).st_mode & 0o777 == 0o600
