@@ -212,6 +212,9 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
             what = f"{value!r} does not look like a {at[-1]}."
             if at[-1] == "repo":
                 fix = "write OWNER/NAME, as the Hub has it, without its address."
+                repo, colon, kind = str(value).partition(":")
+                if colon and not kind.startswith("//"):  # as `llama-server -hf` takes it
+                    fix = f'write "repo": {repo!r}, "include": ["*{kind}*"].'
         case _:
             # Somebody may have put a key there in clear text.
             hidden = isinstance(value, dict) or at[0] == "api_keys"

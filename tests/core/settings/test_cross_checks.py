@@ -489,3 +489,17 @@ def test_a_daemon_has_no_terminal_window() -> None:
     assert "launchd_autostart" in found.where
     assert "no Terminal window" in found.what
     assert problems(declare(launchd_domain="daemon", launchd_autostart="off")) == []
+
+
+@pytest.mark.parametrize(
+    ("repo", "fix"),
+    [
+        ("me/x-GGUF:Q4_K_M", 'write "repo": \'me/x-GGUF\', "include": ["*Q4_K_M*"].'),
+        ("https://huggingface.co/me/x", "write OWNER/NAME, as the Hub has it"),
+    ],
+)
+def test_a_repository_as_others_write_it_has_the_line_to_write(repo: str, fix: str) -> None:
+    (found,) = problems(declare(models={"gpt-oss-120b": None, "m": {"repo": repo}}))
+
+    assert found.where.startswith("mac1: models.m.repo")
+    assert found.fix.startswith(fix)
