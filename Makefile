@@ -69,14 +69,15 @@ plan: .venv/.deploy  ## what a deploy would change
 deploy: .venv/.deploy  ## deploy without asking
 	@$(WORDS) $(BIN)/pyinfra -y $(ON) {} -- "$$INVENTORY" deploy.py
 
-upgrade rollback: .venv/.deploy
+roll upgrade rollback: .venv/.deploy
 	@$(WORDS) $(HERD) $@ --inventory="$$INVENTORY" $(ON) {}
 
 pin: .venv/.deploy  ## an exact release to declare: ARGS='llama.cpp b10686'
 	@$(WORDS) $(HERD) pin --inventory="$$INVENTORY" {}
 
-upgrade:   ## deploy and upgrade packages, one Mac after the other
-rollback:  ## the pinned releases before, one Mac after the other
+roll:      ## deploy from Mac to Mac, while the others serve: ARGS='--parallel 2'
+upgrade:   ## the same, and upgrade packages
+rollback:  ## the same of the pinned releases before
 
 uninstall: .venv/.deploy  ## take it off the Macs; asks first: ARGS='--models --packages'
 	@$(WORDS) $(HERD) uninstall --inventory="$$INVENTORY" $(ON) {}
@@ -167,4 +168,4 @@ locks: .venv/.dev  ## update every locked dependency; `make lock` is for models
 	@$(LOCK) tests/clients/aider.in -o tests/clients/aider.lock
 	@npm --prefix tests/clients install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
 
-.PHONY: help setup dev demo lab lab-down init key lock plan deploy upgrade rollback pin uninstall verify status top start stop restart dashboard load unload logs usage doctor chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench figures locks
+.PHONY: help setup dev demo lab lab-down init key lock plan deploy roll upgrade rollback pin uninstall verify status top start stop restart dashboard load unload logs usage doctor chat run sudoers fetch verify-models fit render render-diff check-configs facts test soak check docs bench figures locks

@@ -38,6 +38,7 @@ from herd.verbs import (
     usage,
 )
 from herd.verbs.options import parser
+from herd.verbs.roll.roll import roll
 from herd.workstation import new_repository, toolkit
 from herd.workstation.herd_directory import directory
 
@@ -52,9 +53,10 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m herd") -> 
     try:
         if options.verb == "init":
             return 0 if new_repository.init(options.directory) else 1
+        if options.verb in deploy.ROLLS:
+            return 0 if _roll(options) else 1
         if options.verb in deploy.VERBS:
-            wanted = getattr(options, "json", False)
-            deploy.run(options.verb, options.inventory, options.limit, more, json_wanted=wanted)
+            deploy.run(options.verb, options.inventory, options.limit, more)
         if note := toolkit.mismatch(directory(options.inventory)):
             print(f"Note: {note}.", file=sys.stderr)
         return 0 if _run(options) else 1
@@ -66,6 +68,15 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m herd") -> 
     except BrokenPipeError:  # as `… | head` does; nobody reads what is left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _roll(options: argparse.Namespace) -> bool:
+    return roll(
+        *(options.verb, options.inventory, options.limit, options.more),
+        parallel=options.parallel,
+        accept_outage=options.accept_outage,
+        json_wanted=options.json,
+    )
 
 
 def _run(options: argparse.Namespace) -> bool:

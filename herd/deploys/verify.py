@@ -14,7 +14,9 @@ from herd.workstation import certificate_files
 def serves() -> None:
     """Where autostart is off, nothing need run."""
     want = desired()
-    if want.settings.serves and want.settings.launchd_autostart != "off":
+    if want.settings.launchd_autostart == "off" or not want.settings.serves:
+        serving.let_in(name="Take requests", layout=want.layout)
+    else:
         held = HiddenValue(want.keys.held())
         serving.serves(
             name="Wait until the stack serves",

@@ -1,7 +1,7 @@
 """What makes a host a gateway: a key that the Macs know, and a configuration that HAProxy takes
-over without an end to anything."""
+over without an end to anything, as it does a new version of itself."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pyinfra import host
@@ -15,12 +15,14 @@ from herd.core.mac.endpoints import local_gateway
 from herd.core.mac.job_definitions import GATEWAY
 from herd.core.mac.layout import Layout
 from herd.core.text.secret import key_options
-from herd.facts.files import State
+from herd.facts.files import Says, State
 from herd.facts.gateway import GatewayAnswers
 from herd.facts.gathered import Question
+from herd.facts.programs import Linked
 from herd.facts.script import script
 from herd.operations.commands import Commands, operation
 from herd.operations.files import is_as_wanted, show_diff, write
+from herd.operations.last_good import is_drained, undrain
 from herd.operations.launchd import is_secret
 from herd.workstation.api_keys import Held
 
@@ -92,15 +94,17 @@ def known(layout: Layout, gateways: Sequence[str], *, key_of: Callable[[str], st
 def _configured_asks(
     layout: Layout, bundle: Bundle, *, uid: int, authorities: str | None
 ) -> Iterator[Question]:
-    for file in [*written_files.gateway(layout, authorities), _loaded(layout, authorities)]:
+    for file in [*written_files.gateway(layout, authorities), _loaded(layout, authorities, {})]:
         yield Question(State, paths=[file.path])
+    yield _version(layout)
 
 
 @operation(asks=_configured_asks, changes=[State])
 def configured(layout: Layout, bundle: Bundle, *, uid: int, authorities: str | None) -> Commands:
     """
-    Have HAProxy's configuration, if HAProxy takes it, and one that runs work by it. What counts is
-    what was loaded last, so a run that was cut off in between is made up for.
+    Have HAProxy's configuration, if HAProxy takes it, and one that runs work by it, in the version
+    that is installed. What counts is what was loaded last, so a run that was cut off in between is
+    made up for.
 
     + layout: where the stack lives, and what the gateway is told
     + bundle: the proxy's, whose Python asks HAProxy what it knows of the Macs
@@ -111,7 +115,7 @@ def configured(layout: Layout, bundle: Bundle, *, uid: int, authorities: str | N
     old = [file for file in others if not _is_there(file)]
     for file in old:
         yield from write(file.path, file.content, file.mode)
-    loaded = _loaded(layout, authorities)
+    loaded = _loaded(layout, authorities, _version(layout).ask(host))
     if not old and _is_there(config) and _is_there(loaded):
         host.noop("HAProxy's configuration is as wanted")
         return
@@ -126,10 +130,18 @@ def configured(layout: Layout, bundle: Bundle, *, uid: int, authorities: str | N
     yield from write(loaded.path, loaded.content, loaded.mode)
 
 
-def _loaded(layout: Layout, authorities: str | None) -> written_files.Written:
-    """Names what HAProxy has read: the configuration, and what that names."""
+def _version(layout: Layout) -> Question:
+    """Which HAProxy its link leads to."""
+    return Question(Linked, links=layout.version_links(["haproxy"]))
+
+
+def _loaded(
+    layout: Layout, authorities: str | None, version: Mapping[str, str]
+) -> written_files.Written:
+    """Names what HAProxy has read: the configuration, what that names, and its own program."""
     *others, config = written_files.gateway(layout, authorities)
     digests = "".join(f"{file.sha256}\n" for file in [config, *others])
+    digests += "".join(f"{name} {number}\n" for name, number in sorted(version.items()))
     return written_files.Written(layout.of_gateway("haproxy.loaded"), "600", digests.encode())
 
 
@@ -141,9 +153,10 @@ def _is_there(file: written_files.Written) -> bool:
 def _serving_asks(layout: Layout, held: Any) -> Iterator[Question]:
     stdin = key_options(held.unmask().secret)
     yield Question(GatewayAnswers, url=local_gateway(layout.settings), _stdin=stdin)
+    yield is_drained(layout.gateway_availability)
 
 
-@operation(asks=_serving_asks, changes=[GatewayAnswers])
+@operation(asks=_serving_asks, changes=[GatewayAnswers, Says])
 def serving(layout: Layout, held: Any) -> Commands:
     """
     Wait, within a limit, until a Mac can be asked through the gateway, by those with a key only.
@@ -153,6 +166,8 @@ def serving(layout: Layout, held: Any) -> Commands:
     """
     key: Held = held.unmask()
     stdin, url = key_options(key.secret), local_gateway(layout.settings)
+    if is_drained(layout.gateway_availability).ask(host):
+        yield undrain(layout, layout.gateway_availability)
     if not host.get_fact(GatewayAnswers, url=url, _stdin=stdin).complaint():
         host.noop("the gateway serves")
         return

@@ -5,7 +5,7 @@ where the stack serves then: what does not is not worth it.
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,8 @@ from herd.core.mac.domains import DAEMONS
 from herd.core.mac.job_definitions import jobs_of
 from herd.core.mac.launchd import compact
 from herd.core.mac.layout import Layout
+from herd.facts.files import Says
+from herd.facts.gathered import Question
 from herd.facts.script import script
 from herd.operations.commands import Commands, shown
 
@@ -31,40 +33,53 @@ def _run() -> str:
     return secrets.token_hex(8)
 
 
-def guarded(
-    layout: Layout, commands: Commands, *, ends_streams: bool = False, of_gateway: bool = False
-) -> Commands:
+def guarded(layout: Layout, commands: Commands, *, ends_streams: bool = False) -> Commands:
     """The commands of an operation that changes what serves; when one fails, what served before
     is put back, and the operation has failed nevertheless. Where they end streams, the proxy lets
-    these finish before, and takes nothing new until all is done, well or not; of what goes through
-    a gateway that is its own proxy.
+    these finish before, and takes nothing new until the stack has answered (`serving.serves`), or
+    is put back.
 
     Uninstall removes `Layout.last_good`, a directory.
     """
     drains = ends_streams and layout.settings.drain_timeout > 0
-    is_drained = False
-    where = layout.of_gateway("availability.json") if of_gateway else layout.availability
     for command in commands:
-        if not _is_kept():
+        if _is_first("last good is kept"):
             yield script("keep-good", layout.root, _run(), *_agents(layout))
-        if drains and not is_drained:
+        if drains and _is_first("drained"):
+            yield drain(layout, layout.availability)
+        yield _or(command, put_back(layout), undrain(layout, layout.availability))
+
+
+def without_streams(layout: Layout, commands: Commands) -> Commands:
+    """The same of one that restarts a job of the gateway: the proxy before it lets what is open
+    finish, and takes nothing new until all is done, well or not."""
+    word, is_drained = layout.gateway_availability, False
+    for command in commands:
+        if _is_first("last good is kept"):
+            yield script("keep-good", layout.root, _run(), *_agents(layout))
+        if not is_drained and layout.settings.drain_timeout > 0:
             is_drained = True
-            yield drain(layout, where=where)
-        yield _or(command, lambda: [_put_back(layout), undrain(layout, where=where)])
+            yield drain(layout, word)
+        yield _or(command, put_back(layout), undrain(layout, word))
     if is_drained:
-        yield undrain(layout, where=where)
+        yield undrain(layout, word)
 
 
-def drain(layout: Layout, *, where: str = "") -> StringCommand:
-    """Lets streams finish, and refuses what is new with this reason, unless its owner drains it."""
+def drain(layout: Layout, word: str) -> StringCommand:
+    """Lets streams finish, and refuses what is new with this reason, unless its owner drains it;
+    `word` is the proxy's file for that."""
     seconds = layout.settings.drain_timeout
-    return shown("drain", where or layout.availability, seconds, REASON, *_proxy(layout))
+    return shown("drain", word, seconds, REASON, *_proxy(layout))
 
 
-def undrain(layout: Layout, *, seconds: int = 15, where: str = "") -> StringCommand:
-    """Takes requests again, if it is we who drained it; one that is just coming up is waited for
-    so long."""
-    return script("undrain", where or layout.availability, REASON, seconds, *_proxy(layout))
+def undrain(layout: Layout, word: str) -> StringCommand:
+    """Takes requests again, if it is we who drained it; one that is coming up is waited for."""
+    return script("undrain", word, REASON, 15, *_proxy(layout))
+
+
+def is_drained(word: str) -> Question:
+    """Whether it is we who drained a proxy; a run that was killed may have left it so."""
+    return Question(Says, path=word, text=REASON)
 
 
 REASON = "Llama Herd changes what serves here"
@@ -76,16 +91,16 @@ def _proxy(layout: Layout) -> Iterator[str]:
     yield layout.proxy_python(bundle())
 
 
-def _is_kept() -> bool:
-    """Whether this run has done so on this host; said once it is asked while that goes on."""
+def _is_first(what: str) -> bool:
+    """Whether this run has not done so on this host; it has once it is asked while that goes on."""
     known = host.state.inventory.get_host(host.name).connector_data
-    before = bool(known.get("last good is kept"))
-    known["last good is kept"] = before or host.state.is_executing
-    return before
+    before = bool(known.get(what))
+    known[what] = before or host.state.is_executing
+    return not before
 
 
-def _or(command: Any, otherwise: Callable[[], Sequence[StringCommand]]) -> PyinfraCommand:
-    """The command; when it fails, these are run, and it has failed nevertheless."""
+def _or(command: Any, *remedies: StringCommand) -> PyinfraCommand:
+    """A command that is followed by others where it fails."""
     made = StringCommand(command) if isinstance(command, str) else command
     execute = made.execute
 
@@ -97,15 +112,16 @@ def _or(command: Any, otherwise: Callable[[], Sequence[StringCommand]]) -> Pyinf
         # First why, then what was done about it.
         if not state.print_output:
             print_host_combined_output(host, output)
-        for each in otherwise():
-            host.run_shell_command(each, print_output=True)
+        for remedy in remedies:
+            host.run_shell_command(remedy, print_output=True)
         return (False, CommandOutput([])) if isinstance(done, tuple) else False
 
     made.execute = attempt  # type: ignore[method-assign]
     return made
 
 
-def _put_back(layout: Layout) -> StringCommand:
+def put_back(layout: Layout) -> StringCommand:
+    """Has what served before serve again, where anything of it differs now."""
     keeps = layout.settings.launchd_autostart == "background"
     of_jobs = zip(jobs_of(layout), _agents(layout), map(_writes, _daemons(layout)), strict=True)
     where = "system" if layout.is_daemon else "session"

@@ -20,7 +20,7 @@ from herd.core.mac.job_definitions import EXIT_TIMEOUT
 from herd.core.mac.layout import Layout
 from herd.core.text.quoting import xml_quote
 from herd.facts.answers import Answers
-from herd.facts.files import Entry, Modes, State
+from herd.facts.files import Entry, Modes, Says, State
 from herd.facts.gathered import Question
 from herd.facts.launchd import HowStarted, Installed, Loaded
 from herd.facts.listeners import Listeners
@@ -32,7 +32,7 @@ from herd.operations.files import is_as_wanted, show_diff, write
 _GRACE = 15
 _OF_NOTHING = hashlib.sha256().hexdigest()
 
-CHANGED = (Loaded, HowStarted, Installed, State, Modes, Listeners, Answers)
+CHANGED = (Loaded, HowStarted, Installed, State, Modes, Listeners, Answers, Says)
 """What is otherwise once a job is."""
 
 

@@ -16,7 +16,7 @@ from herd.core.mac.refused_arguments import refused, setting_of
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.problems import Problem, count, report
 from herd.facts.answers import Answers
-from herd.facts.files import State
+from herd.facts.files import Says, State
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.llama_server import KnownFlags
@@ -31,7 +31,7 @@ def _config_asks(layout: Layout, files: Sequence[Resolved]) -> Iterator[Question
     yield Question(State, paths=[layout.config])
 
 
-@operation(asks=_config_asks, changes=[State, Listeners, Answers])
+@operation(asks=_config_asks, changes=[State, Listeners, Answers, Says])
 def config(layout: Layout, files: Sequence[Resolved]) -> Commands:
     """
     Keep llama-swap's configuration, in flags that the installed llama-server knows.

@@ -21,7 +21,7 @@ from herd.facts.files import Says
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.operations.commands import Commands, operation, shown
-from herd.operations.last_good import REASON, guarded, undrain
+from herd.operations.last_good import guarded, is_drained, undrain
 from herd.operations.stack import linked
 from herd.workstation.api_keys import Held
 
@@ -32,16 +32,17 @@ def _asks(
     stdin = key_options(held.unmask().secret)
     yield linked(layout, LLAMA_SWAP)
     yield Question(Answers, layout=layout, pin=pin, _stdin=stdin)
-    yield _drained(layout)
+    yield is_drained(layout.availability)
 
 
-@operation(asks=_asks, changes=[Answers, Listeners])
+@operation(asks=_asks, changes=[Answers, Listeners, Says])
 def serves(
     layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved], prove: bool = False
 ) -> Commands:
     """
     Wait, within a limit, until the stack serves its models to those with a key only, and those
-    that are to be loaded have answered, each in its own way.
+    that are to be loaded have answered, each in its own way. A Mac that was drained for a change
+    takes requests again once a model has answered.
 
     + layout: where the stack lives, and its settings
     + held: a `Held` of `herd.workstation.api_keys` in a HiddenValue; its key goes to stdin, and
@@ -54,7 +55,8 @@ def serves(
     of = {each.name: each for each in models}
     loaded = [settings.models[name] for name in settings.preload]
     key: Held = held.unmask()
-    proof = [] if loaded or not prove else [_easiest(settings, key)]
+    drained = is_drained(layout.availability).ask(host)
+    proof = [] if loaded or not (prove or drained) else [_easiest(settings, key)]
     stdin = key_options(key.secret)
     if host.state.is_executing:
         for line in _skipped(settings.preload, key):
@@ -69,10 +71,7 @@ def serves(
         served = host.get_fact(Answers, layout=layout, pin=pin, _stdin=stdin)
         return served.complaint(settings.models, marks(), stay_loaded=settings.preload)
 
-    # A run that was killed may have left it so.
-    if _drained(layout).ask(host):
-        yield undrain(layout)
-    if not complaint():
+    if not (drained or complaint()):
         host.noop("the stack serves")
         return
     yield from guarded(
@@ -94,6 +93,25 @@ def serves(
             complaint,
         ),
     )
+    if drained:
+        yield undrain(layout, layout.availability)
+
+
+def _let_in_asks(layout: Layout) -> Iterator[Question]:
+    yield is_drained(layout.availability)
+
+
+@operation(asks=_let_in_asks, changes=[Says])
+def let_in(layout: Layout) -> Commands:
+    """
+    Take requests again where nothing need serve: who runs the stack by hand may have it drained.
+
+    + layout: where the stack lives
+    """
+    if not is_drained(layout.availability).ask(host):
+        host.noop("it is not drained")
+        return
+    yield undrain(layout, layout.availability)
 
 
 def _proven(waiting: StringCommand, complaint: Callable[[], str | None]) -> Commands:
@@ -111,10 +129,6 @@ def _skipped(models: Sequence[str], key: Held) -> list[str]:
     return (
         [f"skipped: {', '.join(closed)} with a key, as this one may not use it"] if closed else []
     )
-
-
-def _drained(layout: Layout) -> Question:
-    return Question(Says, path=layout.availability, text=REASON)
 
 
 def _easiest(settings: Settings, key: Held) -> str:

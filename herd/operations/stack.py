@@ -25,7 +25,7 @@ from herd.facts.script import script
 from herd.operations import launchd
 from herd.operations.commands import Commands, operation
 from herd.operations.files import is_as_wanted, show_diff, write
-from herd.operations.last_good import drain, guarded, undrain
+from herd.operations.last_good import guarded, without_streams
 
 
 def _strays_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
@@ -99,20 +99,16 @@ def without_old_jobs(layout: Layout, job_names: Sequence[str], *, uid: int) -> C
     if not old:
         host.noop("there are no old jobs")
         return
-    yield from guarded(layout, _without(old, layout, uid))
+    ends = any(label == layout.label(PROXY) for _, label in old)
+    yield from guarded(layout, _without(old, layout, uid), ends_streams=ends)
 
 
 def _without(old: Iterable[tuple[str, str]], layout: Layout, uid: int) -> Commands:
     agents = domains.agents(uid, layout.home)
-    drains = any(label == layout.label(PROXY) for _, label in old)
-    if drains and layout.settings.drain_timeout:
-        yield drain(layout)
     for kind, label in old:
         domain = domains.of_kind(kind, uid, layout.home)
         gives_up = layout.is_daemon and domain == agents
         yield from (launchd.give_up if gives_up else launchd.remove)(label, domain=domain)
-    if drains and layout.settings.drain_timeout:  # it is gone: the next one takes requests
-        yield undrain(layout, seconds=0)
 
 
 def _start_command_asks(layout: Layout, bundle: Bundle, *, uid: int) -> Iterator[Question]:
@@ -171,8 +167,10 @@ def keep_job(layout: Layout, bundle: Bundle, job_name: str, uid: int) -> Command
     )
     if job_name == PROXY:
         converging = _tried(layout, bundle, converging)
-    of_gateway = job_name in GATEWAY_JOBS
-    yield from guarded(layout, converging, ends_streams=True, of_gateway=of_gateway)
+    if job_name in GATEWAY_JOBS:
+        yield from without_streams(layout, converging)
+    else:
+        yield from guarded(layout, converging, ends_streams=True)
 
 
 def _tried(layout: Layout, bundle: Bundle, commands: Commands) -> Commands:

@@ -139,7 +139,7 @@ def _keys(layout: Layout, shipped: Shipped | None) -> Written:
 
 def _linked(mac: Known, settings: Settings, job: str) -> dict[str, str]:
     """The versions that facts/programs.py would find behind links."""
-    formulae = {LLAMA_SWAP: ["llama-swap", "llama.cpp"], GATEWAY: ["haproxy"]}.get(
+    formulae = {LLAMA_SWAP: ["llama-swap", "llama.cpp"], GATEWAY: []}.get(
         job, [settings.proxy_python]
     )
     known = {**mac.formulae, **pinned(settings)}

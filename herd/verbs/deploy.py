@@ -10,33 +10,25 @@ from importlib.util import find_spec
 from typing import NoReturn
 
 from herd.connections.remote import RemoteError
-from herd.verbs import upgrade
+from herd.verbs.roll import runs
 from herd.workstation.toolkit import PIN, ROOT
 
 VERBS = {
     "plan": "what a deploy would change; takes pyinfra's options, too",
     "deploy": "deploy without asking; takes pyinfra's options, too",
-    "upgrade": "one Mac after the other: deploy, and upgrade the packages; ends at the first that "
-    "fails; takes pyinfra's options, too",
-    "rollback": "the pinned releases before, one Mac after the other; takes pyinfra's options, too",
+    "roll": "deploy from Mac to Mac, while the others serve; ends at the first that fails; takes "
+    "pyinfra's options, too",
+    "upgrade": "the same, and upgrade the packages",
+    "rollback": "the same of the pinned releases before",
     "verify": "check each Mac from outside against what was declared; takes pytest's options, too",
 }
+ROLLS = frozenset(runs.RUNS)
+"""Those of VERBS that go from Mac to Mac (`herd.verbs.roll`)."""
 _MODES = {"plan": ["--dry"], "deploy": ["-y"]}
 
 
-def run(
-    verb: str,
-    inventory: str,
-    limits: Sequence[str],
-    more: Sequence[str],
-    *,
-    json_wanted: bool = False,
-) -> NoReturn:
-    """Run one of VERBS to its end, which is this process's; those of upgrade.RUNS have a form of
-    their own for programs, the others pyinfra's."""
-    if verb in upgrade.RUNS:
-        done = upgrade.roll(verb, inventory, limits, more, json_wanted=json_wanted)
-        sys.exit(0 if done else 1)
+def run(verb: str, inventory: str, limits: Sequence[str], more: Sequence[str]) -> NoReturn:
+    """Run one of VERBS that is no roll to its end, which is this process's."""
     chosen = [f"--limit={limit}" for limit in limits]
     if verb == "verify":
         _verify([f"--inventory={inventory}", *chosen, *more])

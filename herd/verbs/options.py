@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from herd.core.mac.job_definitions import ALL_JOBS, JOBS
-from herd.verbs import deploy, upgrade
+from herd.verbs import deploy
 from herd.workstation import github_releases, key_entry
 
 _ONE_OF = " or ".join(JOBS)
@@ -34,9 +34,9 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
         return verb.add_parser(name, help=text, description=f"{text}.", parents=[fleet])
 
     for name, text in deploy.VERBS.items():
-        rolled = add(name, text)
-        if name in upgrade.RUNS:
-            rolled.add_argument("--json", action="store_true", help="for programs, by host")
+        added = add(name, text)
+        if name in deploy.ROLLS:
+            _add_roll(added)
     gone = add("uninstall", "take off the Macs what the toolkit put there; asks before it does")
     gone.add_argument("-y", "--yes", action="store_true", help="do not ask")
     gone.add_argument("--dry", action="store_true", help="only show what would be done")
@@ -127,6 +127,24 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     begin = verb.add_parser("init", help=text, description=f"{text}.")
     begin.add_argument("directory", metavar="DIR", help="made, in a directory that is there")
     return root
+
+
+def _add_roll(rolled: argparse.ArgumentParser) -> None:
+    rolled.add_argument(
+        "--parallel", type=_count, default=1, metavar="N",
+        help="so many Macs at a time, as far as the herd can spare them; default: 1",
+    )  # fmt: skip
+    rolled.add_argument(
+        "--accept-outage", action="store_true",
+        help="go on where a model is served by nobody meanwhile",
+    )  # fmt: skip
+    rolled.add_argument("--json", action="store_true", help="for programs, by host")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of Macs")
+    return int(text)
 
 
 def _minutes(text: str) -> int:

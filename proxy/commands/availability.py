@@ -60,10 +60,10 @@ def set_state(args: Namespace) -> int:
         return 2 if isinstance(problem, ValueError) else 1
     end = time.monotonic() + (getattr(args, "wait", None) or 0.0)
     try:
-        count = _open(path)
-        while count and time.monotonic() < end:
+        count, unheard = _open(path)
+        while (count or unheard) and time.monotonic() < end:
             time.sleep(PAUSE)
-            count = _open(path)
+            count, unheard = _open(path)
     except NotThere:
         print(f"{state}; no proxy runs, and the next one will find it so")
         return 0
@@ -90,8 +90,11 @@ def check(args: Namespace) -> int:
     return int(any(said != "answers" for said in models.values()))
 
 
-def _open(path: Path) -> int:
-    return int(control.ask(control.beside(path), "look", ANSWER_SECONDS)["open"])
+def _open(path: Path) -> tuple[int, float]:
+    """How many requests are open, and for how many seconds gateways may send others, as they have
+    not heard of it; one that runs since an earlier version says only the former."""
+    said = control.ask(control.beside(path), "look", ANSWER_SECONDS)
+    return int(said["open"]), float(said.get("unheard", 0))
 
 
 def _seconds(text: str) -> float:

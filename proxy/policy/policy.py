@@ -311,7 +311,8 @@ class HerdPolicy:
     # -- steps
 
     def _drained(self, request: Request, key: Key) -> Reply | None:
-        message = self._readiness.refuses(owner=Scope.ADMIN in key.scopes)
+        owner = Scope.ADMIN in key.scopes
+        message = self._readiness.refuses(owner=owner, gateway=key.gateway)
         return self.error(503, "draining", message, request) if message else None
 
     def _full(self, request: Request, model: str | None) -> Reply | None:

@@ -1,6 +1,7 @@
 """Whether requests are taken, and in which words that is said."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,12 +17,22 @@ NO_TOKEN = "a model gives no token"
 STRANGERS = {State.DRAIN: "drained", State.MAINT: "under maintenance"}
 
 
+NEWS = 5.0
+"""Seconds until every gateway has asked how it is, which they do each two."""
+
+
 class Readiness:
     """What is known now. It looks at the owner's file when told to, and not by itself."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(
+        self, path: Path | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Without a path nothing is ever drained."""
         self.path = path
+        self._clock, self._known_at = clock, 0.0
+        self.news = 0.0
+        """Seconds from a word of drain until those that ask how it is have heard; 0 if nobody
+        asks."""
         self.word = READY
         self.closed = ""
         """Why new requests are refused; "" if they are not. Read for each request."""
@@ -54,13 +65,24 @@ class Readiness:
             return
         if said != self.word:
             _log.info("%s%s", said.state, f": {said.reason}" if said.reason else "")
+        if said != self.word:
+            news = self.news if said.state is State.DRAIN else 0.0
+            self._known_at = self._clock() + news
         self.word = said
         self.closed = "" if said.state is State.READY else _refusal(said)
 
-    def refuses(self, *, owner: bool) -> str:
+    @property
+    def unheard(self) -> float:
+        """Seconds for which gateways may still send requests, as they have not heard of a drain."""
+        return max(0.0, self._known_at - self._clock())
+
+    def refuses(self, *, owner: bool, gateway: bool = False) -> str:
         """What a new request is told; "" if it is let in. Who runs the Mac may try it while it is
-        drained, as after a change."""
+        drained, as after a change; and what a gateway sends that cannot know yet is served, as it
+        may be too large to be sent elsewhere."""
         if not self.closed or (owner and self.word.state is State.DRAIN):
+            return ""
+        if gateway and self.unheard:
             return ""
         return f"{self.closed}. It takes no new requests; try again in a moment."
 

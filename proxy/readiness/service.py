@@ -7,7 +7,7 @@ from proxy.readiness.agent import Agent
 from proxy.readiness.control import Control, beside
 from proxy.readiness.forward_progress import Ask, ForwardProgress
 from proxy.readiness.loaded import Loaded
-from proxy.readiness.readiness import Readiness
+from proxy.readiness.readiness import NEWS, Readiness
 
 _log = logging.getLogger("proxy.readiness")
 
@@ -38,6 +38,7 @@ class Service:
                 raise
             _log.info("answering agent checks on %s", where)
             self._readiness.watch = self._progress.look
+            self._readiness.news = NEWS
         if self._control is not None:
             await self._control.listen()
             # What was said since it was read, when nobody could be told.
@@ -54,7 +55,11 @@ class Service:
     async def _look(self) -> dict[str, Any]:
         readiness = self._readiness
         readiness.look()
-        return {"state": readiness.word.state, "open": readiness.open()}
+        return {
+            "state": readiness.word.state,
+            "open": readiness.open(),
+            "unheard": readiness.unheard,
+        }
 
     async def _check(self) -> dict[str, Any]:
         return {"models": await self._progress.check()}

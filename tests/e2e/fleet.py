@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -138,7 +139,8 @@ class Fleet:
         data: dict[str, Any],
     ) -> Run:
         inventory = self.inventory(**data) if data else self.lab.inventory
-        run = self.pyinfra("-y", "--json", *options, str(inventory), file, **(environment or {}))
+        words = ["-y", "--json", *options, str(inventory), file]
+        run = self.pyinfra(*words, timeout=240, **(environment or {}))
         operations = {}
         if run.out.strip():
             operations = {o["name"]: o for o in json.loads(run.out)["results"]["operations"]}
@@ -161,7 +163,7 @@ class Fleet:
             [sys.executable, "-m", "herd", verb, *where, *rest],
             cwd=PROJECT,
             env=self.environment | environment,
-            timeout=120,
+            timeout=600,
         )
         return Run(done.returncode, done.stdout, done.stderr)
 
@@ -178,14 +180,23 @@ class Fleet:
     ) -> "Deploying":
         """`pyinfra -y INVENTORY deploy.py`, running while the test goes on."""
         inventory = self.inventory(**data) if data else self.lab.inventory
+        return self._begin(self.command("-y", *options, inventory=inventory), environment or {})
+
+    def begin_herd(self, verb: str, *words: str, inventory: Path | None = None) -> "Deploying":
+        """`python -m herd VERB …`, running while the test goes on."""
+        where = ["--inventory", str(inventory or self.lab.inventory)]
+        return self._begin([sys.executable, "-m", "herd", verb, *where, *words], {})
+
+    def _begin(self, command: list[str], environment: dict[str, str]) -> "Deploying":
         process = subprocess.Popen(
-            self.command("-y", *options, inventory=inventory),
+            command,
             cwd=PROJECT,
-            env=self.environment | (environment or {}),
+            env=self.environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            process_group=0,
         )
         return Deploying(process)
 
@@ -272,8 +283,8 @@ class Deploying:
             time.sleep(0.01)
 
     def kill(self) -> None:
-        """SIGKILL, as when the workstation loses its power."""
-        self.process.kill()
+        """SIGKILL to all of it, as when the workstation loses its power."""
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.wait()
 
     def wait(self, timeout: float = 240) -> int:

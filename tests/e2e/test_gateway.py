@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from bench.streams import WHOLE, Streams
 from tests import preloaded
 from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, until
 from tests.gateway.gateway import free_port
@@ -55,6 +56,14 @@ class Herd:
     def says(self) -> httpx2.Response:
         body = {"model": "recite", "messages": [{"role": "user", "content": "Hello"}]}
         return self.ask("/v1/chat/completions", body=body)
+
+    def pids(self) -> dict[str, str]:
+        """Of the gateway's jobs."""
+        shown = {
+            name: self.fleet["mac1"].launchd.job(f"com.moonspirit.{name}")
+            for name in ("gateway", "gateway-proxy")
+        }
+        return {name: job["pid"] for name, job in shown.items() if job}
 
     def root(self, name: str) -> Path:
         return self.fleet[name].home / "llama-swap"
@@ -146,8 +155,65 @@ def test_it_is_as_declared_seen_from_outside(herd: Herd) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_a_roll_under_load_fails_nobody_and_leaves_nobody_drained(herd: Herd) -> None:
+    """One Mac after the other is drained, changed, asked and back, the gateway last; meanwhile the
+    other one answers."""
+    before = herd.pids()
+    for data in herd.data.values():
+        data["models"] = {"recite": {"ctx_size": 640}}
+    port = herd.data["mac1"]["gateway_port"]
+    with Streams([port], KEY, clients=2, model="recite") as streams:
+        until(lambda: streams.became[WHOLE] >= 2)
+        run = herd.fleet.herd("roll", inventory=herd.inventory)
+
+    assert run.code == 0, run.out + run.err
+    begun = re.findall("==> roll of (.*)", run.out)
+    assert begun == ["mac2, 1 of 2", "mac1, 2 of 2"]
+    assert (streams.wrong, set(streams.became)) == ([], {WHOLE})
+    assert set(streams.by) == set(MACS)
+    for name in MACS:
+        assert "--ctx-size 640\n" in (herd.root(name) / "config.yaml").read_text()
+        assert not (herd.root(name) / "availability.json").exists()
+    assert herd.pids() == before  # of what stands before them
+
+
+def test_nobody_takes_the_only_one_that_serves_a_model(herd: Herd) -> None:
+    """Said before anything is begun, in the form for programs, too."""
+    given = herd.data["mac2"].pop("models")
+    herd.data["mac2"]["models"] = {**given, "only-here": {"repo": "lab/recite-GGUF"}}
+    inventory = herd.inventory
+    herd.data["mac2"]["models"] = given
+
+    run = herd.fleet.herd("upgrade", "--json", inventory=inventory)
+
+    assert run.code == 1
+    told = json.loads(run.out)["hosts"]
+    why = "only-here is served by mac2 only, so requests for it are refused meanwhile."
+    fix = "Have another Mac serve it, too, or say --accept-outage."
+    assert told == {name: {"outcome": "left", "why": f"{why} {fix}"} for name in told}
+    assert "left as they are: mac2, mac1" in run.err
+
+
+def test_an_upgrade_of_haproxy_restarts_nothing(herd: Herd) -> None:
+    """Its master becomes the new program; a second run changes nothing."""
+    before = herd.pids()
+    herd.fleet["mac1"].set(formulae={"haproxy": "3.9.9"})
+
+    changed = herd.deploy("--data", "homebrew_upgrade=true")["mac1"]
+
+    assert "Gateway | Write HAProxy's configuration" in changed
+    assert "Gateway | Run HAProxy" not in changed
+    assert herd.pids() == before
+    assert herd.says().status_code == 200
+    assert herd.deploy() == {"mac1": set(), "mac2": set()}
+
+
 def test_a_mac_that_goes_is_noticed_and_the_other_answers(herd: Herd) -> None:
     assert herd.fleet.herd("stop", "--limit", "mac2", inventory=herd.inventory).code == 0
+    refused = herd.fleet.herd("roll", "--limit", "mac1", inventory=herd.inventory)
+    assert refused.code == 1
+    assert "recite is served by mac1 only now (mac2: its proxy does not answer)" in refused.err
+    assert "left as they are: mac1" in refused.err
 
     for _ in range(4):
         answer = herd.says()

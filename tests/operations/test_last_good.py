@@ -1,5 +1,6 @@
 """What serves is kept before it is changed, what is open finishes, and what fails is put back."""
 
+import json
 import shlex
 from typing import Any
 
@@ -7,12 +8,22 @@ import pytest
 
 from herd.core.mac import sudo_rules
 from herd.operations import llama_swap
+from herd.operations.serving import _digest
 from tests.core.mac.test_llama_server_flags import CURRENT_HELP
 from tests.core.samples import layout, served
-from tests.operations.harness import Run, run
+from tests.facts.test_answers import answer
+from tests.operations.harness import Run, run, short
 from tests.operations.test_llama_swap import PLACE, TEXT, state
 from tests.operations.test_serving import GOOD, SILENT, serving
 from tests.operations.test_serving import PLACE as SERVING
+
+# Of whatever model is the easiest to ask.
+MARK = f"build-{_digest({})}"
+PROVEN = answer(
+    running=json.dumps({"running": []}),
+    models=json.dumps({"data": [{"id": "gpt-oss-120b"}]}),
+    answered=[MARK],
+)
 
 
 def config(answer: str, place: Any = PLACE, **options: Any) -> Run:
@@ -32,7 +43,7 @@ def test_what_is_as_wanted_is_not_even_kept() -> None:
 
 def test_what_serves_is_kept_and_drained_while_it_is_changed() -> None:
     found = config("absent")
-    keep, drain, undrain = found.safety
+    keep, drain = found.safety  # and it stays so until the stack has answered
 
     root = PLACE.root
     assert keep.startswith(f"keep-good {root} ")
@@ -41,7 +52,6 @@ def test_what_serves_is_kept_and_drained_while_it_is_changed() -> None:
         "/Users/me/Library/LaunchAgents/com.moonspirit.proxy.plist"
     )
     assert drain.startswith(f"drain {root}/availability.json 120 'Llama Herd changes what serves")
-    assert undrain.startswith(f"undrain {root}/availability.json 'Llama Herd changes what serves")
     assert not found.failed
 
 
@@ -68,10 +78,16 @@ def test_nobody_is_waited_for_where_that_is_not_wanted() -> None:
     assert names(config("absent", layout(llama_swap_watch_config=False))) == ["keep-good"]
 
 
-def test_what_a_run_that_was_killed_has_drained_takes_requests_again() -> None:
-    found = serving(GOOD, answers_more={"! grep": "yes"})
+def test_what_is_drained_takes_requests_again_once_a_model_has_answered() -> None:
+    """Though it looks as it should, and nothing is to be loaded: by this run, or one that was
+    killed."""
+    found = serving(PROVEN, answers_more={"! grep": "yes"})
 
-    assert names(found) == ["undrain"]
+    assert names(found) == ["keep-good", "undrain"]
+    (asked,) = found.sent
+    assert f" gpt-oss-120b {MARK} " in asked
+    order = [short(words).split()[0] for words in found.everything]
+    assert order.index("undrain") > order.index("verify")
     assert found.changed
     assert SERVING.availability in found.safety[-1]
 

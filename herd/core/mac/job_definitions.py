@@ -84,8 +84,9 @@ def proxy_trial(layout: Layout, python: str) -> list[str]:
 
 
 def gateway_command(layout: Layout) -> list[str]:
-    """The command line of HAProxy: a master that reads its configuration again on SIGUSR2, and lets
-    a process that serves end what it has begun (management.txt, 4)."""
+    """The command line of HAProxy: a master that on SIGUSR2 becomes the program that its path leads
+    to, reads its configuration again, and lets a process that serves end what it has begun
+    (management.txt, 4)."""
     return [layout.brew("haproxy"), "-W", "-db", "-f", layout.of_gateway("haproxy.cfg")]
 
 
@@ -101,7 +102,7 @@ def gateway_proxy_command(layout: Layout, python: str) -> list[str]:
         *("--upstream", f"http://127.0.0.1:{settings.gateway_haproxy_port}"),
         *("--upstream-key-file", layout.gateway_key),
         *("--usage", layout.of_gateway("usage.db")),
-        *("--availability", layout.of_gateway("availability.json")),
+        *("--availability", layout.gateway_availability),
         *(word for job in GATEWAY_JOBS for word in ("--log-file", layout.log(job))),
         *("--log-max-mb", f"{settings.proxy_log_max_mb}"),
         *("--logs-kept", f"{settings.proxy_logs_kept}"),
@@ -129,12 +130,13 @@ def listens_on(settings: Settings) -> dict[str, int]:
 
 
 def programs(layout: Layout) -> dict[str, list[str]]:
-    """What each job runs that comes from elsewhere: another version of it restarts the job."""
+    """What each job runs that comes from elsewhere: another version of it restarts the job. (Not
+    HAProxy's, which it takes over as it does a configuration.)"""
     python = layout.settings.proxy_python.replace("@", "")
     every = {
         LLAMA_SWAP: ["llama-swap", "llama-server"],
         PROXY: [python],
-        GATEWAY: ["haproxy"],
+        GATEWAY: [],
         GATEWAY_PROXY: [python],
     }
     return {job: every[job] for job in jobs_of(layout)}

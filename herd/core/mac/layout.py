@@ -129,6 +129,11 @@ class Layout:
         return self.under("usage.db")
 
     @property
+    def gateway_availability(self) -> str:
+        """The same of the proxy before a gateway."""
+        return self.of_gateway("availability.json")
+
+    @property
     def availability(self) -> str:
         """Where the proxy finds whether it is to take requests (proxy/readiness/availability.py);
         its socket for commands is beside that."""

@@ -1,5 +1,6 @@
 # Takes gateway/haproxy.cfg.next for HAProxy's configuration, if HAProxy does, and lets one that runs
-# have it: what it has begun goes on. usage: haproxy-config.sh ROOT HAPROXY TARGET PYTHON
+# have it: what it has begun goes on. The master becomes the program that the link leads to now, so
+# that is how a new version comes, too. usage: haproxy-config.sh ROOT HAPROXY TARGET PYTHON
 cd -- "$1" || exit 1
 said=$("$2" -c -f gateway/haproxy.cfg.next 2>&1) || {
   printf '%s\n' "HAProxy does not take its configuration, so the one before stays:" "$said" >&2
@@ -9,18 +10,42 @@ said=$("$2" -c -f gateway/haproxy.cfg.next 2>&1) || {
 mv gateway/haproxy.cfg.next gateway/haproxy.cfg
 pid=$(launchctl print "$3" 2>/dev/null | sed -n 's/^	pid = //p')
 [ -n "$pid" ] || exit 0 # it reads the file when it starts
-# Who is down or drained stays so. The socket answers a line, and ends.
+# Who is down or drained stays so. The socket answers a line, and ends. A signal is lost on a master
+# that is just about to wait, so what counts is that another process answers.
 "$4" -c '
-import os, socket
-with socket.socket(socket.AF_UNIX) as asked:
-    asked.settimeout(5)
-    asked.connect("gateway/haproxy.sock")
-    asked.sendall(b"show servers state\n")
-    with asked.makefile() as answer:
-        text = answer.read()
+import os, re, signal, socket, sys, time
+
+def ask(question):
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.settimeout(5)
+        asked.connect("gateway/haproxy.sock")
+        asked.sendall(question)
+        with asked.makefile() as answer:
+            return answer.read()
+
+def serving():
+    try:
+        found = re.search("^Pid: ([0-9]+)", ask(b"show info\n"), re.M)
+    except OSError:
+        return None
+    return found and found[1]
+
+before = serving()
+if before is None:
+    print("HAProxy does not say what it knows of the Macs, and finds out anew.", file=sys.stderr)
+    os.kill(int(sys.argv[1]), signal.SIGUSR2)
+    sys.exit()
+text = ask(b"show servers state\n")
 descriptor = os.open("gateway/haproxy.state.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 with open(descriptor, "w") as file:
     file.write(text)
 os.replace("gateway/haproxy.state.new", "gateway/haproxy.state")
-' || echo "HAProxy did not say what it knows of the Macs, and finds out anew." >&2
-kill -USR2 "$pid"
+for _ in range(3):
+    os.kill(int(sys.argv[1]), signal.SIGUSR2)
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        if serving() not in (before, None):
+            sys.exit()
+        time.sleep(0.1)
+sys.exit("HAProxy did not take it over; what ran before goes on: its log says why.")
+' "$pid"

@@ -82,8 +82,13 @@ while [ $# -ge 6 ]; do
   echo "loading $1"
   began=$(date +%s)
   code=$(ask "$3" "$4" "$5")
-  if [ "$code" = 429 ] && [ "$3" = "$proxy" ]; then
-    echo "the key is over its limit: asking llama-swap itself"
+  why=
+  if [ "$3" = "$proxy" ]; then
+    [ "$code" != 429 ] || why="the key is over its limit"
+    [ "$code" != 503 ] || ! grep -q '"draining"' "$answer" || why="nobody is let in yet"
+  fi
+  if [ -n "$why" ]; then
+    echo "$why: asking llama-swap itself"
     code=$(ask "$swap" "$4" "$5")
   fi
   [ "$code" = 200 ] || fail "$1 does not answer on $4 (HTTP $code)"

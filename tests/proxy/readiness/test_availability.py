@@ -119,3 +119,27 @@ def test_who_runs_the_mac_may_try_it_while_it_is_drained(tmp_path: Path) -> None
     ):
         say(readiness, state)
         assert bool(readiness.refuses(owner=owner)) is refused, (state, owner)
+
+
+def test_what_a_gateway_sends_that_has_not_heard_of_a_drain_is_served(tmp_path: Path) -> None:
+    """It asks how the Mac is each two seconds; a Mac that comes up drained was so before."""
+    now = 0.0
+    readiness = Readiness(tmp_path / "availability.json", clock=lambda: now)
+    readiness.news = 5.0
+    say(readiness, State.DRAIN, "a new model")
+    for at, refused in ((4.9, False), (5.0, True)):
+        now = at
+        assert bool(readiness.refuses(owner=False, gateway=True)) is refused
+        assert bool(readiness.unheard) is not refused
+        assert readiness.refuses(owner=False)
+        readiness.look()
+    assert readiness.agent_line() == "drain up"
+    say(readiness, State.READY)
+    say(readiness, State.MAINT)
+    assert readiness.refuses(owner=False, gateway=True)
+    say(readiness, State.DRAIN)
+    assert not readiness.refuses(owner=False, gateway=True)
+
+    again = Readiness(tmp_path / "availability.json", clock=lambda: now)
+    again.news = 5.0
+    assert again.refuses(owner=False, gateway=True)

@@ -49,7 +49,8 @@ def test_another_proxy_beside_the_same_file_takes_nothing_over(
         await second.start(None)
         second.close()
         availability.write(tmp_path / "availability.json", availability.word(State.MAINT, ""))
-        assert await asyncio.to_thread(ask, path, "look", 5) == {"state": "maint", "open": 0}
+        said = await asyncio.to_thread(ask, path, "look", 5)
+        assert said == {"state": "maint", "open": 0, "unheard": 0}
         service.close()
 
     asyncio.run(situation())

@@ -1,0 +1,1 @@
+"""`make roll`, `upgrade` and `rollback`: a change that goes through the herd from Mac to Mac."""
