@@ -5,7 +5,10 @@ import os
 import plistlib
 import re
 import shlex
+import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
@@ -191,6 +194,49 @@ def test_a_foreground_start_is_sh_and_quotes_hostile_paths(name: str, shell: str
         pytest.skip(f"there is no {shell} here")
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["bash", "--posix"]], ids=" ".join)
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGHUP", "one ends"])
+def test_a_foreground_start_ends_as_one_without_looking(
+    how: str, shell: list[str], tmp_path: Path
+) -> None:
+    """Whoever ends says so: a loop that sleeps would start a program each second for ever."""
+    if not shutil.which(shell[0]):
+        pytest.skip(f"there is no {shell[0]} here")
+    place = layout(str(tmp_path / "home"), homebrew_prefix=str(tmp_path / "brew"))
+    for program in (place.brew("llama-swap"), place.proxy_python(BUNDLE), place.brew("launchctl")):
+        Path(program).parent.mkdir(parents=True, exist_ok=True)
+        Path(program).write_text(
+            "#!/bin/sh\n"
+            "case $0 in *launchctl) exit 113 ;; esac\n"
+            f"echo $$ >{tmp_path}/${{0##*/}}.new && mv {tmp_path}/${{0##*/}}.new "
+            f"{tmp_path}/${{0##*/}}.pid\n"
+            "exec tail -f /dev/null\n"
+        )
+        Path(program).chmod(0o755)
+    Path(place.swap_key).write_text("the key")
+    text = templates.start_command(place, BUNDLE, 501)
+    # Its own ports are other tests' business.
+    text = re.sub(r"^curl .*$", "(exit 7)", text, flags=re.MULTILINE)
+    running = subprocess.Popen([*shell, "-c", text], stdout=subprocess.PIPE, text=True)
+    pids = []
+    for name in ("llama-swap", "python"):
+        while not (path := tmp_path / f"{name}.pid").exists():
+            assert running.poll() is None
+            time.sleep(0.02)
+        pids.append(int(path.read_text()))
+    if how == "one ends":
+        os.kill(pids[1], signal.SIGKILL)
+    else:
+        running.send_signal(signal.Signals[how])
+    out, _ = running.communicate(timeout=20)
+
+    assert running.returncode == (1 if how == "one ends" else 0)
+    assert out == "Stopping llama-swap and the proxy.\n"
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 def test_a_foreground_start_runs_both_programs_with_their_exact_arguments(tmp_path: Path) -> None:
