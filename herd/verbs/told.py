@@ -1,5 +1,8 @@
 """What is said of one host: rows for people, values for programs."""
 
+import shutil
+import sys
+import textwrap
 from typing import Any
 
 from herd.core.text.harmless import harmless
@@ -25,5 +28,16 @@ class Told:
 
     @property
     def text(self) -> str:
-        """All rows."""
-        return "\n".join(self._lines)
+        """All rows, in a terminal as wide as that."""
+        if not sys.stdout.isatty():
+            return "\n".join(self._lines)
+        width = max(40, shutil.get_terminal_size((100, 24)).columns)
+        return "\n".join(line for row in self._lines for line in _fitted(row, width))
+
+
+def _fitted(row: str, width: int) -> list[str]:
+    """Whole words of it in each line, below where its text begins."""
+    indent = " " * (2 + _NAME)
+    return textwrap.wrap(
+        row, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
