@@ -1,5 +1,5 @@
-"""What pyinfra finds out anew for each operation and fact, and is the same in all of a run: a third
-of what a run does for each Mac on this workstation (`bench/noop.py`)."""
+"""What pyinfra finds out anew for each operation and fact, and is the same in all of a run: under a
+profiler the types of global arguments alone were a fourteenth of a run over many Macs."""
 
 import functools
 import inspect
