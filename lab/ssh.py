@@ -134,10 +134,7 @@ class Sshd:
         shell = str(self.machine.root / "bin/sh")
         if command is None:
             return [shell]
-        translated = PATH_ASSIGNMENT.sub(
-            lambda match: match[1] + system_path(match[2], self.machine),
-            self.machine.inside(command),
-        )
+        translated = PATH_ASSIGNMENT.sub(self._own_path, self.machine.inside(command))
         name = Path(self.machine.facts["shell"]).name
         file = {"bash": ".bashrc", "zsh": ".zshenv"}.get(name)
         if file is None:
@@ -147,6 +144,11 @@ class Sshd:
         if (self.machine.home / ".ssh/rc").is_file():
             translated = f'/bin/sh "$HOME/.ssh/rc"\n{translated}'
         return [shell, "-c", translated]
+
+    def _own_path(self, assigned: re.Match[str]) -> str:
+        """With this Mac's folders, which may have a space where macOS's have none."""
+        path = assigned[1] + system_path(assigned[2], self.machine)
+        return path if assigned[1] else path.replace(" ", "\\ ")
 
     def _environment(self, process: asyncssh.SSHServerProcess[bytes]) -> dict[str, str]:
         peer = process.get_extra_info("peername")
