@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> bool:
         case "dashboard":
             dashboard.dashboard(inventory, limit)
         case "bench":
-            chosen, runs = options.model, max(1, options.runs)
+            chosen, runs = options.model, options.runs
             return bench.bench(inventory, limit, model=chosen, runs=runs, json_wanted=options.json)
         case "chat":
             stream = not options.no_stream

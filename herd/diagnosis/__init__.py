@@ -3,7 +3,7 @@ findings, a concern each. None asks anything; what a deploy compares is not comp
 
 from collections.abc import Callable, Iterable, Iterator
 
-from herd.diagnosis import access, deploy, macos, memory, services, serving
+from herd.diagnosis import access, deploy, macos, memory_and_disk, services, serving
 from herd.diagnosis.finding import Finding, Patient
 
 Rule = Callable[[Patient], Iterable[Finding]]
@@ -11,7 +11,7 @@ Rule = Callable[[Patient], Iterable[Finding]]
 RULES: tuple[Rule, ...] = (
     *serving.RULES,
     *services.RULES,
-    *memory.RULES,
+    *memory_and_disk.RULES,
     *macos.RULES,
     *access.RULES,
     *deploy.RULES,

@@ -15,7 +15,7 @@ def sleep(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "sleeps",
             f"it sleeps after {minutes} minute{'s' if minutes > 1 else ''} without a user",
-            "`sudo pmset -a sleep 0` on the Mac",
+            'set mac_sleep = "never" and deploy, or `sudo pmset -a sleep 0` on the Mac',
         )
 
 

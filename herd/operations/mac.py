@@ -148,6 +148,8 @@ def restored(layout: Layout) -> Commands:
     if wrong := managed.untaken(different()):
         yield _failure(wrong)
     yield StringCommand("rm -f", QuoteString(layout.mac_before))
+    folder = layout.mac_before.rpartition("/")[0]  # where other stacks of this Mac note theirs, too
+    yield StringCommand("rmdir", QuoteString(folder), "2>/dev/null || :")
 
 
 def _without_job(label: str) -> Commands:

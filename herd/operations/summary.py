@@ -66,7 +66,7 @@ def show(
             ("versions", told),
             *(("sleeps", when) for when in [sleeps(_mac(layout).sleep)] if when),
             *(("restart", when) for when in _restart(layout)),
-            ("changed", ", ".join(changed_so_far()) or "nothing"),
+            ("changed", "; ".join(changed_so_far()) or "nothing"),
             *([("try", _curl(settings, url, models))] if settings.serves else []),
         ]
         logger.info("")

@@ -46,7 +46,7 @@ def bench(
         try:
             name = model or _first(inventory, wanted)
             now = _measure(inventory, host, wanted, name, runs)
-        except (ChatError, ValueError, OSError, HTTPException) as error:
+        except (ChatError, ValueError) as error:
             lost[host.name] = str(error)
             print(harmless(f"[{host.name}] {error}"), file=sys.stderr)
             continue
@@ -114,6 +114,9 @@ def _ask(url: str, certificate: bytes | None, key: str, model: str, size: int, m
             words = body[:300].decode(errors="replace").strip()
             raise ChatError(f"{url} answers HTTP {response.status}: {words}")
         return json.loads(body)
+    except (OSError, HTTPException) as error:
+        why = str(error) or type(error).__name__
+        raise ChatError(f"{url} is not reachable from here, or broke off: {why}") from error
     finally:
         connection.close()
 

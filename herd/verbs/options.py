@@ -6,6 +6,7 @@ from typing import Any
 
 from herd.core.mac.job_definitions import ALL_JOBS, JOBS
 from herd.verbs import deploy
+from herd.verbs.option_types import days_or_date, minutes, positive
 from herd.workstation import github_releases, key_entry
 
 _ONE_OF = " or ".join(JOBS)
@@ -84,7 +85,7 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
 
     measured = add("bench", "how fast a model reads and writes, kept and compared with the last")
     measured.add_argument("--model", metavar="NAME", help="default: the host's first that chats")
-    measured.add_argument("--runs", type=int, default=3, metavar="N", help="default: 3")
+    measured.add_argument("--runs", type=positive, default=3, metavar="N", help="default: 3")
     measured.add_argument("--json", action="store_true", help="for programs, by host")
     add("load", "load a model into memory").add_argument("model", metavar="MODEL")
     unloaded = add("unload", "unload models from memory")
@@ -92,7 +93,7 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
 
     shown = add("logs", "the last lines of the logs, of several Macs in the order of time")
     shown.add_argument("job", nargs="?", choices=ALL_JOBS, help="default: all that it has")
-    shown.add_argument("-n", "--lines", type=int, default=20, metavar="N", help="default: 20")
+    shown.add_argument("-n", "--lines", type=positive, default=20, metavar="N", help="default: 20")
     shown.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl+C")
 
     fetched = add("fetch", "fetch a model's files without declaring it")
@@ -103,13 +104,23 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     fetched.add_argument("--revision", default="main", metavar="REV", help="default: main")
 
     fits = add("fit", "what the models take of each Mac's memory, and whether they fit")
-    fits.add_argument("--memory", type=int, metavar="GB", help="ask for a Mac with so much instead")
+    fits.add_argument(
+        "--memory", type=positive, metavar="GB", help="ask for a Mac with so much instead"
+    )
     fits.add_argument("--json", action="store_true", help="for programs, by host")
-    fits.add_argument("--macos", type=int, default=26, metavar="N", help="its macOS; default: 26")
+    fits.add_argument(
+        "--macos", type=positive, default=26, metavar="N", help="its macOS; default: 26"
+    )
     add("verify-models", "hash the files of every declared model, and mend what is wrong")
 
     used = add("usage", "requests and tokens for each day (UTC), key and model")
-    used.add_argument("--since", default="30d", metavar="7d", help="days, or a date; default: 30d")
+    used.add_argument(
+        "--since",
+        type=days_or_date,
+        default="30d",
+        metavar="7d",
+        help="days, or a date; default: 30d",
+    )
     used.add_argument("--key", metavar="NAME", help="of this key only")
     used.add_argument("--json", action="store_true", help="for programs, by host")
 
@@ -118,7 +129,7 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     )
     pulled.add_argument("--host", metavar="NAME", help="which of the hosts this Mac is")
     pulled.add_argument(
-        "--every", type=_minutes, metavar="MINUTES", help="have launchd do so; 0 is no more"
+        "--every", type=minutes, metavar="MINUTES", help="have launchd do so; 0 is no more"
     )
 
     add("facts", "keep in facts.lock what each Mac says of itself, for what follows")
@@ -144,13 +155,6 @@ def _add_roll(rolled: argparse.ArgumentParser) -> None:
 def _count(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of Macs")
-    return int(text)
-
-
-def _minutes(text: str) -> int:
-    """0, or at least a minute: a Mac that is as it should be is to be left alone."""
-    if not text.isdigit() or int(text) > 7 * 24 * 60:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes up to a week")
     return int(text)
 
 

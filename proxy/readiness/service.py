@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from proxy.readiness.agent import Agent
+from proxy.readiness.agent_listener import Agent
 from proxy.readiness.control import Control, beside
 from proxy.readiness.forward_progress import Ask, ForwardProgress
 from proxy.readiness.loaded import Loaded

@@ -485,7 +485,7 @@ def test_load_waits_until_a_model_is_ready(fleet: Fleet) -> None:
 
     assert (run.code, run.out) == (0, "[mac1] recite is loaded\n"), run.err
     assert re.search(r"^  recite +ready$", fleet.herd("status").out, re.MULTILINE)
-    refused(fleet.herd("load", "no such/model?"), "no such/model? is not loaded", "not found")
+    refused(fleet.herd("load", "no such/model?"), "no such/model? is none of its models: recite")
 
 
 def test_unload_one_all_and_an_unknown_model(fleet: Fleet) -> None:
@@ -505,7 +505,7 @@ def test_unload_one_all_and_an_unknown_model(fleet: Fleet) -> None:
         assert run.out == told
         assert not loaded()
 
-    refused(fleet.herd("unload", "no such/model?"), "no such/model? is not unloaded", "not found")
+    refused(fleet.herd("unload", "no such/model?"), "no such/model? is none of its models: recite")
 
 
 # -- logs

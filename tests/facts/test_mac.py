@@ -218,7 +218,7 @@ def test_where_a_stack_leads_and_on_what_volume() -> None:
 @pytest.mark.parametrize(
     ("line", "minutes", "told"),
     [
-        ("sleep\t1", 1, "after a minute without a user; `sudo pmset -a sleep 0`"),
+        ("sleep\t1", 1, 'after a minute without a user; mac_sleep = "never"'),
         ("sleep\t10", 10, "after 10 minutes without a user; "),
         ("sleep\t0", 0, ""),
         ("sleep\t", 0, ""),

@@ -12,7 +12,7 @@ from typing import Any
 
 from herd.core.gateway.fleet import Gateway, Mac, Pool, Share
 from proxy.readiness import availability
-from proxy.readiness.agent import Agent
+from proxy.readiness.agent_listener import Agent
 from proxy.readiness.availability import State, Word
 from tests.gateway.gateway import KEY, SOON, Running, free_port
 from tests.proxy.support.policy import ANNA, METER, ROOT, STANDARD

@@ -91,6 +91,7 @@ def test_what_was_is_put_back_and_forgotten() -> None:
     assert found.sent == [
         "run-as-root /usr/bin/pmset -c sleep 1",
         "rm -f '/Users/me/Library/Application Support/llama-herd/mac-before'",
+        "rmdir '/Users/me/Library/Application Support/llama-herd' 2>/dev/null || :",
     ]
 
 

@@ -40,6 +40,15 @@ def test_where_nobody_lets_it_the_way_is_named(machine: Machine, said: str) -> N
     assert "Only root may run `/bin/launchctl bootout system/x`" in done.stderr
     assert "`make sudoers` prints the rule" in done.stderr
     assert done.stderr.endswith(f"{said}\n")
+    assert said not in done.stderr.splitlines()  # at which pyinfra would ask for a password
+
+
+def test_two_lines_of_sudo_are_one(machine: Machine) -> None:
+    said = ("sudo: a terminal is required to read it", "sudo: a password is required")
+    done = as_root(machine, f'printf "%s\\n" "{said[0]}" "{said[1]}" >&2; exit 1', "/bin/x")
+
+    assert done.stderr.endswith(f"sudo says: {' '.join(said)}\n")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_one_that_wants_a_terminal_is_told_how_to_do_without(machine: Machine) -> None:

@@ -74,3 +74,25 @@ def drained(gateway: Running) -> None:
     gateway["mac2"].agent = "up"
     gateway.command("set server macs/mac2 state drain")
     gateway.until("mac2", "DRAIN")
+
+
+def test_a_mac_that_is_asked_at_another_port_now_is_found_out_anew(
+    machine: Machine, herd: Path, tmp_path: Path
+) -> None:
+    """HAProxy's state has ports, and it would go on to ask where nobody answers any more."""
+    with running(herd, {"big": {"mac1": 1, "mac2": 1}}, directory="gateway") as gateway:
+        gateway["mac2"].agent = "drain"
+        gateway.until("mac2", "DRAIN")
+        assert gateway.process
+        machine.program("launchctl", f"printf '\\tpid = {gateway.process.pid}\\n'")
+        text = (herd / "gateway/haproxy.cfg").read_text()
+        old, new = (f"agent-port {gateway[name].agent_port} " for name in ("mac2", "mac1"))
+        assert old in text
+        (herd / "gateway/haproxy.cfg.next").write_text(text.replace(old, new))
+
+        done = machine.run(
+            *("haproxy-config", herd, haproxy(tmp_path), "gui/501/gateway", sys.executable)
+        )
+
+        assert (done.returncode, done.stderr) == (0, "")
+        gateway.until("mac2", "UP")

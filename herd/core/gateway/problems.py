@@ -9,7 +9,8 @@ from herd.core.settings.schema import Settings
 
 def faults(macs: Mapping[Mac, Settings], gateways: Collection[str]) -> Iterator[Problem]:
     """Of all hosts of an inventory, and those of them that are gateways, by name."""
-    if gateways and not any(settings.serves for settings in macs.values()):
+    # Without any whose settings are right, that is what is to be mended first.
+    if gateways and macs and not any(settings.serves for settings in macs.values()):
         yield Problem(
             f"group {GROUP}",
             "No host serves a model, so there is nothing to be the gateway of.",

@@ -14,7 +14,7 @@ def sleeps(minutes: int) -> str | None:
     if not minutes:
         return None
     after = "a minute" if minutes == 1 else f"{minutes} minutes"
-    return f"after {after} without a user; `sudo pmset -a sleep 0` on the Mac keeps it awake"
+    return f'after {after} without a user; mac_sleep = "never" keeps it awake'
 
 
 @dataclass(frozen=True)

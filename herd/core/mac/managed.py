@@ -21,6 +21,7 @@ from herd.core.mac.application_firewall import Firewall
 from herd.core.mac.layout import Layout
 from herd.core.mac.packet_filter import Filter
 from herd.core.mac.power import Power
+from herd.core.mac.preflight import without_root
 from herd.core.mac.root_command import Command
 from herd.core.mac.software_updates import Updates
 from herd.core.settings.problems import Problem
@@ -165,8 +166,12 @@ def untaken(left: Iterable[Change]) -> str | None:
 
 def problems(settings: Settings, state: State, memory: int) -> Iterator[Problem]:
     """What stands in the way of the settings, before any of them is changed."""
+    if refused := next((words for words in state.unread.values() if "sudo:" in words), None):
+        yield without_root(refused)  # the same that preflight says, so it is told once
     for kind, words in state.unread.items():
-        yield Problem(f"the Mac's {kind}", f"It cannot be read: {words}", _fix(words), kind="mac")
+        if "sudo:" not in words:
+            fix = "deploy without that setting, and tell us what the tool says now."
+            yield Problem(f"the Mac's {kind}", f"It cannot be read: {words}", fix, kind="mac")
     if state.power:
         yield from power.problems(settings, state.power)
     if state.updates:
@@ -184,12 +189,6 @@ def problems(settings: Settings, state: State, memory: int) -> Iterator[Problem]
             "remove its lines about them; the proxy keeps both small (proxy_log_max_mb).",
             kind="mac",
         )
-
-
-def _fix(words: str) -> str:
-    if "sudo:" in words:
-        return "let this user run what is needed without a password (docs/operations.md, sudo)."
-    return "deploy without that setting, and tell us what the tool says now."
 
 
 def parse_record(lines: Iterable[str]) -> dict[str, str]:

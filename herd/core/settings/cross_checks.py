@@ -180,7 +180,8 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
     path = ".".join(at)
     value = details.get("input")
     what = str(details["msg"]).removeprefix("Value error, ")
-    fix = f"mend the value; group_data/all.py says what {at[-1] if at else 'it'} means."
+    named = next((part for part in reversed(at) if not part.isdecimal()), "it")
+    fix = f"mend the value; group_data/all.py says what {named} means."
     match details["type"]:
         case "missing" if len(at) == 3 and at[0] == "models":
             what = f"The model has no {at[-1]}."

@@ -36,6 +36,22 @@ if before is None:
     os.kill(int(sys.argv[1]), signal.SIGUSR2)
     sys.exit()
 text = ask(b"show servers state\n")
+# Ports are of the state, too, and HAProxy believes those rather than its configuration: whose were
+# changed is found out anew.
+with open("gateway/haproxy.cfg") as file:
+    servers = re.findall(r"^ *server (.*)", file.read(), re.MULTILINE)
+def stands(line):
+    words = line.split()
+    if len(words) < 25 or words[0] == "#":
+        return True
+    name, port, agent = words[3], words[18], words[24]
+    return any(
+        each.split()[0].strip("\x27\x22") == name
+        and re.search(rf":{port}\b", each)
+        and (agent == "0" or re.search(rf"agent-port {agent}\b", each))
+        for each in servers
+    )
+text = "".join(filter(stands, text.splitlines(keepends=True)))
 descriptor = os.open("gateway/haproxy.state.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 with open(descriptor, "w") as file:
     file.write(text)

@@ -10,7 +10,9 @@ as_root() {
       ;;
     *'password is required'* | *'terminal is required'* | *'is not allowed to'* | *'not in the sudoers'* | *'may not run sudo'*)
       printf 'Only root may run `%.120s`, and sudo lets this user do so by a password only. ' "$*" >&2
-      echo "\`make sudoers\` prints the rule that is to be put in place once. sudo says:" >&2
+      # On one line: one that is sudo's alone has pyinfra ask whoever is there for a password.
+      echo "\`make sudoers\` prints the rule that is to be put in place once. sudo says: $(printf %s "$told" | tr '\n' ' ')" >&2
+      return $status
       ;;
   esac
   printf '%s\n' "$told" >&2

@@ -239,7 +239,7 @@ def _job(job: Job | None) -> str:
     if job is None:
         return "not loaded"
     process = f", pid {job.pid}" if job.pid else f", last exit {job.last_exit}"
-    return f"{job.state}{process}, {job.runs} runs"
+    return f"{job.state}{process}, {job.runs} run{'' if job.runs == 1 else 's'}"
 
 
 def jobs_ask(remote: Remote) -> Iterator[Question]:

@@ -66,7 +66,7 @@ def _memory(total: int, vitals: Vitals) -> Iterator[str]:
 
 def _deployed(deployed: Deployed | None) -> str:
     if deployed is None:
-        return "not noted, as by an older version"
+        return "never, or by an older version"
     of = f" at {deployed.herd}" if deployed.herd else ""
-    toolkit = f" by toolkit {deployed.toolkit}" if deployed.toolkit != deployed.herd else ""
+    toolkit = f", toolkit {deployed.toolkit}" if deployed.toolkit != deployed.herd else ""
     return f"{deployed.when} by {deployed.by}{of}{toolkit}"

@@ -85,3 +85,7 @@ def test_what_serves_no_model_has_no_window() -> None:
     assert of({"mac1": settings(proxy_agent_port=3001), "gw": own}, ("gw",)) == [
         "gw: launchd_autostart"
     ]
+
+
+def test_where_no_settings_are_right_that_is_told_first() -> None:
+    assert list(problems.faults({}, ["mac1"])) == []

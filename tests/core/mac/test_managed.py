@@ -4,6 +4,7 @@ import pytest
 
 from herd.core.mac import managed
 from herd.core.mac.managed import Change, State
+from herd.core.mac.preflight import without_root
 from herd.core.text.units import GIB
 from tests.core.mac import test_application_firewall, test_power, test_software_updates
 from tests.core.samples import layout, settings
@@ -77,11 +78,19 @@ def test_what_is_of_no_kind_is_refused() -> None:
 
 
 def test_what_cannot_be_read_is_a_problem_and_no_change() -> None:
-    state = State(unread={"firewall": "sudo: a password is required"})
+    state = State(unread={"firewall": "no such tool"})
     (problem,) = managed.problems(settings(**EVERYTHING), state, 64 * GIB)
 
-    assert problem.what == "It cannot be read: sudo: a password is required"
+    assert problem.where == "the Mac's firewall"
+    assert problem.what == "It cannot be read: no such tool"
     assert managed.wanted("firewall", settings(**EVERYTHING), state, (26,)) == {}
+
+
+def test_what_sudo_keeps_from_us_is_one_problem_and_preflights_own() -> None:
+    asked = dict.fromkeys(("firewall", "networks"), "sudo: a password is required")
+    found = list(managed.problems(settings(**EVERYTHING), State(unread=asked), 64 * GIB))
+
+    assert found == [without_root("sudo: a password is required")]
 
 
 def test_the_first_note_of_a_setting_counts() -> None:

@@ -31,6 +31,10 @@ BAD: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "slip of the pen": ({"proxy_prt": 1}, "proxy_prt", "no setting proxy_prt", "mean proxy_port?"),
     "slip in the first word": ({"prxy_port": 1}, "prxy_port", "no setting", "mean proxy_port?"),
     "slip in models": ({"modles": {}}, "modles", "no setting modles", "mean models?"),
+    "one of a list": (
+        *({"mac_networks": ["fd00::/8", "foo"]}, "mac_networks.1", "'foo' is no network"),
+        "says what mac_networks means",
+    ),
     "nothing like it": ({"verify_x": 1}, "verify_x", "no setting verify_x", "all.py lists"),
     "model key": (model(ctx_sise=1), "models.tiny.ctx_sise", "ctx_sise", "mean ctx_size?"),
     "model key like none": (model(zzz=1), "models.tiny.zzz", "zzz", "known are aliases, cache"),

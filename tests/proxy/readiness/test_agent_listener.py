@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from proxy.exchange import Reply
-from proxy.readiness import agent as agent_of
+from proxy.readiness import agent_listener as agent_of
 from proxy.readiness import availability
-from proxy.readiness.agent import MOST, Agent
+from proxy.readiness.agent_listener import MOST, Agent
 from proxy.readiness.availability import State, Word
 from proxy.readiness.loaded import Loaded
 from proxy.readiness.readiness import Readiness
