@@ -25,7 +25,15 @@ from lab.daemon import INSTALLER
 from lab.mac import USER, Machine, workstation_programs
 
 # Of each Mac's own block of ports.
-OFFSETS = {"ssh": 0, "llama_swap": 1, "proxy": 2, "start": 10}
+OFFSETS = {
+    "ssh": 0,
+    "llama_swap": 1,
+    "proxy": 2,
+    "proxy_agent": 3,
+    "gateway": 4,
+    "gateway_haproxy": 5,
+    "start": 10,
+}
 PROJECT = Path(__file__).parents[1]
 MODEL = "lab/recite-GGUF"
 

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from herd.core.mac.job_definitions import ALL_JOBS, JOBS
+from herd.core.mac.job_definitions import ALL_JOBS
 from herd.verbs import deploy
 from herd.verbs.option_types import days_or_date, minutes, positive
 from herd.workstation import github_releases, key_entry
 
-_ONE_OF = " or ".join(JOBS)
+_ONE_OF = f"{', '.join(ALL_JOBS[:-1])} or {ALL_JOBS[-1]}"
 
 
 def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
@@ -72,7 +72,11 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
         ("restart", "stop and start them"),
     ):
         add(name, text).add_argument(
-            "service", nargs="?", choices=JOBS, metavar="SERVICE", help=f"{_ONE_OF}; default: both"
+            "service",
+            nargs="?",
+            choices=ALL_JOBS,
+            metavar="SERVICE",
+            help=f"{_ONE_OF}; default: all that it has",
         )
     add("sudoers", "the rule by which a deploy may do as root what only root may")
     add("run", "run the stack of one Mac in this terminal; Ctrl+C stops it")

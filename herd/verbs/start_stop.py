@@ -31,12 +31,14 @@ def _ports(remote: Remote, service: str | None) -> list[int]:
     return [*own, *(settings.llama_server_ports if LLAMA_SWAP in chosen else ())]
 
 
-def _refuse_one(remote: Remote, service: str | None) -> bool:
-    """In a Terminal window the end of one is the end of both."""
-    in_window = service is not None and remote.settings.launchd_autostart == "terminal"
-    if in_window:
-        remote.say(False, [f"{service} runs with the other in a Terminal window: name none"])
-    return in_window
+def _settled(remote: Remote, service: str | None) -> bool | None:
+    """Whether all is done before it began, or cannot be; None where there is something to do."""
+    if not _chosen(remote, service):
+        return remote.say(True, [], success=f"it has no {service}" if service else "it has none")
+    if service is not None and remote.settings.launchd_autostart == "terminal":
+        # The end of one is the end of both.
+        return remote.say(False, [f"{service} runs with the other in a Terminal window: name none"])
+    return None
 
 
 def _start_asks(remote: Remote) -> Iterator[Question]:
@@ -45,8 +47,8 @@ def _start_asks(remote: Remote) -> Iterator[Question]:
 
 
 def _start(remote: Remote, service: str | None) -> bool:
-    if _refuse_one(remote, service):
-        return False
+    if (settled := _settled(remote, service)) is not None:
+        return settled
     if not remote.mac.console and not remote.layout.is_daemon:
         words = f"{remote.mac.user} is not logged in at the console, where LaunchAgents live"
         return remote.say(False, [words])
@@ -105,8 +107,8 @@ def stop(remotes: Sequence[Remote], service: str | None = None) -> bool:
 
 
 def _stop(remote: Remote, service: str | None) -> bool:
-    if _refuse_one(remote, service):
-        return False
+    if (settled := _settled(remote, service)) is not None:
+        return settled
     done = True
     for name in _chosen(remote, service):
         target = remote.layout.domain(remote.mac.uid).target(remote.layout.label(name))

@@ -15,7 +15,6 @@ import pytest
 from bench.streams import WHOLE, Streams
 from tests import preloaded
 from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, until
-from tests.gateway.gateway import free_port
 
 MACS = ("mac1", "mac2")
 
@@ -26,9 +25,11 @@ class Herd:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self.data: dict[str, dict[str, Any]] = {
-            name: {"proxy_agent_port": free_port()} for name in MACS
+            name: {"proxy_agent_port": fleet[name].ports["proxy_agent"]} for name in MACS
         }
-        self.data["mac1"] |= {"gateway_port": free_port(), "gateway_haproxy_port": free_port()}
+        self.data["mac1"] |= {
+            f"{name}_port": fleet["mac1"].ports[name] for name in ("gateway", "gateway_haproxy")
+        }
         self.gateways = ["mac1"]
 
     @property
@@ -141,6 +142,15 @@ def test_the_books_of_the_herd_are_the_gateways(herd: Herd) -> None:
     assert told["mac1"] | told["mac2"] == {"gateway-mac1"}
     logs = fleet.herd("logs", "gateway-proxy", inventory=inventory)
     assert " key=#1 " in logs.out
+
+
+def test_one_service_of_it_is_restarted_where_it_is(herd: Herd) -> None:
+    run = herd.fleet.herd("restart", "gateway-proxy", inventory=herd.inventory)
+
+    assert run.code == 0, run.err
+    assert "[mac1] gateway-proxy runs" in run.out
+    assert "[mac2] it has no gateway-proxy" in run.out
+    assert herd.says().status_code == 200
 
 
 def test_it_is_as_declared_seen_from_outside(herd: Herd) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from tests import preloaded
 from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet
-from tests.gateway.gateway import free_port
 
 GATEWAYS = ("gw1", "gw2")
 HOSTS = ("mac1", *GATEWAYS)
@@ -24,10 +23,11 @@ class Herd:
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-        self.data: dict[str, dict[str, Any]] = {"mac1": {"proxy_agent_port": free_port()}}
+        agent = fleet["mac1"].ports["proxy_agent"]
+        self.data: dict[str, dict[str, Any]] = {"mac1": {"proxy_agent_port": agent}}
         for name in GATEWAYS:
-            ports = {key: free_port() for key in ("gateway_port", "gateway_haproxy_port")}
-            self.data[name] = ports
+            own = {f"{key}_port": fleet[name].ports[key] for key in ("gateway", "gateway_haproxy")}
+            self.data[name] = own
 
     @property
     def inventory(self) -> Path:
