@@ -73,12 +73,17 @@ def test_a_script_is_well_formed_without_its_comments(file: Path, shell: str) ->
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.parent.name != "shared"], ids=lambda file: file.stem
+)
 def test_shellcheck_finds_nothing(file: Path) -> None:
     if not shutil.which("shellcheck"):
         pytest.skip("shellcheck is not here; CI's Linux has it")
     done = subprocess.run(
-        ["shellcheck", "--shell=sh", "--severity=warning", file], capture_output=True, text=True
+        ["shellcheck", "--shell=sh", "--severity=warning", "-"],
+        input=scripts.text(file.stem),  # whole, as it is sent
+        capture_output=True,
+        text=True,
     )
 
     assert done.returncode == 0, done.stdout

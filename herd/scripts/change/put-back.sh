@@ -11,7 +11,8 @@ shift 3
 . connects.sh
 [ -f "$good/run" ] || exit 0
 cd -- "$root" || exit 1
-changed= stale=
+changed=''
+stale=''
 # Has a file as it was kept, if it was and is otherwise now.
 back() {
   kept=$good/${1##*/}

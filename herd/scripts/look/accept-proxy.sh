@@ -8,7 +8,7 @@ said=$own/said
 child=
 trap 'rm -rf "$own"; [ -z "$child" ] || kill "$child" 2>/dev/null' EXIT
 trap 'exit 1' HUP INT TERM
-ask() { curl -q --noproxy '*' -k -s "$@" -o /dev/null --connect-timeout 2 --max-time 2 "$scheme://127.0.0.1:$port/healthz"; }
+ask() { curl -q --noproxy '*' -k -s -o /dev/null --connect-timeout 2 --max-time 2 "$scheme://127.0.0.1:$port/healthz"; }
 attempt=0
 while [ $attempt -lt 5 ]; do
   attempt=$((attempt + 1))

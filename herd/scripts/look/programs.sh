@@ -4,7 +4,7 @@ shift
 for program; do
   path=$prefix/bin/$program
   if [ -L "$path" ]; then
-    kind=link
+    kind='link'
     [ -e "$path" ] || kind=dangling
     printf '%s\t%s\t%s\n' $kind "$program" "$(readlink "$path")"
   elif [ -e "$path" ]; then

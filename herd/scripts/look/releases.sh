@@ -1,8 +1,8 @@
 # Which pinned releases are there, newest first, which run, and which did. usage: releases.sh DIRECTORY LAST_GOOD
 cd -- "$1" 2>/dev/null || exit 0
 for software in llama.cpp llama-swap; do
-  # Directories only, so that none is followed; their names are without blanks.
-  for release in $(ls -t -- "$software" 2>/dev/null); do
+  # By age, which no pattern is; directories only, so that none is followed.
+  ls -t -- "$software" 2>/dev/null | while read -r release; do
     path=$software/$release
     case $release in
       current) ;;

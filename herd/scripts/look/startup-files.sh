@@ -5,7 +5,7 @@ says() { [ -f "$1" ] && shift && [ -n "$("$@" </dev/null 2>/dev/null)" ]; }
 # What one prints itself may end without a newline, right before this.
 found() { printf '\nprints\t%s\n' "$1"; }
 shell=$SHELL
-[ -x "$shell" ] || shell=sh
+[ -x "$shell" ] || shell=/bin/sh
 for file in "$HOME/.ssh/rc" /etc/ssh/sshrc; do
   says "$file" /bin/sh "$file" && found "$file"
 done
