@@ -61,8 +61,9 @@ class Running:
         pyinfra = [sys.executable, "-m", "pyinfra", f"--config={ROOT / 'config.py'}", "-y"]
         how = ["--json"] if told else []
         words = [*pyinfra, *how, *data, f"--limit={name}", *more, "--", inventory, str(ROOT / file)]
-        # Ctrl+C in a terminal is for all of its processes, and what is ignored is so in a child.
-        ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl+C in a terminal is for all of its processes, and pyinfra would end by it; what is
+        # blocked stays so in a child, whatever handler that has.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return subprocess.Popen(
                 words,
@@ -71,7 +72,7 @@ class Running:
                 pass_fds=[self.lock],
             )
         finally:
-            signal.signal(signal.SIGINT, ours)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def interrupt(self, *_: Any) -> None:
         """The first time it ends with what is under way, then with that, too."""
