@@ -89,7 +89,7 @@ def _running(remote: Remote, served: Served) -> Iterator[str]:
         files = plan.locked_models([remote.host], settings, remote.inventory)[remote.host.name]
     except SettingsError:
         return
-    if served.running:
+    if served.running and not remote.mac.server_fault:  # that one says no flags
         flags = remote.ask(KnownFlags, program=layout.program("llama-server"))
         wanted = written_files.config(layout, files, flags)
         yield from running_models.differences(wanted.text, served.running)

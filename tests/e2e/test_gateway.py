@@ -14,7 +14,7 @@ import pytest
 
 from bench.streams import WHOLE, Streams
 from tests import preloaded
-from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, until
+from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, is_served, until
 
 MACS = ("mac1", "mac2")
 
@@ -150,6 +150,7 @@ def test_one_service_of_it_is_restarted_where_it_is(herd: Herd) -> None:
     assert run.code == 0, run.err
     assert "[mac1] gateway-proxy runs" in run.out
     assert "[mac2] it has no gateway-proxy" in run.out
+    until(lambda: is_served(herd.data["mac1"]["gateway_port"]))
     assert herd.says().status_code == 200
 
 

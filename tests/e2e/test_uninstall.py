@@ -49,6 +49,7 @@ def kill_in(fleet: Fleet, operation: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
     running = Deploying(process)
     running.await_line(f"--> Starting operation: {operation}")

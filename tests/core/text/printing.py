@@ -58,14 +58,13 @@ def by_chat(text: str) -> None:
 
     anything: Any = chat
     anything.chat_completion.complete = complete
-    anything.public_proxy = lambda *_: "http://mac1:3000"
-    anything.plan.address = lambda _: "mac1"
     anything.tls.shown = lambda *_: None
     held = SimpleNamespace(secret="s", may_use=lambda _: True, lacking="")
     anything.api_keys.shipped = lambda *_: SimpleNamespace(held=lambda: held)
     settings: Any = SimpleNamespace(models={}, named=str)
     host = SimpleNamespace(name="mac1")
-    chat._talk(host, settings, "inventory.py", "hi", model="m", stream=True)
+    asked = chat._Asked("http://mac1:3000", ["m"], {})
+    chat._talk(host, settings, asked, "inventory.py", "hi", model="m", stream=True)
 
 
 def by_error(text: str) -> None:
