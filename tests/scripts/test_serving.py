@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from herd.core.mac.questions import question
+from herd.core.mac.running_models import Running
 from herd.core.text.secret import key_options
 from herd.facts.answers import Served, parse
 from herd.workstation import certificate_files
@@ -37,6 +38,9 @@ def machine(one_machine: Machine) -> Machine:
     return one_machine
 
 
+RUNS = {"cmd": "llama-server --alias 'a b' --port 10001", "proxy": "http://127.0.0.1:10001"}
+
+
 @dataclass
 class Stack:
     """What the two servers answer; `later` is how many looks it takes until they do."""
@@ -48,7 +52,7 @@ class Stack:
     completes: int = 200
     says: bytes = b""
     later: int = 0
-    running: Any = field(default_factory=lambda: [{"model": "a", "state": "ready"}])
+    running: Any = field(default_factory=lambda: [{"model": "a", "state": "ready", **RUNS}])
     locked: bool = True
 
     def __post_init__(self) -> None:
@@ -115,7 +119,9 @@ def listens(machine: Machine, root: Path, *commands: str) -> None:
 
 # -- answers.sh
 
-SERVES = Served(200, 401, 401, 200, frozenset({"a"}), {"a": "ready"})
+SERVES = Served(
+    200, 401, 401, 200, frozenset({"a"}), {"a": "ready"}, running={"a": Running(**RUNS)}
+)
 
 
 def answers(machine: Machine, stack: Stack, root: Path, key: str = KEY, pin: str = "") -> Served:
