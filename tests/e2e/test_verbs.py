@@ -151,7 +151,7 @@ def test_status_shows_services_models_versions_and_whether_all_is_served(fleet: 
     assert lines[0] == f"mac1  {url}/v1  (Anthropic's clients: {url})"
     rows = dict(line.split(None, 1) for line in lines[1:])
     job = mac.launchd.job("com.moonspirit.proxy") or {}
-    times = f"{job['runs']} run{'' if job['runs'] == 1 else 's'}"
+    times = f"{job['runs']} run{'' if job['runs'] == '1' else 's'}"
     assert rows["proxy"] == f"running, pid {job['pid']}, {times}"
     assert rows["llama-swap"].startswith("running, pid ")
     assert rows["recite"] == "ready"
