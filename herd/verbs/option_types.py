@@ -31,7 +31,7 @@ def minutes(text: str) -> int:
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     """Shorter, and a Mac would be asked more than it does else."""
     try:
         value = float(text)
@@ -40,9 +40,3 @@ def _seconds(text: str) -> float:
     if not 0.5 <= value <= 3600:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.5 to 3600")
     return value
-
-
-def _rounds(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
-    return int(text)

@@ -6,7 +6,7 @@ from typing import Any
 
 from herd.core.mac.job_definitions import ALL_JOBS
 from herd.verbs import deploy
-from herd.verbs.option_types import days_or_date, minutes, positive
+from herd.verbs.option_types import days_or_date, minutes, positive, seconds
 from herd.workstation import github_releases, key_entry
 
 _ONE_OF = f"{', '.join(ALL_JOBS[:-1])} or {ALL_JOBS[-1]}"
@@ -52,13 +52,13 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     )
     live.add_argument(
         "--interval",
-        type=_seconds,
+        type=seconds,
         default=2.0,
         metavar="SECONDS",
         help="between rounds; default: 2",
     )
     rounds = live.add_mutually_exclusive_group()
-    rounds.add_argument("--count", type=_rounds, metavar="N", help="so many rounds, then end")
+    rounds.add_argument("--count", type=positive, metavar="N", help="so many rounds, then end")
     rounds.add_argument(
         "--once", action="store_const", const=1, dest="count", help="one round, then end"
     )
@@ -146,7 +146,7 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
 
 def _add_roll(rolled: argparse.ArgumentParser) -> None:
     rolled.add_argument(
-        "--parallel", type=_count, default=1, metavar="N",
+        "--parallel", type=positive, default=1, metavar="N",
         help="so many Macs at a time, as far as the herd can spare them; default: 1",
     )  # fmt: skip
     rolled.add_argument(
@@ -154,29 +154,6 @@ def _add_roll(rolled: argparse.ArgumentParser) -> None:
         help="go on where a model is served by nobody meanwhile",
     )  # fmt: skip
     rolled.add_argument("--json", action="store_true", help="for programs, by host")
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of Macs")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    """Shorter, and a Mac would be asked more than it does else."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.5 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.5 to 3600")
-    return value
-
-
-def _rounds(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
-    return int(text)
 
 
 def _add_offline(verb: Any, everywhere: argparse.ArgumentParser) -> None:
