@@ -54,9 +54,9 @@ def parse(lines: Iterable[str]) -> Servers:
         proxy, name = row["pxname"] or "", row["svname"] or ""
         if not proxy.startswith(PREFIX) or name == "FRONTEND":
             continue
+        if count := _number(row["qcur"]):  # of a backend, those without a server yet
+            waiting[proxy] = waiting.get(proxy, 0) + count
         if name == "BACKEND":
-            if count := _number(row["qcur"]):
-                waiting[proxy] = count
             continue
         taken, slots = used.get(name, [0, 0])
         used[name] = [taken + _number(row["scur"]), slots + _number(row["slim"])]

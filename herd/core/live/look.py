@@ -1,20 +1,16 @@
 """One look at a Mac that serves, and at the gateway on it: the answer of scripts/look/live.sh."""
 
-import csv
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from io import StringIO
 from typing import Any
 
+from herd.core.gateway import servers
 from herd.core.live import proxy_metrics
 from herd.core.live.proxy_metrics import ProxyMetrics
 from herd.core.mac import vitals
 from herd.core.mac.vitals import Vitals
-
-_CHECKED = "macs"
-"""HAProxy's backend that asks each Mac how it is (templates/haproxy.cfg.j2); others are pools."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def parse(lines: Iterable[str], at: float) -> Look:
         },
         proxy=proxy_metrics.parse(said.get("proxy", "")),
         gateway=proxy_metrics.parse(said.get("gateway", "")),
-        pools=_pools(said.get("haproxy", "")),
+        pools=_pools(sections.get("haproxy", [])),
         vitals=vitals.parse(sections[""]),
     )
 
@@ -100,23 +96,15 @@ def _written(slot: Mapping[str, Any]) -> int:
     return int((slot.get("next_token") or [{}])[0].get("n_decoded") or 0)
 
 
-def _pools(text: str) -> Pools | None:
-    """Of HAProxy's statistics as CSV (management.txt, 9.1)."""
-    rows = list(csv.DictReader(StringIO(text.removeprefix("# "))))
-    if not rows or "svname" not in rows[0]:
+def _pools(lines: Iterable[str]) -> Pools | None:
+    found = servers.parse(lines)
+    if not found.is_known:
         return None
-    servers = [row for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")]
-    checked = [row for row in servers if row["pxname"] == _CHECKED]
-    shares = [row for row in servers if row["pxname"] != _CHECKED]
-    lines = [row for row in rows if row["svname"] == "BACKEND" and row["pxname"] != _CHECKED]
+    macs = found.macs.values()
     return Pools(
-        ready=sum((row["status"] or "").startswith("UP") for row in checked),
-        macs=len(checked),
-        busy=sum(_number(row["scur"]) for row in shares),
-        total=sum(_number(row["slim"]) for row in shares),
-        queue=sum(_number(row["qcur"]) for row in (*lines, *shares)),
+        ready=sum(mac.state.startswith("UP") for mac in macs),
+        macs=len(macs),
+        busy=sum(mac.taken for mac in macs),
+        total=sum(mac.slots for mac in macs),
+        queue=sum(found.waiting.values()),
     )
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdecimal() else 0

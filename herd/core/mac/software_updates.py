@@ -14,8 +14,6 @@ from herd.core.settings.schema import Settings
 
 DEFAULTS = "/usr/bin/defaults"
 DOMAIN = "/Library/Preferences/com.apple.SoftwareUpdate"
-MANAGED = "/Library/Managed Preferences/com.apple.SoftwareUpdate"
-"""What a configuration profile says, which counts more."""
 
 _SPLAT = "SplatEnabled"  # Background Security Improvements, from 26.1 on; they may restart, too
 KEYS = ("AutomaticDownload", "AutomaticallyInstallMacOSUpdates", "CriticalUpdateInstall", _SPLAT)

@@ -42,9 +42,9 @@ macs,m1,0,0,0,0,,0,UP,1,
 macs,m2,0,0,0,0,,0,DOWN (agent),1,
 macs,m3,0,0,0,0,,0,UP 1/2,1,
 macs,BACKEND,0,0,0,0,1,0,UP,2,
-p0,m1,1,1,3,3,4,9,UP,1,
-p0,m2,0,0,0,0,2,0,DOWN,1,
-p0,BACKEND,2,5,3,3,10,9,UP,1,
+model.p0,m1,1,1,3,3,4,9,UP,1,
+model.p0,m2,0,0,0,0,2,0,DOWN,1,
+model.p0,BACKEND,2,5,3,3,10,9,UP,1,
 """
 
 
