@@ -40,11 +40,11 @@ def version() -> tuple[int, ...]:
 
 
 def refusal(text: str, folder: Path) -> str:
-    """What HAProxy says against a configuration, "" if it takes it."""
+    """What HAProxy says against a configuration, "" if it takes it without a warning (`-dW`)."""
     path, environment = program()
     (folder / "gateway.key").write_text(f"{KEY}\n")
     (folder / "try.cfg").write_text(text)
-    command = [path, "-c", "-q", "-f", "try.cfg"]
+    command = [path, "-dW", "-c", "-f", "try.cfg"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     return (done.stderr or "it says nothing") if done.returncode else ""
 
