@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
-from pyinfra.api import Host, State
+from pyinfra.api import Host, State, StringCommand
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.state import BaseStateCallback
 
 from herd.connections import keepalive
-from herd.core.mac.layout import SYSTEM_PATH
-from herd.core.text import login_shell
+from herd.core.mac import own_environment
+from herd.core.text.login_shell import encoded, portable
 
 LONGEST_LINE = 1 << 20
 """Bytes of a Mac's output, after which a line is broken."""
@@ -44,9 +44,11 @@ class Connected(BaseStateCallback):
         pyinfra's SSH client leaves Nagle's algorithm on: 44 of a command's 48 ms are waiting.
         """
         connector: Any = host.connector
-        connector.run_shell_command = with_own_tools(connector.run_shell_command)
-        connector.put_file = failing_alone(connector.put_file)
         client = getattr(connector, "client", None)
+        # A login shell may have an alias of that name (zsh expands those of ~/.zshenv).
+        sh = "/bin/sh" if client else "sh"
+        connector.run_shell_command = with_own_tools(connector.run_shell_command, sh)
+        connector.put_file = failing_alone(connector.put_file)
         if client:
             client.exec_command = spoken(host, reading(client.exec_command))
         transport = client.get_transport() if client else None
@@ -58,13 +60,16 @@ class Connected(BaseStateCallback):
         gevent.spawn(keepalive.watch, host, transport)
 
 
-def with_own_tools(run: Callable[..., Any]) -> Callable[..., Any]:
+def with_own_tools(run: Callable[..., Any], sh: str) -> Callable[..., Any]:
     """A connector's run_shell_command, with macOS's tools before any others that the user's shell
-    has in its PATH: GNU's `stat`, `date` and others take and print something else."""
+    has in its PATH, and without what else it exports: GNU's `stat`, `date` and others take and
+    print something else. `sh` is what runs it."""
 
-    def run_shell_command(*arguments: Any, **options: Any) -> Any:
-        environment = {"PATH": SYSTEM_PATH, **(options.pop("_env", None) or {})}
-        return run(*arguments, **options, _env=environment)
+    def run_shell_command(command: Any, *arguments: Any, **options: Any) -> Any:
+        options["_env"] = {**own_environment.VARIABLES, **(options.get("_env") or {})}
+        options["_shell_executable"] = sh
+        own = StringCommand(own_environment.PREAMBLE, command, _separator="")
+        return run(own, *arguments, **options)
 
     return run_shell_command
 
@@ -100,7 +105,7 @@ def spoken(host: Host, run: Callable[..., Any]) -> Callable[..., Any]:
 
     def exec_command(command: str, *arguments: Any, **options: Any) -> Any:
         shell = host.connector_data.get("login_shell")
-        said = login_shell.portable if shell is None else login_shell.encoded
-        return run(said(command), *arguments, **options)
+        said = portable(command) if shell is None else encoded(command, shell)
+        return run(said, *arguments, **options)
 
     return exec_command

@@ -235,7 +235,7 @@ def identity(host: Host, who: Question) -> Identity:
     if _has_failed(host):
         raise Silent(f"{host.name} does not say what it is")
     if mac is None:
-        raise Silent(f"{host.name} {startup_files.SILENT}")
+        raise Silent(f"{host.name} {startup_files.silent(gathered.of(host).noise)}")
     if noise := gathered.of(host).noise:
         printing = host.get_fact(Printing)
         found = startup_files.problem(noise, printing, mac.home)

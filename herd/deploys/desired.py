@@ -12,7 +12,7 @@ from herd import plan
 from herd.core.mac.archives import Bundle, bundle
 from herd.core.mac.layout import Layout
 from herd.core.mac.mac import Identity
-from herd.core.mac.startup_files import SILENT
+from herd.core.mac.startup_files import silent
 from herd.core.mac.volumes import removable
 from herd.core.models.memory_estimate import Served
 from herd.core.models.missing_files import Resolved
@@ -85,7 +85,7 @@ def mac_of(current: Host, settings: Settings) -> Identity | None:
     try:
         mac = who.ask(current)
         if mac is None and current not in current.state.failed_hosts:
-            logger.error(f"{current.print_prefix}It {SILENT}.")
+            logger.error(f"{current.print_prefix}It {silent(gathered.of(current).noise)}.")
             current.state.fail_hosts({current})
     except PyinfraError:  # as --fail-percent wants it
         if current.state.active_hosts:

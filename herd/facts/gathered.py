@@ -63,7 +63,8 @@ class Answer:
 class Gathered:
     """The questions to one host, and its answers that hold.
 
-    `noise` is what the Mac printed of itself before it came to the last question, in lines.
+    `noise` is what the Mac printed of itself, around what was asked last, in lines; of one that
+    came to no question, all that it said.
     """
 
     def __init__(self, host: Host) -> None:
@@ -151,11 +152,14 @@ class Gathered:
         finally:
             if waiting:
                 waiting.kill()
-        self._heard = True
-        if not any(line.line.startswith(mark) for line in said) and self._shell_is_another(options):
+        first, self._heard = not self._heard, True
+        if not _came(said, mark) and self._shell_is_another(options):
             _, said = self._send(compose(together, mark), **options)
-        before, answers = parted(said, mark)
-        self.noise = before or self.noise
+        noise, answers = parted(said, mark, len(together))
+        self.noise = noise or self.noise
+        if first and not _came(said, mark):
+            # Whatever it ended with: nothing was asked, so nothing has failed.
+            answers = [(True, CommandOutput([])) for _ in together]
         if self._changed >= began:
             return  # while it answered
         for question, (ok, output) in zip(together, answers, strict=False):
@@ -202,18 +206,30 @@ def compose(questions: Iterable[Question], mark: str) -> StringCommand:
     return StringCommand("".join([begin, *each]))
 
 
-def parted(said: CommandOutput, mark: str) -> tuple[list[str], list[tuple[bool, CommandOutput]]]:
-    """What was printed before any question was put, as by a shell's startup file; and of each
-    question that was answered to its end: whether its command succeeded, its output."""
-    streams = (_sections(said.stdout_lines, mark), _sections(said.stderr_lines, mark))
-    before, *answers = [*zip(*streams, strict=False)] or [(("", []), ("", []))]
-    told = [line for line in before[0][1] if line.strip()]
-    return told, [
-        (True, _output(lines, errors))
+def parted(
+    said: CommandOutput, mark: str, asked: int
+) -> tuple[list[str], list[tuple[bool, CommandOutput]]]:
+    """What was printed around the questions, as by a shell's startup file; and of each question
+    that was answered to its end: whether its command succeeded, its output."""
+    if not _came(said, mark):
+        return [line.line for line in said if line.line.strip()], []
+    (_, before), *told, (_, after) = _sections(said.stdout_lines, mark)
+    # A shell may have closed the other stream.
+    errors = [lines for _, lines in _sections(said.stderr_lines, mark)][1:-1]
+    errors += [[]] * (len(told) - len(errors))
+    answers = [
+        (True, _output(lines, complaints))
         if code == "0"
-        else (False, _output(lines[-LAST:], errors[-LAST:]))
-        for (code, lines), (_, errors) in answers
+        else (False, _output(lines[-LAST:], complaints[-LAST:]))
+        for (code, lines), complaints in zip(told, errors, strict=False)
     ]
+    # An empty line is one, too: it spoils each file that is copied.
+    return before + (after if len(told) == asked else []), answers
+
+
+def _came(said: CommandOutput, mark: str) -> bool:
+    """Whether the Mac came to the first question."""
+    return any(line.startswith(mark) for line in said.stdout_lines)
 
 
 def _output(lines: Iterable[str], errors: Iterable[str]) -> CommandOutput:
@@ -236,6 +252,7 @@ def _sections(lines: Iterable[str], mark: str) -> Iterator[tuple[str, list[str]]
             section.pop()
         yield line.removeprefix(mark).strip(), section
         section = []
+    yield "", section
 
 
 def _text(command: StringCommand | str) -> str:

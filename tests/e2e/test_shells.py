@@ -9,6 +9,14 @@ import pytest
 from tests.e2e.fleet import SENTENCE, Fleet, plain
 from tests.e2e.test_infra import verify
 
+# Whatever else such a file does, commands are as on any Mac.
+HOSTILE = """
+echo 'echo noise' >"$HOME/own"
+export BASH_ENV="$HOME/own" ENV="$HOME/own" GREP_OPTIONS=--color=always CDPATH=/ TMPDIR=/nowhere
+export LC_ALL=de_DE.UTF-8 POSIXLY_CORRECT=1 PYTHONHOME=/nowhere PATH="$HOME/bin"
+alias sh='echo no'
+umask 0777
+"""
 STARTUP = {
     "zsh": (".zshenv", "/bin/zsh", "echo 'Welcome to Warp'"),
     "bash": (".bashrc", "/bin/bash", "printf 'no newline'"),
@@ -23,6 +31,7 @@ def test_what_a_startup_file_prints_is_one_problem_that_names_the_file(
     fleet = make_fleet("mac1", "mac2")
     mac = fleet["mac1"]
     before = sorted(mac.home.rglob("*"))
+    (fleet["mac2"].home / ".zshenv").write_text(HOSTILE)
     for name in ("bash", "sshd"):
         file, shell, command = STARTUP[name]
         mac.set(shell=shell)
@@ -47,10 +56,12 @@ def test_what_a_startup_file_prints_is_one_problem_that_names_the_file(
         assert "Traceback" not in run.err
         assert "1 problem." in plain(run.err)
     assert words in verify(fleet, "--limit", "mac1").told["reached_by_ssh"]
-    (mac.home / file).write_text("exec true\n")
+    (mac.home / file).write_text("echo 'not available'; exit 1\n")
     silent = fleet.herd("status", "--limit", "mac1")
     assert silent.code == 1
-    assert "mac1 says nothing to what it is asked: a startup file of the user's" in silent.err
+    words = 'mac1 says nothing to what it is asked, but "not available" as where a startup file'
+    assert words in silent.err
+    assert "could not load fact" not in silent.err
     (mac.home / file).unlink()
     (mac.home / ".ssh").rmdir()
     assert sorted(mac.home.rglob("*")) == before

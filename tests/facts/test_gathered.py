@@ -109,7 +109,7 @@ def test_where_nothing_came_the_login_shell_is_asked_for(
     assert here.host.connector_data.get("login_shell") == known
     assert here.sent[1:2] == ['echo "$SHELL"']
     assert len(here.sent) == asked
-    assert (here.known.has(Question(Said, text="echo a"))) == (asked == 3)
+    assert here.says("echo a") == (["a"] if asked == 3 else None)
 
 
 @pytest.mark.parametrize(("asked", "told"), [(["sleep 1"], 1), (["true", "sleep 1"], 0)])
@@ -401,9 +401,12 @@ def test_a_rehearsal_collects_what_operations_ask_and_runs_none() -> None:
     [
         ("echo 'Welcome to Warp'", ["Welcome to Warp"]),
         ("printf 'no newline'", ["no newline"]),
-        ("printf 'a\\n\\n b\\n'", ["a", " b"]),
+        ("printf 'a\\n\\n b\\n'", ["a", "", " b"]),
         ("echo error >&2", []),
-        ("printf '\\n\\n'", []),
+        ("exec 2>/dev/null", []),
+        ("printf '\\n'", [""]),
+        ("printf ' '", [" "]),
+        ("trap 'echo bye' EXIT", ["bye"]),
         ("true", []),
     ],
 )
@@ -421,6 +424,25 @@ def test_what_a_shell_prints_by_itself_is_told_apart(prints: str, noise: list[st
     assert here.says("echo a") == ["a"]
     assert here.says("true") is None
     assert here.known.noise == noise
+
+
+@pytest.mark.parametrize("ends", ["exit 0", "exit 1", "exec true", "exec false", "exec /no/shell"])
+def test_a_shell_that_ends_before_anything_is_asked_answers_nothing_and_fails_nothing(
+    ends: str,
+) -> None:
+    """One reason for all of them, whatever the exit code is; what came is kept."""
+    here = Here()
+    send = here.known._send
+
+    def ending(command: StringCommand, *arguments: Any, **options: Any) -> Any:
+        return send(StringCommand(f"echo hi\n{ends}\n", command), *arguments, **options)
+
+    here.known._send = ending
+    here.plan("echo a", "true")
+
+    assert here.says("echo a") is None
+    assert not here.failed
+    assert here.known.noise[0] == "hi"
 
 
 def test_of_one_that_fails_the_last_words_are_told(

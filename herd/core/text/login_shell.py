@@ -2,7 +2,7 @@
 
 sh, bash, zsh, ksh and dash read what sh's quoting says. fish does, but for a backslash in single
 quotes (fish(1), "Quotes"). csh takes no newline there, and every `!` for its history (tcsh(1),
-"Lexical structure"); of others, such as nu, nobody here knows.
+"Lexical structure"); nu and elvish take quotes raw, xonsh as Python does.
 """
 
 import re
@@ -15,7 +15,7 @@ _WORDS = re.compile(r"""'([^']*)'|"(?:[^"\\]|\\.)*"|\\.|[^'"\\]+""", re.DOTALL)
 _BACKSLASH = re.compile(r"\\(?=\\|\Z)")
 
 # In four digits, as printf's %b would take a digit that comes behind into the number (POSIX).
-_OCTAL = {character: f"\\0{ord(character):03o}" for character in "\\'!\n\r"}
+_OCTAL = {character: f"\\0{ord(character):03o}" for character in "\\'!$\n\r"}
 
 
 def takes_lines(shell: str) -> bool:
@@ -35,7 +35,10 @@ def _for_fish(word: re.Match[str]) -> str:
     return word[0] if quoted is None else "'" + _BACKSLASH.sub(r"'\\\\'", quoted) + "'"
 
 
-def encoded(command: str) -> str:
-    """A command in sh's quoting as two words that every shell reads alike, in one line."""
+def encoded(command: str, shell: str = "") -> str:
+    """A command in sh's quoting as two words that every shell reads alike, in one line; but for
+    xonsh, by its path, which knows escapes in any quotes ("Strings" of its tutorial)."""
     text = "".join(_OCTAL.get(character, character) for character in command)
+    if PurePosixPath(shell).name == "xonsh":
+        text = text.replace("\\", "\\\\")
     return f"""/bin/sh -c 'eval "$(printf %b "$0")"' '{text}'"""

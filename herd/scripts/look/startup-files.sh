@@ -1,7 +1,8 @@
 # Which files print something that the user's shell, or sshd, reads before each command.
 # usage: startup-files.sh
 # Each is read by itself, as it is for every command anyway.
-says() { [ -f "$1" ] && shift && [ -n "$("$@" </dev/null 2>/dev/null)" ]; }
+# An empty line is something, too.
+says() { [ -f "$1" ] && shift && [ "$("$@" </dev/null 2>/dev/null; echo .)" != . ]; }
 # What one prints itself may end without a newline, right before this.
 found() { printf '\nprints\t%s\n' "$1"; }
 shell=$SHELL
@@ -15,15 +16,28 @@ case $SHELL in
     if says /etc/zshenv "$shell" -f -c :; then
       found /etc/zshenv
     else
-      file=${ZDOTDIR:-$HOME}/.zshenv
-      says "$file" "$shell" -f -c '. "$0"' "$file" && found "$file"
+      # What it sets of ZDOTDIR is for the files that come behind it.
+      for file in "$HOME/.zshenv" ${ZDOTDIR:+"$ZDOTDIR/.zshenv"}; do
+        says "$file" "$shell" -f -c '. "$0"' "$file" && found "$file"
+      done
     fi
     ;;
   *fish)
-    for file in /etc/fish/config.fish "$HOME"/.config/fish/conf.d/*.fish "$HOME/.config/fish/config.fish"; do
-      says "$file" "$shell" --no-config -c 'source $argv[1]' "$file" && found "$file"
+    # Homebrew's has its own /etc.
+    for at in /etc "${shell%/bin/*}/etc" "${XDG_CONFIG_HOME:-$HOME/.config}"; do
+      for file in "$at"/fish/conf.d/*.fish "$at/fish/config.fish"; do
+        says "$file" "$shell" --no-config -c 'source $argv[1]' "$file" && found "$file"
+      done
     done
     ;;
+  *xonsh)
+    # Some versions read them before a command, some only for a terminal.
+    at=${XDG_CONFIG_HOME:-$HOME/.config}/xonsh
+    for file in /etc/xonsh/xonshrc "$at/rc.xsh" "$at"/rc.d/*.xsh "$HOME/.xonshrc"; do
+      says "$file" "$shell" --no-rc "$file" && found "$file"
+    done
+    ;;
+  */nu | */elvish) ;; # these read none before a command
   *csh)
     file=$HOME/.cshrc
     [ ! -f "$HOME/.tcshrc" ] || file=$HOME/.tcshrc

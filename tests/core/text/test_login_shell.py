@@ -1,5 +1,6 @@
 """What shells make of a command: the real ones, as far as they are here."""
 
+import ast
 import json
 import shlex
 import shutil
@@ -29,6 +30,7 @@ WORDS = [
     "grün 🦙",
     "",
 ]
+SHELLS = ["sh", "bash", "zsh", "dash", "fish", "csh", "tcsh", "nu", "elvish", "xonsh"]
 
 
 def quoted(word: str) -> str:
@@ -76,12 +78,22 @@ def test_what_takes_lines_reads_each_word_as_it_is(
     assert read(path, command, tmp_path) == WORDS
 
 
-@pytest.mark.parametrize("shell", ["sh", "bash", "zsh", "dash", "fish", "csh", "tcsh"])
+@pytest.mark.parametrize("shell", SHELLS)
 def test_in_one_line_every_shell_does(shell: str, program: str, tmp_path: Path) -> None:
-    command = encoded(" ".join([program, *map(quoted, WORDS)]))
+    command = encoded(" ".join([program, *map(quoted, WORDS)]), f"/opt/bin/{shell}")
 
     assert "\n" not in command
     assert read(needs(shell), command, tmp_path) == WORDS
+
+
+def test_xonsh_reads_it_as_python_would() -> None:
+    """Where no xonsh is: its strings are Python's, in which it fills in what `$` names."""
+    command = " ".join(map(quoted, WORDS))
+    sent = encoded(command, "/opt/homebrew/bin/xonsh")
+    words = sent.partition("""'eval "$(printf %b "$0")"' """)[2]
+
+    assert "$" not in words
+    assert ast.literal_eval(words) == ast.literal_eval("r" + encoded(command).partition("\"' ")[2])
 
 
 @pytest.mark.parametrize("shell", ["fish", "tcsh"])
