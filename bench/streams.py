@@ -25,6 +25,8 @@ class Streams:
         """To the first byte of each that was whole."""
         self.wrong: list[str] = []
         """What those were told that failed or were cut, and were refused without a time."""
+        self.refused: list[str] = []
+        """What those were told that were refused with a time to come back."""
         self.by: Counter[str] = Counter()
         """Which Macs answered, where a gateway says so."""
         self._key, self._model = key, model
@@ -75,6 +77,7 @@ class Streams:
                 self.by[answer.headers.get("X-Served-By", "")] += 1
                 return WHOLE
             if status in (429, 503) and answer.headers.get("Retry-After", "").isdigit():
+                self.refused.append(f"{status} {said[-300:]!r}")
                 return REFUSED
         except (OSError, http.client.HTTPException) as error:
             said += repr(error).encode()

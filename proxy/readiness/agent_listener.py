@@ -2,9 +2,9 @@
 
 What HAProxy says first (`agent-send`) is what it asks: `warm HEX PERCENT` is whether the model of
 this name, in hexadecimal, is loaded, to be answered by a weight: 100%, or that percentage where it
-is not. Anything else, or nothing, is how the Mac is. No key is asked for and nothing secret is
-said, so what strangers can take is bounded: a few connections, for a moment each; they learn of a
-name that they know whether it is loaded, and no name.
+is not. Anything else, or nothing for a while, is how the Mac is. No key is asked for and nothing
+secret is said, so what strangers can take is bounded: a few connections, for a moment each; they
+learn of a name that they know whether it is loaded, and no name.
 """
 
 import asyncio
@@ -17,8 +17,9 @@ from proxy.engine.listening_sockets import listeners, text
 MOST = 32
 SECONDS = 2.0
 """How long one may stay that has been told."""
-SAYS_NOTHING_SECONDS = 0.1
-"""After which who has not said a line is taken for one that says none."""
+SAYS_NOTHING_SECONDS = 1.0
+"""After which who has not said a line is taken for one that says none: on a busy machine a line may
+come a while after its connection."""
 _LONGEST = 2048
 _WARM = re.compile(rb"warm ((?:[0-9A-F]{2}){1,512}) (\d{1,3})\r?\n")
 
@@ -52,11 +53,14 @@ class Agent:
         asked = _WARM.match(said)
         if asked is None:
             return self.line()
+        # HAProxy keeps what it is not told anew: how the Mac is, it has from the other question,
+        # and a word of that which has come here by accident would hold for ever.
         try:
             name = bytes.fromhex(asked[1].decode()).decode()
         except UnicodeDecodeError:
             name = ""
-        return "100%" if await self.is_loaded(name) else f"{min(100, int(asked[2]))}%"
+        weight = 100 if await self.is_loaded(name) else min(100, int(asked[2]))
+        return f"ready up {weight}%"
 
     def close(self) -> None:
         """Ends it."""

@@ -62,7 +62,8 @@ class Loop:
 class FakeMac:
     """A Mac's proxy and its agent. `status` is what requests get; `held` are answered only when
     released, `streams` send their first event and wait then; `silent` says nothing to anybody, as
-    one without power. Models that are `cold` are not loaded."""
+    one without power. Models that are `cold` are not loaded; a `misplaced` word
+    is the answer to whether they are."""
 
     def __init__(self, name: str, loop: Loop, pair: Path | None = None) -> None:
         self.name, self._loop, self._pair = name, loop, pair
@@ -76,6 +77,7 @@ class FakeMac:
         self.status, self.agent, self.ready = 200, "ready up", True
         self.cold: set[str] = set()
         self.held = self.streams = self.silent = self.drops = False
+        self.misplaced = ""
         self.asked = []
 
     def start(self) -> None:
@@ -112,7 +114,8 @@ class FakeMac:
             verb, *rest = (await reader.readline()).decode().split() or [""]
             if verb == "warm":
                 name, percent = bytes.fromhex(rest[0]).decode(), rest[1]
-                said = f"{percent}%" if name in self.cold else "100%"
+                warm = f"ready up {percent if name in self.cold else 100}%"
+                said = self.misplaced or warm
             writer.write(f"{said}\n".encode())
         writer.close()
 

@@ -103,3 +103,18 @@ def test_weights_are_what_each_mac_can_do(herd: Running) -> None:
 
     assert count["mac4"] < min(count[name] for name in NAMES[:3])
     assert all(count[name] >= 15 for name in NAMES[:3])
+
+
+@pytest.mark.parametrize(("word", "state"), [("drain", "DRAIN"), ("down", "DOWN")])
+def test_a_word_that_was_for_another_question_does_not_stay(
+    herd: Running, word: str, state: str
+) -> None:
+    """HAProxy keeps what it is not told anew: a Mac's word that it is drained, as the answer to
+    whether a model is loaded, would keep it out of that model's pool for ever."""
+    herd["mac2"].misplaced = word
+    herd.until("mac2", state, POOL)
+    assert herd.states()["mac2"] == "UP"
+
+    herd["mac2"].misplaced = ""
+
+    herd.until("mac2", "UP", POOL)

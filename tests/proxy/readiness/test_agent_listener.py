@@ -35,6 +35,7 @@ def test_each_is_told_one_line_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         agent = Agent(lambda: "ready up")
         _, port = await agent.listen("127.0.0.1", 0)
         monkeypatch.setattr(agent_of, "SECONDS", 0.3)
+        monkeypatch.setattr(agent_of, "SAYS_NOTHING_SECONDS", 0.1)
         try:
             lines = await asyncio.gather(*(told(port, b"x" * n) for n in (0, 0, 1, 100_000)))
             assert lines == [b"ready up\n"] * 4
@@ -63,10 +64,10 @@ def test_whether_a_model_is_loaded_is_said_by_its_name() -> None:
         _, port = await agent.listen("127.0.0.1", 0)
         try:
             for said, line in (
-                (b"warm %s 7\n" % b"gpt-oss".hex().upper().encode(), b"100%\n"),
-                (b"warm %s 7\n" % b"qwen".hex().upper().encode(), b"7%\n"),
-                (b"warm FF 7\n", b"7%\n"),
-                (b"warm 41 999\n", b"100%\n"),
+                (b"warm %s 7\n" % b"gpt-oss".hex().upper().encode(), b"ready up 100%\n"),
+                (b"warm %s 7\n" % b"qwen".hex().upper().encode(), b"ready up 7%\n"),
+                (b"warm FF 7\n", b"ready up 7%\n"),
+                (b"warm 41 999\n", b"ready up 100%\n"),
                 (b"warm xx 7\n", b"ready up\n"),
                 (b"state\n", b"ready up\n"),
             ):
