@@ -150,9 +150,10 @@ class Fleet:
         """Deploy, and again: the second run must change nothing. Returns the first."""
         first = self.deploy(**data)
         assert first.code == 0, first.err
-        second = self.deploy(**data)
+        second = self.deploy("--diff", **data)
         assert second.code == 0, second.err
-        assert {name: second.changed(name) for name in self.lab.macs if second.changed(name)} == {}
+        changed = {name: found for name in self.lab.macs if (found := second.changed(name))}
+        assert not changed, f"{changed}\n{second.out}\n{second.err}"
         return first
 
     def herd(self, *words: str, inventory: Path | None = None, **environment: str) -> Run:
