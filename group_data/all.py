@@ -88,7 +88,7 @@ model_defaults = {
     # Reuse of parts of a prompt that moved, in chunks of at least so many tokens; 0 is off.
     "cache_reuse": None,
     # Where /slots saves and restores caches, for one model or several: a deploy makes it, and
-    # `make restart` keeps prompt caches by it.
+    # restarts, by a deploy too, keep prompt caches by it.
     "slot_save_path": None,
     # How drafts are made, as llama-server's --spec-type has them: "ngram-mod".
     "spec_type": None,

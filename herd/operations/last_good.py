@@ -24,6 +24,7 @@ from herd.core.mac.layout import Layout
 from herd.facts.files import Says
 from herd.facts.gathered import Question
 from herd.facts.script import script
+from herd.operations import slots
 from herd.operations.commands import Commands, shown
 
 
@@ -37,7 +38,7 @@ def guarded(layout: Layout, commands: Commands, *, ends_streams: bool = False) -
     """The commands of an operation that changes what serves; when one fails, what served before
     is put back, and the operation has failed nevertheless. Where they end streams, the proxy lets
     these finish before, and takes nothing new until the stack has answered (`serving.serves`), or
-    is put back.
+    is put back; what models have read of prompts is saved, and read again then.
 
     Uninstall removes `Layout.last_good`, a directory.
     """
@@ -47,7 +48,10 @@ def guarded(layout: Layout, commands: Commands, *, ends_streams: bool = False) -
             yield script("keep-good", layout.root, _run(), *_agents(layout))
         if drains and _is_first("drained"):
             yield drain(layout, layout.availability)
-        yield _or(command, put_back(layout), undrain(layout, layout.availability))
+        if ends_streams and _is_first("slots are saved"):
+            yield from slots.save(layout)
+        remedies = (put_back(layout), *slots.restore(layout))
+        yield _or(command, *remedies, undrain(layout, layout.availability))
 
 
 def without_streams(layout: Layout, commands: Commands) -> Commands:

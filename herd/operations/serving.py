@@ -20,6 +20,7 @@ from herd.facts.answers import Answers
 from herd.facts.files import Says
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
+from herd.operations import slots
 from herd.operations.commands import Commands, operation, shown
 from herd.operations.last_good import guarded, is_drained, undrain
 from herd.operations.stack import linked
@@ -33,6 +34,7 @@ def _asks(
     yield linked(layout, LLAMA_SWAP)
     yield Question(Answers, layout=layout, pin=pin, _stdin=stdin)
     yield is_drained(layout.availability)
+    yield slots.are_saved(layout)
 
 
 @operation(asks=_asks, changes=[Answers, Listeners, Says])
@@ -42,7 +44,8 @@ def serves(
     """
     Wait, within a limit, until the stack serves its models to those with a key only, and those
     that are to be loaded have answered, each in its own way. A Mac that was drained for a change
-    takes requests again once a model has answered.
+    takes requests again once a model has answered, and those that saved what they had read of
+    prompts have it again.
 
     + layout: where the stack lives, and its settings
     + held: a `Held` of `herd.workstation.api_keys` in a HiddenValue; its key goes to stdin, and
@@ -71,7 +74,8 @@ def serves(
         served = host.get_fact(Answers, layout=layout, pin=pin, _stdin=stdin)
         return served.complaint(settings.models, marks(), stay_loaded=settings.preload)
 
-    if not (drained or complaint()):
+    saved = slots.are_saved(layout).ask(host)
+    if not (drained or saved or complaint()):
         host.noop("the stack serves")
         return
     yield from guarded(
@@ -93,12 +97,15 @@ def serves(
             complaint,
         ),
     )
+    if saved:
+        yield from slots.restore(layout)
     if drained:
         yield undrain(layout, layout.availability)
 
 
 def _let_in_asks(layout: Layout) -> Iterator[Question]:
     yield is_drained(layout.availability)
+    yield slots.are_saved(layout)
 
 
 @operation(asks=_let_in_asks, changes=[Says])
@@ -108,10 +115,17 @@ def let_in(layout: Layout) -> Commands:
 
     + layout: where the stack lives
     """
-    if not is_drained(layout.availability).ask(host):
+    drained, saved = (
+        question.ask(host)
+        for question in (is_drained(layout.availability), slots.are_saved(layout))
+    )
+    if not (drained or saved):
         host.noop("it is not drained")
         return
-    yield undrain(layout, layout.availability)
+    if saved:
+        yield from slots.restore(layout)
+    if drained:
+        yield undrain(layout, layout.availability)
 
 
 def _proven(waiting: StringCommand, complaint: Callable[[], str | None]) -> Commands:

@@ -10,7 +10,7 @@ from pyinfra import host
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.core.mac import domains, pull_job
-from herd.core.mac.belongings import Found, others, ours
+from herd.core.mac.belongings import Found, is_saved_slot, others, ours
 from herd.core.mac.job_definitions import ALL_JOBS
 from herd.core.mac.launchd import Job
 from herd.core.mac.layout import Layout
@@ -116,21 +116,34 @@ def processes(layout: Layout) -> Commands:
 
 
 def _files_asks(layout: Layout) -> Iterator[Question]:
-    yield Question(StackFiles, root=layout.root)
+    for directory in (layout.root, *layout.slot_directories):
+        yield Question(StackFiles, root=directory)
 
 
 @operation(asks=_files_asks, changes=[StackFiles])
 def files(layout: Layout) -> Commands:
     """
-    Remove the stack's files: programs, configuration, keys, books, logs, marks.
+    Remove the stack's files: programs, configuration, keys, books, logs, marks; and directories of
+    saved slots, unless there is something of somebody else's in them.
 
     + layout: where the stack lives, and its settings
     """
-    found = host.get_fact(StackFiles, root=layout.root) or []
-    if not (mine := ours(found)):
+    found: Sequence[Found] | None = host.get_fact(StackFiles, root=layout.root)
+    mine = [layout.under(path) for path in ours(found or [])]
+    emptied = []
+    for directory in layout.slot_directories:
+        there: Sequence[Found] | None = host.get_fact(StackFiles, root=directory)
+        slots = [each.path for each in there or [] if is_saved_slot(each)]
+        mine += [f"{directory}/{path}" for path in slots]
+        if there is not None and len(slots) == len(there):
+            emptied.append(directory)
+    if not mine and not emptied:
         host.noop("there are no files of the stack")
         return
-    yield StringCommand("rm -rf", *(QuoteString(layout.under(path)) for path in mine))
+    if mine:
+        yield StringCommand("rm -rf", *map(QuoteString, mine))
+    if emptied:
+        yield StringCommand("rmdir", *map(QuoteString, emptied), "2>/dev/null || :")
 
 
 def _models_asks(layout: Layout, *, remove: bool) -> Iterator[Question]:

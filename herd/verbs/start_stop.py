@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote, ask, each
-from herd.core.mac import saved_slots
 from herd.core.mac.job_definitions import EXIT_TIMEOUT, LLAMA_SWAP, jobs_of, listens_on
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.script import script
+from herd.operations import slots
 from herd.verbs.status import job_of, jobs_ask
 
 
@@ -134,25 +134,22 @@ def restart(remotes: Sequence[Remote], service: str | None = None) -> bool:
 
     def stop_one(remote: Remote) -> bool:
         if service in (None, LLAMA_SWAP):
-            _slots(remote, "slots-save", saved_slots.MOST, words=saved_slots.to_save(remote.layout))
+            _slots(remote, slots.save(remote.layout))
         done = _stop(remote, service)
         stopped.extend([remote] if done else [])
         return done
 
     def restore(remote: Remote) -> bool:
-        return _slots(remote, "slots-restore", words=saved_slots.to_restore(remote.layout))
+        return _slots(remote, slots.restore(remote.layout))
 
     done = each(remotes, stop_one)
     done &= start(stopped, service)
     return each(stopped if service in (None, LLAMA_SWAP) else [], restore) and done
 
 
-def _slots(remote: Remote, name: str, *more: object, words: Iterator[str]) -> bool:
+def _slots(remote: Remote, commands: Iterator[StringCommand]) -> bool:
     """What is not saved, or not taken again, is read anew: that is no failure."""
-    if of := list(words):
-        settings, key = remote.settings, remote.layout.swap_key
-        patience = settings.llama_swap_health_timeout + 30
-        command = script(name, settings.llama_swap_port, key, patience, *more, *of)
+    for command in commands:
         _, lines = remote.run(command)
         remote.say(True, lines)
     return True

@@ -44,7 +44,7 @@ class Machine:
                 '[ "$1" != -L ] || { links=-L; shift; }\n'
                 '[ "$1" = -f ] || { echo "stat: illegal option -- c" >&2; exit 1; }\n'
                 "as=$(echo \"$2\" | sed 's/%Mp%Lp/0%a/; s/%Lp/%a/; s/%Su/%U/; s/%z/%s/')\n"
-                "as=$(echo \"$as\" | sed 's/%Fm/%.9Y/; s/%N/%n/'); shift 2\n"
+                "as=$(echo \"$as\" | sed 's/%Fm/%.9Y/; s/%N/%n/; s/%m/%Y/'); shift 2\n"
                 f'exec {shutil.which("stat")} $links -c "$as" "$@"',
             )
         # Waiting is part of the scripts, but not of what is tested.

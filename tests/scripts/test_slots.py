@@ -2,16 +2,17 @@
 llama-servers. With real ones: docs/decisions/0037-slots-over-a-restart.md."""
 
 import json
+import os
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from tests.scripts.conftest import Machine, Server
-
-MARK = "0123456789abcdef"
 
 
 class Serving:
@@ -23,6 +24,7 @@ class Serving:
         self.directory, self.states, self.size = directory, states, size
         self.slots = ["idle", "busy", "idle"]
         self.restores = True
+        self.build = "b1-571d0d5"
         self.server = serve(self.answer)
 
     def answer(self, path: str, handler: Any) -> tuple[int, bytes]:
@@ -38,6 +40,8 @@ class Serving:
                     ]
                 }
             )  # fmt: skip
+        if path.endswith("/props"):
+            return 200, self.told({"total_slots": 3, "build_info": self.build})
         if path == "/slots":
             return 200, self.told(
                 [
@@ -61,71 +65,188 @@ class Serving:
         return [path for path, _ in self.server.asked if path.endswith(f"action={action}")]
 
 
+CONFIG = """
+models:
+  "a/b c":
+    # content 1: another one is to be loaded anew
+    cmd: |
+      llama-server --port ${PORT}
+  "m":
+    cmd: |
+      llama-server --port ${PORT} --ctx-size 512
+
+groups:
+  "all": {}
+"""
+
+
+class Restart:
+    """Both scripts on one machine, around a restart that a test makes as it likes."""
+
+    def __init__(self, machine: Machine, serving: Serving, *models: tuple[str, Path]) -> None:
+        self.machine, self.root = machine, machine.home
+        self.serving, self.port = serving, serving.server.port
+        (self.root / "llama-swap.key").write_text("secret")
+        self.config = self.root / "config.yaml"
+        self.configure(CONFIG)
+        self.runs_for("02:00")
+        # As herd/core/mac/saved_slots.py has them.
+        self.models = [
+            word
+            for name, directory in models
+            for word in (name, quote(name, safe=""), f'  "{name}":', directory)
+        ]
+
+    def configure(self, text: str, seconds_ago: int = 500) -> None:
+        self.config.write_text(text)
+        changed = time.time() - seconds_ago
+        os.utime(self.config, (changed, changed))
+
+    def runs_for(self, etime: str) -> None:
+        """As ps has it."""
+        self.machine.program(
+            "ps", f"echo '   00:01 sh -c x'; echo '{etime} llama-server --port {self.port} --x'"
+        )
+
+    def save(self, most: int = 1000) -> str:
+        return self._run("slots-save", most)
+
+    def restore(self) -> str:
+        said = self._run("slots-restore")
+        assert not self.noted
+        return said
+
+    @property
+    def noted(self) -> bool:
+        return (self.root / "saved-slots").exists()
+
+    def _run(self, name: str, *most: int) -> str:
+        key = self.root / "llama-swap.key"
+        done = self.machine.run(name, self.root, self.port, key, 5, *most, *self.models)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
 @pytest.fixture
-def key(one_machine: Machine) -> Path:
-    path = one_machine.home / "llama-swap.key"
-    path.write_text("secret")
+def directory(tmp_path: Path) -> Path:
+    path = tmp_path / "my slots"
+    path.mkdir()
     return path
 
 
-def save(machine: Machine, serving: Serving, key: Path, *words: object, most: int = 1000) -> str:
-    done = machine.run("slots-save", serving.server.port, key, 5, most, *words)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
 def test_idle_slots_of_loaded_models_are_saved_and_read_again_and_no_file_stays(
-    one_machine: Machine, serve: Callable[..., Server], key: Path, tmp_path: Path
+    one_machine: Machine, serve: Callable[..., Server], directory: Path
 ) -> None:
-    directory = tmp_path / "my slots"
-    directory.mkdir()
     (directory / "mine.slot").touch()
     (directory / "herd-0-0.slot").touch()  # of a run that was cut off
-    serving = Serving(serve, directory, {"a/b c": "ready", "other": "starting"}, 10)
-    models = ("a/b c", directory, MARK, "other", directory, "ff", "none", directory, "ee")
+    serving = Serving(serve, directory, {"a/b c": "ready", "m": "starting"}, 10)
+    restart = Restart(one_machine, serving, ("a/b c", directory), ("m", directory))
 
-    said = save(one_machine, serving, key, *models)
+    said = restart.save()
 
     assert said == "a/b c: 14 tokens of its prompt caches are saved\n"
     assert serving.asked("save") == ["/slots/0?action=save", "/slots/2?action=save"]
-    saved = {f"herd-{MARK}-0.slot", f"herd-{MARK}-2.slot"}
-    assert {path.name for path in directory.iterdir()} == {"mine.slot", *saved}
+    assert restart.noted
+    first, second, mine = files(directory)
+    assert re.fullmatch(r"herd-[0-9a-f]{16}-[0-9a-f]{16}-0\.slot", first)
+    assert (second, mine) == (first.replace("-0.", "-2."), "mine.slot")
 
-    words = ("a%2Fb%20c", directory, MARK, "other", directory, "ff")
-    done = one_machine.run("slots-restore", serving.server.port, key, 5, *words)
+    said = restart.restore()
 
-    assert done.returncode == 0
-    assert done.stdout == "a%2Fb%20c: 14 tokens of its prompt caches are there again\n"
+    assert said == "a/b c: 14 tokens of its prompt caches are there again\n"
     assert len(serving.asked("restore")) == 2
     assert all(path.startswith("/upstream/a/b c/slots/") for path in serving.asked("restore"))
-    assert [path.name for path in directory.iterdir()] == ["mine.slot"]
+    assert files(directory) == ["mine.slot"]
+
+
+@pytest.mark.parametrize(
+    ("what", "is_offered"),
+    [
+        ("another build", False),
+        ("other files", False),
+        ("another context", False),
+        ("another model beside it", True),
+        ("an hour", False),
+    ],
+)
+def test_only_its_own_model_and_build_is_offered_what_was_saved(
+    one_machine: Machine, serve: Callable[..., Server], directory: Path, what: str, is_offered: bool
+) -> None:
+    """llama-server takes what has another meaning, and what it refuses can spoil its cache."""
+    name = "a/b c" if what == "other files" else "m"
+    serving = Serving(serve, directory, {name: "ready"}, 10)
+    restart = Restart(one_machine, serving, (name, directory))
+    assert "14 tokens" in restart.save()
+
+    match what:
+        case "another build":
+            serving.build = "b2-0000000"
+        case "other files":
+            restart.configure(CONFIG.replace("content 1:", "content 2:"))
+        case "another context":
+            restart.configure(CONFIG.replace("--ctx-size 512", "--ctx-size 1024"))
+        case "another model beside it":
+            restart.configure(CONFIG.replace("\ngroups", '  "n":\n    cmd: x\n\ngroups'))
+        case "an hour":
+            for path in directory.iterdir():
+                os.utime(path, (time.time() - 3700,) * 2)
+    said = restart.restore()
+
+    assert len(serving.asked("restore")) == (2 if is_offered else 0)
+    assert ("14 tokens" in said) == is_offered
+    assert files(directory) == []
+
+
+@pytest.mark.parametrize(
+    ("etime", "is_asked"),
+    [("06:39", True), ("20:00", False), ("01:00:00", False), ("1-00:00:00", False)],
+)
+def test_a_llama_server_that_is_older_than_its_configuration_saves_nothing(
+    one_machine: Machine,
+    serve: Callable[..., Server],
+    directory: Path,
+    etime: str,
+    is_asked: bool,
+) -> None:
+    serving = Serving(serve, directory, {"m": "ready"}, 10)
+    restart = Restart(one_machine, serving, ("m", directory))
+    restart.runs_for(etime)
+
+    restart.save()
+
+    assert bool(serving.asked("save")) == is_asked == restart.noted
 
 
 def test_what_is_too_large_is_not_kept_and_what_is_refused_goes(
-    one_machine: Machine, serve: Callable[..., Server], key: Path, tmp_path: Path
+    one_machine: Machine, serve: Callable[..., Server], directory: Path
 ) -> None:
-    serving = Serving(serve, tmp_path, {"m": "ready"}, 3000)
+    serving = Serving(serve, directory, {"m": "ready"}, 3000)
+    restart = Restart(one_machine, serving, ("m", directory))
 
-    said = save(one_machine, serving, key, "m", tmp_path, MARK, most=4)
+    said = restart.save(most=4)
 
     assert re.findall(r"m: (.*)", said) == [
         "a prompt cache of 3 KiB is too large to be saved",
         "7 tokens of its prompt caches are saved",
     ]
-    assert [path.name for path in tmp_path.glob("*.slot")] == [f"herd-{MARK}-0.slot"]
+    assert len(files(directory)) == 1
 
     serving.restores = False
-    done = one_machine.run("slots-restore", serving.server.port, key, 5, "m", tmp_path, MARK)
-    assert done.stdout == "m: 0 tokens of its prompt caches are there again\n"
-    assert list(tmp_path.glob("*.slot")) == []
+    assert restart.restore() == "m: 0 tokens of its prompt caches are there again\n"
+    assert files(directory) == []
 
 
 def test_nobody_there_and_no_directory_are_no_failure(
-    one_machine: Machine, serve: Callable[..., Server], key: Path, tmp_path: Path, free_port: int
+    one_machine: Machine, serve: Callable[..., Server], directory: Path, free_port: int
 ) -> None:
-    done = one_machine.run("slots-save", free_port, key, 5, 9, "m", tmp_path, MARK)
-    assert (done.returncode, done.stdout) == (0, "")
+    serving = Serving(serve, directory, {"m": "ready"}, 10)
+    restart = Restart(one_machine, serving, ("m", directory / "none"))
 
-    serving = Serving(serve, tmp_path, {"m": "ready"}, 10)
-    assert save(one_machine, serving, key, "m", tmp_path / "none", MARK) == ""
-    assert serving.asked("save") == []
+    assert (restart.save(), serving.asked("save"), restart.noted) == ("", [], False)
+    assert restart.restore() == ""
+    restart.port = free_port
+    assert restart.save() == ""

@@ -16,6 +16,7 @@ _FILES = (
     r"fetcher\.pyz",
     r"start\.command",
     r"last-deploy\.json",
+    r"saved-slots",
     r"(llama-swap|proxy|gateway|gateway-proxy)\.log(\.\d+)?",
     r"daemon-(llama-swap|proxy|gateway|gateway-proxy)\.(sh|started)",
 )
@@ -59,6 +60,12 @@ class Found:
 def ours(found: Iterable[Found]) -> list[str]:
     """Paths of what may go."""
     return sorted(each.path for each in found if each.is_ours)
+
+
+def is_saved_slot(found: Found) -> bool:
+    """Of an entry of a directory for them, whether it is one that scripts/change/slots-save.sh
+    has named."""
+    return re.fullmatch(r"herd-.*\.slot", found.path) is not None
 
 
 def others(found: Iterable[Found]) -> list[str]:

@@ -41,6 +41,11 @@ class Layout:
         return model.model_copy(update={"slot_save_path": saved and self.absolute(saved)})
 
     @property
+    def saved_slots(self) -> str:
+        """Says that there are caches of slots that were saved before a restart."""
+        return self.under("saved-slots")
+
+    @property
     def slot_directories(self) -> list[str]:
         """Where models save the caches of their slots."""
         saved = {model.slot_save_path for model in self.settings.models.values()}
