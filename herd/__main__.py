@@ -6,10 +6,11 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, redirect_stdout
 
 from pyinfra.api.exceptions import PyinfraError
 
-from herd.connections.remote import Remote, RemoteError, connected
+from herd.connections.remote import NobodyThere, Remote, RemoteError, connected
 from herd.core.settings.problems import SettingsError
 from herd.core.text.harmless import harmless
 from herd.verbs import (
@@ -37,6 +38,7 @@ from herd.verbs import (
     unload,
     usage,
 )
+from herd.verbs.machine_readable import document, outcomes
 from herd.verbs.options import parser
 from herd.verbs.roll.roll import roll
 from herd.workstation import new_repository, toolkit
@@ -60,6 +62,11 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m herd") -> 
         if note := toolkit.mismatch(directory(options.inventory)):
             print(f"Note: {note}.", file=sys.stderr)
         return 0 if _run(options) else 1
+    except NobodyThere as error:
+        if getattr(options, "json", False):
+            print(document(options.verb, {}, error.lost))
+        print(harmless(str(error), keep="\n"), file=sys.stderr)
+        return 1
     except (RemoteError, SettingsError, ValueError, PyinfraError) as error:
         print(harmless(str(error), keep="\n"), file=sys.stderr)
         return 1
@@ -115,12 +122,20 @@ def _run(options: argparse.Namespace) -> bool:
             return fit.fit_in(options.memory, options.macos, inventory, limit)
         case _:
             with connected(inventory, limit) as herd:
-                done = _connected_verb(options, herd.remotes, herd.lost)
+                told = options.verb in _TELL_OUTCOMES and options.json
+                with redirect_stdout(sys.stderr) if told else nullcontext():
+                    done = _connected_verb(options, herd.remotes, herd.lost)
+                if told:
+                    print(document(options.verb, outcomes(herd.remotes), herd.lost))
                 sys.stdout.flush()
                 for why in herd.lost.values():
                     print(harmless(why, keep="\n"), file=sys.stderr)
                 return done and not herd.lost
     return True
+
+
+_TELL_OUTCOMES = frozenset({"start", "stop", "restart", "load", "unload"})
+"""Verbs of which `--json` has what became of each host; then people's words go to stderr."""
 
 
 def _connected_verb(
@@ -134,7 +149,8 @@ def _connected_verb(
         case "unload":
             return unload.unload(remotes, options.model)
         case "logs":
-            return logs.logs(remotes, options.job, options.lines, options.follow)
+            wanted = {"follow": options.follow, "json_wanted": options.json}
+            return logs.logs(remotes, options.job, options.lines, lost=lost, **wanted)
         case "fetch":
             include = options.include or ["*.gguf"]
             return fetch.fetch(remotes, options.repo, include, options.revision)

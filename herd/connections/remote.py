@@ -3,9 +3,9 @@
 import fnmatch
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +46,29 @@ class Silent(RemoteError):
     """A host that does not answer what it is asked; the others do."""
 
 
+class NobodyThere(RemoteError):
+    """None of the chosen hosts can be worked with; `lost` says why, by name."""
+
+    def __init__(self, lost: Mapping[str, str]) -> None:
+        super().__init__("\n".join(lost.values()))
+        self.lost = lost
+
+
+@dataclass
+class Outcome:
+    """What a verb has done with a host: whether all went well, and its lines to whoever reads them,
+    of success and of failure."""
+
+    well: bool = True
+    said: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, ok: bool, lines: Iterable[str]) -> None:
+        """One step more."""
+        self.well &= ok
+        (self.said if ok else self.wrong).extend(lines)
+
+
 @dataclass(frozen=True)
 class Remote:
     """One connected host of an inventory file."""
@@ -55,6 +78,7 @@ class Remote:
     mac: Identity
     inventory: str
     gateway: Gateway | None = None
+    outcome: Outcome = field(default_factory=Outcome, compare=False)
 
     @property
     def layout(self) -> Layout:
@@ -101,7 +125,9 @@ class Remote:
 
     def say(self, ok: bool, lines: Sequence[str], success: str = "") -> bool:
         """Print lines with the host's name: of success, or why there was none; returns `ok`."""
-        for line in [success] if ok and success else lines:
+        told = [success] if ok and success else lines
+        self.outcome.add(ok, told)
+        for line in told:
             print(f"[{self.host.name}] {harmless(line)}", file=sys.stdout if ok else sys.stderr)
         return ok
 
@@ -155,11 +181,11 @@ class Reached:
 
 @contextmanager
 def connected(inventory: str, limits: Sequence[str]) -> Iterator[Reached]:
-    """The chosen hosts, connected. Raises RemoteError when none of them can be worked with."""
+    """The chosen hosts, connected. Raises NobodyThere when none of them can be worked with."""
     state, chosen = hosts(inventory, limits)
     with reached(state, chosen, inventory) as found:
         if not found.remotes:
-            raise RemoteError("\n".join(found.lost.values()))
+            raise NobodyThere(found.lost)
         yield found
 
 
@@ -198,13 +224,16 @@ def each(remotes: Iterable[Remote], do: Callable[[Remote], bool]) -> bool:
     done = True
     for remote in remotes:
         try:
-            done &= do(remote)
+            well = do(remote)
+            remote.outcome.add(well, [])
+            done &= well
         except BrokenPipeError:  # nobody reads what we print
             raise
         except (Silent, PyinfraError, SSHException, EOFError, OSError) as error:
             words = (
                 str(error) if isinstance(error, Silent) else f"{remote.host.name} is lost: {error}"
             )
+            remote.outcome.add(False, [words])
             print(harmless(words), file=sys.stderr)
             done = False
     return done

@@ -1,53 +1,131 @@
 """`make logs`: the last lines of the services' logs, or all to come."""
 
-from collections.abc import Callable, Sequence
+import re
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import gevent  # type: ignore[import-untyped]
 from pyinfra.api import QuoteString, StringCommand
+from pyinfra.api.output import set_echo
 
 from herd.connections.remote import Remote, each
 from herd.core.mac.job_definitions import jobs_of
 from herd.core.text.harmless import harmless
 from herd.core.text.merged_logs import merged
+from herd.verbs import machine_readable
+from herd.verbs.machine_readable import document
 
 
-def logs(remotes: Sequence[Remote], job: str | None, lines: int, follow: bool) -> bool:
-    """The last lines of the logs; of several Macs in the order of time."""
+def logs(
+    remotes: Sequence[Remote],
+    job: str | None,
+    lines: int,
+    *,
+    follow: bool,
+    lost: Mapping[str, str],
+    json_wanted: bool,
+) -> bool:
+    """The last lines of the logs, of all in the order of time; or what comes, as it comes."""
+    wanted = _Wanted(job, lines)
+    if follow:
+        return _follow(remotes, wanted, lost, json_wanted=json_wanted)
+    found: dict[str, dict[str, list[str]]] = {}
+    done = each(remotes, lambda remote: _read(remote, wanted, found))
+    if json_wanted:
+        print(document("logs", found, lost))
+        return done
+    named = {
+        f"[{host}] " + ("" if job else f"{name}: "): said
+        for host, of in found.items()
+        for name, said in of.items()
+    }
+    for name, line in merged(named.items()):
+        print(harmless(f"{name}{line}"))
+    return done
 
-    def names(remote: Remote) -> list[str]:
-        return [name for name in jobs_of(remote.layout) if job in (None, name)]
+
+@dataclass(frozen=True)
+class _Wanted:
+    """How many last lines, of a service or of all that a host has."""
+
+    job: str | None
+    lines: int
+
+    def of(self, remote: Remote) -> dict[str, str]:
+        """Paths by the service."""
+        names = [name for name in jobs_of(remote.layout) if self.job in (None, name)]
+        return {name: remote.layout.log(name) for name in names}
+
+    def complaint(self, remote: Remote) -> str:
+        """Why a host can have none of them."""
+        return "" if self.of(remote) else f"it has no {self.job}"
+
+
+def _read(remote: Remote, wanted: _Wanted, found: dict[str, dict[str, list[str]]]) -> bool:
+    if why := wanted.complaint(remote):
+        return remote.say(False, [why])
+    mine = found.setdefault(remote.host.name, {})
+    done = True
+    for name, log in wanted.of(remote).items():
+        path = QuoteString(log)
+        ok, said = remote.run(
+            StringCommand("[ -e", path, "] && tail", "-n", str(wanted.lines), path)
+        )
+        if ok:
+            mine[name] = said
+        else:
+            missing = f"there is no {log}: {name} has not run here yet"
+            done = remote.say(False, said or [missing])
+    return done
+
+
+def _follow(
+    remotes: Sequence[Remote], wanted: _Wanted, lost: Mapping[str, str], *, json_wanted: bool
+) -> bool:
+    if json_wanted:
+        of = {remote.host.print_prefix: _Followed(remote, wanted) for remote in remotes}
+        set_echo(lambda line, **_: _tell(line, of, lost))
 
     def show(remote: Remote) -> bool:
-        files = [QuoteString(remote.layout.log(name)) for name in names(remote)]
-        if not files:
-            return remote.say(False, [f"it has no {job}: it is no gateway"])
-        return remote.follow(
-            StringCommand("tail", "-n", str(lines), "-F" if follow else "", *files)
-        )
+        if why := wanted.complaint(remote):
+            return remote.say(False, [why])
+        files = map(QuoteString, wanted.of(remote).values())
+        return remote.follow(StringCommand("tail", "-n", str(wanted.lines), "-F", *files))
 
-    if len(remotes) == 1 or not follow:
-        return each(remotes, show) if len(remotes) == 1 else _together(remotes, names, lines)
+    # Python's own would raise wherever gevent just is, which is none of ours mostly.
+    gevent.signal_handler(signal.SIGINT, gevent.kill, gevent.getcurrent(), KeyboardInterrupt())
     running = [gevent.spawn(each, [remote], show) for remote in remotes]
     gevent.joinall(running)
     return all(one.value for one in running)
 
 
-def _together(
-    remotes: Sequence[Remote], names: Callable[[Remote], Sequence[str]], lines: int
-) -> bool:
-    found: list[tuple[str, list[str]]] = []
+@dataclass
+class _Followed:
+    """Whose lines come from a host just now: tail says so, where it follows several files."""
 
-    def read(remote: Remote) -> bool:
-        done = True
-        for name in names(remote):
-            path = QuoteString(remote.layout.log(name))
-            ok, said = remote.run(StringCommand("tail", "-n", str(lines), path))
-            done &= ok or remote.say(False, said)
-            if ok:
-                found.append((f"[{remote.host.name}] {name}: ", said))
-        return done
+    remote: Remote
+    wanted: _Wanted
+    now: str = field(init=False)
 
-    done = each(remotes, read)
-    for name, line in merged(found):
-        print(harmless(f"{name}{line}"))
-    return done
+    def __post_init__(self) -> None:
+        self.now = next(iter(self.wanted.of(self.remote)), "")
+
+    def lines(self, line: str) -> Iterator[tuple[str, str]]:
+        """The service and what it wrote; nothing of tail's own."""
+        header = re.fullmatch(r"==> (.*) <==", line)
+        for name, path in self.wanted.of(self.remote).items():
+            if header and header[1] == path:
+                self.now = name
+                return
+        if line:
+            yield self.now, line
+
+
+def _tell(line: str, of: Mapping[str, _Followed], lost: Mapping[str, str]) -> None:
+    host = next((prefix for prefix in of if line.startswith(prefix)), "")
+    if not host:
+        return
+    for name, said in of[host].lines(line.removeprefix(host)):
+        told = {of[host].remote.host.name: {name: [said]}}
+        print(machine_readable.line("logs", told, lost), flush=True)

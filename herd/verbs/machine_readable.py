@@ -1,8 +1,10 @@
 """What `--json` prints: one form for every verb."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from herd.connections.remote import Outcome, Remote
 
 SCHEMA = 1
 """Another one when something that was there goes, or means something else."""
@@ -19,6 +21,20 @@ def line(verb: str, hosts: Mapping[str, Any], lost: Mapping[str, str], **more: A
     """The same in one line, for a verb that has more than one to say."""
     said = {"schema": SCHEMA, "verb": verb, **more, "hosts": hosts, "unreached": lost}
     return json.dumps(said, ensure_ascii=False, default=_plain)
+
+
+def outcomes(remotes: Sequence[Remote]) -> dict[str, dict[str, Any]]:
+    """What became of each host of a verb that does something there, in words as people get them."""
+    return {remote.host.name: outcome(remote.outcome) for remote in remotes}
+
+
+def outcome(of: Outcome) -> dict[str, Any]:
+    """`said` of what went well, `wrong` of what did not."""
+    return {"outcome": DONE if of.well else FAILED, "said": of.said, "wrong": of.wrong}
+
+
+DONE, FAILED = "done", "failed"
+"""What became of a host."""
 
 
 def _plain(value: Any) -> Any:

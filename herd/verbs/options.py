@@ -38,15 +38,23 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
         added = add(name, text)
         if name in deploy.ROLLS:
             _add_roll(added)
-    gone = add("uninstall", "take off the Macs what the toolkit put there; asks before it does")
+
+    def for_programs(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        added.add_argument("--json", action="store_true", help="for programs, by host")
+        return added
+
+    gone = for_programs(
+        add("uninstall", "take off the Macs what the toolkit put there; asks before it does")
+    )
     gone.add_argument("-y", "--yes", action="store_true", help="do not ask")
     gone.add_argument("--dry", action="store_true", help="only show what would be done")
     gone.add_argument("--models", action="store_true", help="the models that it fetched, too")
     gone.add_argument(
         "--packages", action="store_true", help="the Homebrew packages that it installed, too"
     )
-    looked = add("status", "services, models, versions, health, drift, and whether all is served")
-    looked.add_argument("--json", action="store_true", help="for programs, by host")
+    for_programs(
+        add("status", "services, models, versions, health, drift, and whether all is served")
+    )
     live = add(
         "top", "the whole herd, live: models, slots, requests, tokens, memory; Ctrl+C ends it"
     )
@@ -64,14 +72,15 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     )
     live.add_argument("--json", action="store_true", help="for programs, a line for each round")
     examined = add("doctor", "what is wrong with the Macs, or soon will be: evidence and fix")
-    examined.add_argument("--fix", action="store_true", help="do what is safe about it")
-    examined.add_argument("--json", action="store_true", help="for programs, by host")
+    for_programs(examined).add_argument(
+        "--fix", action="store_true", help="do what is safe about it"
+    )
     for name, text in (
         ("start", "start the services now, in the background, without a new login"),
         ("stop", "stop them until the next start, login or deploy"),
         ("restart", "stop and start them"),
     ):
-        add(name, text).add_argument(
+        for_programs(add(name, text)).add_argument(
             "service",
             nargs="?",
             choices=ALL_JOBS,
@@ -90,15 +99,19 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     measured = add("bench", "how fast a model reads and writes, kept and compared with the last")
     measured.add_argument("--model", metavar="NAME", help="default: the host's first that chats")
     measured.add_argument("--runs", type=positive, default=3, metavar="N", help="default: 3")
-    measured.add_argument("--json", action="store_true", help="for programs, by host")
-    add("load", "load a model into memory").add_argument("model", metavar="MODEL")
-    unloaded = add("unload", "unload models from memory")
+    for_programs(measured)
+    loaded = for_programs(add("load", "load a model into memory"))
+    loaded.add_argument("model", metavar="MODEL")
+    unloaded = for_programs(add("unload", "unload models from memory"))
     unloaded.add_argument("model", nargs="?", metavar="MODEL", help="default: every model")
 
     shown = add("logs", "the last lines of the logs, of several Macs in the order of time")
     shown.add_argument("job", nargs="?", choices=ALL_JOBS, help="default: all that it has")
     shown.add_argument("-n", "--lines", type=positive, default=20, metavar="N", help="default: 20")
     shown.add_argument("-f", "--follow", action="store_true", help="go on until Ctrl+C")
+    shown.add_argument(
+        "--json", action="store_true", help="for programs, by host and log; with -f a line for each"
+    )
 
     fetched = add("fetch", "fetch a model's files without declaring it")
     fetched.add_argument("repo", metavar="OWNER/REPO")
@@ -111,8 +124,7 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     fits.add_argument(
         "--memory", type=positive, metavar="GB", help="ask for a Mac with so much instead"
     )
-    fits.add_argument("--json", action="store_true", help="for programs, by host")
-    fits.add_argument(
+    for_programs(fits).add_argument(
         "--macos", type=positive, default=26, metavar="N", help="its macOS; default: 26"
     )
     add("verify-models", "hash the files of every declared model, and mend what is wrong")
@@ -126,7 +138,7 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
         help="days, or a date; default: 30d",
     )
     used.add_argument("--key", metavar="NAME", help="of this key only")
-    used.add_argument("--json", action="store_true", help="for programs, by host")
+    for_programs(used)
 
     pulled = add(
         "pull", "on a Mac of the inventory: bring the repository up to date, and deploy here"

@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
 from herd.connections.remote import RemoteError, hosts
+from herd.verbs.machine_readable import DONE, FAILED, document
+from herd.verbs.roll.runs import operations, reached
 from herd.workstation.toolkit import ROOT
 
 
@@ -22,8 +24,30 @@ def uninstall(inventory: str, limits: Sequence[str], options: argparse.Namespace
         if getattr(options, name)
         for word in ("--data", f"uninstall_{name}=true")
     ]
-    how = "--dry" if options.dry else "-y"
-    _become([how, *data, *(f"--limit={limit}" for limit in limits), "--", inventory])
+    how = ["--dry" if options.dry else "-y", *(["--json"] if options.json else [])]
+    words = [*how, *data, *(f"--limit={limit}" for limit in limits), "--", inventory]
+    config = f"--config={ROOT / 'config.py'}"
+    # pyinfra, in a process of its own: the inventory has been read here already.
+    command = [sys.executable, "-m", "pyinfra", config, *words, str(ROOT / "uninstall.py")]
+    sys.stdout.flush()
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    if not options.json:
+        os.execve(sys.executable, command, environment)
+    ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
+    print(_document([host.name for host in chosen], ended.stdout, dry=options.dry))
+    return ended.returncode == 0
+
+
+def _document(names: Sequence[str], said: bytes, *, dry: bool) -> str:
+    """Of pyinfra's own `--json`."""
+    there = reached(said, names)
+    found = {name: operations(said, name) for name in names if name in there}
+    told = {
+        name: {"outcome": FAILED if each["failed"] else DONE, **each}
+        for name, each in found.items()
+    }
+    lost = {name: f"cannot connect to {name}" for name in names if name not in there}
+    return document("uninstall", told, lost)
 
 
 def _agreed(names: Sequence[str], options: argparse.Namespace) -> bool:
@@ -40,12 +64,3 @@ def _agreed(names: Sequence[str], options: argparse.Namespace) -> bool:
     except EOFError:
         print()
         raise RemoteError("nobody is there to agree: say --yes, or --dry to look only") from None
-
-
-def _become(words: Sequence[str]) -> NoReturn:
-    """pyinfra, in a process of its own: the inventory has been read here already."""
-    config = f"--config={ROOT / 'config.py'}"
-    command = [sys.executable, "-m", "pyinfra", config, *words, str(ROOT / "uninstall.py")]
-    sys.stdout.flush()
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
-    os.execve(sys.executable, command, environment)

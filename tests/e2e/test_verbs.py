@@ -30,22 +30,22 @@ from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, Run, is_served, until
 
 VERBS = {
     "status": ["--limit", "--json"],
-    "uninstall": ["--limit", "--yes", "--dry", "--models", "--packages"],
+    "uninstall": ["--limit", "--yes", "--dry", "--models", "--packages", "--json"],
     "bench": ["--limit", "--model", "--runs", "--json"],
     "top": ["--limit", "--interval", "--count", "--once", "--json"],
     "doctor": ["--limit", "--fix", "--json"],
     "roll": ["--limit", "--parallel", "--accept-outage", "--json"],
     "upgrade": ["--limit", "--parallel", "--accept-outage", "--json"],
     "rollback": ["--limit", "--parallel", "--accept-outage", "--json"],
-    "start": ["--limit", "SERVICE"],
-    "stop": ["--limit", "SERVICE"],
-    "restart": ["--limit", "SERVICE"],
-    "load": ["--limit", "MODEL"],
+    "start": ["--limit", "SERVICE", "--json"],
+    "stop": ["--limit", "SERVICE", "--json"],
+    "restart": ["--limit", "SERVICE", "--json"],
+    "load": ["--limit", "MODEL", "--json"],
     "run": ["--limit"],
     "dashboard": ["--limit"],
     "chat": ["--limit", "--model", "--no-stream"],
-    "unload": ["--limit", "MODEL"],
-    "logs": ["--limit", "--lines", "--follow"],
+    "unload": ["--limit", "MODEL", "--json"],
+    "logs": ["--limit", "--lines", "--follow", "--json"],
     "fetch": ["--limit", "--include", "--revision"],
     "fit": ["--limit", "--memory", "--macos", "--json"],
     "usage": ["--limit", "--since", "--key", "--json"],
@@ -305,6 +305,32 @@ def test_stop_and_start_over_ssh_without_a_new_login(fleet: Fleet) -> None:
     assert (mac.launchd.job("com.moonspirit.proxy") or {})["pid"] == job["pid"]
 
 
+def test_what_a_verb_did_is_for_programs_too(fleet: Fleet, two: Path) -> None:
+    """One object, whatever came of it, and where nobody is reached; people's words go to stderr."""
+    stopped = fleet.herd("stop", "proxy", "--json")
+    unloaded = fleet.herd("unload", "--json", inventory=two)
+    refused = fleet.herd("load", "none", "--json")
+    started = fleet.herd("start", "proxy", "--json")
+    nobody = fleet.herd("restart", "--json", "--limit", "minis", inventory=two)
+
+    assert [run.code for run in (stopped, unloaded, refused, started, nobody)] == [0, 1, 1, 0, 1]
+    assert json.loads(stopped.out) == {
+        "schema": 1,
+        "verb": "stop",
+        "hosts": {"mac1": {"outcome": "done", "said": ["proxy is stopped"], "wrong": []}},
+        "unreached": {},
+    }
+    assert "[mac1] proxy is stopped" in stopped.err
+    told = json.loads(unloaded.out)
+    assert told["hosts"]["mac1"]["said"] == ["every model is unloaded"]
+    assert told["unreached"] == {"mac2": "cannot connect to mac2"}
+    of = json.loads(refused.out)["hosts"]["mac1"]
+    assert (of["outcome"], of["said"]) == ("failed", [])
+    assert of["wrong"][0].startswith("none is none of its models")
+    assert json.loads(started.out)["hosts"]["mac1"]["said"] == ["proxy runs"]
+    assert json.loads(nobody.out)["unreached"] == {"mac2": "cannot connect to mac2"}
+
+
 def test_restart_ends_a_llama_server_that_outlived_its_llama_swap(fleet: Fleet) -> None:
     """It would keep its port, and the model could not be loaded."""
     mac = fleet["mac1"]
@@ -344,11 +370,13 @@ def test_start_names_who_has_its_port(fleet: Fleet) -> None:
 
 
 def test_start_before_any_deploy_says_so(make_fleet: Callable[..., Fleet]) -> None:
-    run = make_fleet().herd("start")
+    fleet = make_fleet()
+    run, logs = fleet.herd("start"), fleet.herd("logs", "proxy")
 
-    assert run.code == 1
+    assert (run.code, logs.code) == (1, 1)
     assert all("deploy first" in line for line in run.err.splitlines())
     assert "Traceback" not in run.err
+    refused(logs, "[mac1] there is no ", "proxy.log: proxy has not run here yet")
 
 
 # -- run
@@ -523,6 +551,28 @@ def test_logs_of_both_of_one_and_of_as_many_lines_as_wanted(fleet: Fleet) -> Non
     assert len(three.out.splitlines()) == 3
     assert "path=/v1/chat/completions status=200" in three.out
     assert all(line.startswith("[mac1] ") for line in three.out.splitlines())
+    told = json.loads(fleet.herd("logs", "-n", "1", "--json").out)
+    assert told["hosts"]["mac1"].keys() == {"llama-swap", "proxy"}
+    assert told["hosts"]["mac1"]["proxy"] == [three.out.splitlines()[-1].removeprefix("[mac1] ")]
+
+
+def test_logs_of_all_services_follow_for_a_program(fleet: Fleet) -> None:
+    """A line of JSON for each of a log, with whose it is; nothing of tail's own."""
+    with under_way(fleet, "logs", "-n", "1", "-f", "--json") as (process, descriptor):
+        output = Output(descriptor)
+        until(lambda: output.has('"proxy"') and output.has('"llama-swap"'))
+        with suppress(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{fleet['mac1'].ports['proxy']}/program")
+        until(lambda: output.has("path=/program.*\n"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        output.has("")
+
+    told = [json.loads(line) for line in output.text.splitlines()]
+    assert {one["verb"] for one in told} == {"logs"}
+    assert "==>" not in output.text
+    ((last,),) = [one["hosts"]["mac1"]["proxy"] for one in told if "program" in json.dumps(one)]
+    assert "path=/program" in last
 
 
 def test_logs_follows_until_ctrl_c(fleet: Fleet) -> None:
@@ -755,7 +805,11 @@ def test_hosts_that_do_not_answer_are_named(fleet: Fleet, two: Path, limit: list
 
 
 def test_the_others_are_done(fleet: Fleet, two: Path) -> None:
-    for verb, words in (("usage", "[mac1] "), ("logs", "proxy.log"), ("unload", "is unloaded")):
+    for verb, words in (
+        ("usage", "[mac1] "),
+        ("logs", "[mac1] proxy: "),
+        ("unload", "is unloaded"),
+    ):
         run = fleet.herd(verb, inventory=two)
 
         assert run.code == 1

@@ -18,12 +18,12 @@ from herd import plan
 from herd.connections.remote import hosts
 from herd.core.roll.waves import LastCopy, Member, in_order, last_copies, next_wave, single_copies
 from herd.verbs import chat
-from herd.verbs.machine_readable import document
+from herd.verbs.machine_readable import DONE, FAILED, document
 from herd.verbs.roll import look, runs
 from herd.workstation import api_keys
 
-DONE, FAILED, LEFT = "done", "failed", "left"
-"""What became of a host: the last is one that was not begun."""
+LEFT = "left"
+"""What became of a host that was not begun."""
 
 
 @dataclass

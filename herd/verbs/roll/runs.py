@@ -50,8 +50,7 @@ class Running:
         ended = {}
         for name, process in zip(names, self.processes, strict=True):
             said, _ = process.communicate()
-            operations = _operations(said, name) if told else {}
-            ended[name] = Ended(process.returncode == 0, operations)
+            ended[name] = Ended(process.returncode == 0, operations(said, name) if told else {})
         return ended
 
     def _begin(
@@ -86,16 +85,37 @@ class Running:
         raise KeyboardInterrupt
 
 
-def _operations(said: bytes, name: str) -> dict[str, Sequence[str]]:
-    """Of pyinfra's own `--json`; one that could not begin says nothing there."""
-    try:
-        every = json.loads(said)["results"]["operations"]
-    except (ValueError, KeyError):
-        every = []
-    changed, failed = (
-        [one["name"] for one in every if name in one[word]] for word in ("success", "error")
-    )
+def operations(said: bytes, name: str) -> dict[str, Sequence[str]]:
+    """Of pyinfra's own `--json`, what changed something on a host, or would in a dry run; one that
+    could not begin says nothing there."""
+    found = _read(said)
+    if found.get("results"):
+        every = found["results"]["operations"]
+        changed, failed = (
+            [one["name"] for one in every if name in one[word]] for word in ("success", "error")
+        )
+    else:
+        plan = found.get("plan", [])
+        changed, failed = [o["name"] for o in plan if name in o["hosts_with_change"]], []
     return {"changed": changed, "failed": failed[:1]}  # what comes behind was not begun
+
+
+def reached(said: bytes, names: Sequence[str]) -> set[str]:
+    """Those of the hosts with which it did anything."""
+    found = _read(said)
+    if results := found.get("results"):
+        every = results["operations"]
+        began = {n for one in every for w in ("success", "error", "no_change") for n in one[w]}
+        return {name for name in names if name in began or name not in results["failed_hosts"]}
+    return {name for name in names if found}
+
+
+def _read(said: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @contextmanager
