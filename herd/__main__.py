@@ -119,7 +119,8 @@ def _run(options: argparse.Namespace) -> bool:
                 inventory, options.out, sarif=options.sarif, junit=options.junit
             )
         case "fit" if options.memory is not None:
-            return fit.fit_in(options.memory, options.macos, inventory, limit)
+            size, json_wanted = (options.memory, options.macos), options.json
+            return fit.fit_in(*size, inventory, limit, json_wanted=json_wanted)
         case _:
             with connected(inventory, limit) as herd:
                 told = options.verb in _TELL_OUTCOMES and options.json

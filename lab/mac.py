@@ -74,6 +74,7 @@ DEFAULTS: dict[str, Any] = {
         "tcpkeepalive": "1",
         "Sleep On Power Button": "1",
     },
+    "power_source": "AC Power",  # or "Battery Power", "UPS Power"
     "battery": None,  # of a laptop: the same on its battery
     "power_lacks": [],  # rows that this model cannot have: pmset lists none, and sets none
     "sleep_disabled": None,  # pmset's disablesleep; None is never set

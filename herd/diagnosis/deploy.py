@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from herd.diagnosis.finding import Finding, Patient
 
-_TOLD_ELSEWHERE = ("console", "port ", "disk")
+_TOLD_ELSEWHERE = ("console", "port ")
 """Of preflight's problems, what other findings tell with more evidence."""
 
 

@@ -37,6 +37,9 @@ class Patient:
     """A Mac as it was found. `now` is the workstation's clock, in seconds since 1970.
 
     `gateway` says what is wrong with the endpoint of all Macs, where this one is it.
+    `closed` is what its owner said of new requests, where they are not taken, and `server` why no
+    model can start, as `make status` has it.
+    `elsewhere` are services that run as jobs of the other domain, with what they are there.
     `unfit` are models whose files are missing or changed. `expiries` has the end of each key that
     has one, `certificate` that of the proxy's certificate. `changes` and `problems` are what a
     deploy would do, or complain of, `running` how models run otherwise than declared.
@@ -51,6 +54,9 @@ class Patient:
     symptoms: Symptoms = field(default_factory=Symptoms)
     disk_free: int | None = None
     gateway: str = ""
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+    closed: str = ""
+    server: str = ""
     unfit: Sequence[str] = ()
     expiries: Mapping[str, float] = field(default_factory=dict)
     certificate: float | None = None

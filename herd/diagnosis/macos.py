@@ -7,6 +7,9 @@ from herd.diagnosis.finding import Finding, Patient
 _APART = 30
 """Seconds that two clocks may differ: keys and certificates end by the Mac's."""
 
+_OWN = ("127.0.0.1", "::1", "localhost")
+"""Addresses on which only the Mac itself asks."""
+
 
 def sleep(patient: Patient) -> Iterator[Finding]:
     """A Mac that sleeps serves nobody; llama-server does not keep it awake."""
@@ -65,11 +68,42 @@ def firewall(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def firewall_list(patient: Patient) -> Iterator[Finding]:
+    """Whom it keeps from the proxy it tells nobody, and the Mac itself still reaches it."""
+    program = patient.symptoms.shut_out
+    if program and patient.layout.settings.proxy_host not in _OWN:
+        yield Finding(
+            "firewall-shuts-out",
+            f"the firewall is on, and its list does not let anybody reach the proxy, {program}",
+            "set mac_firewall_exception = True and deploy, or allow it under Network > Firewall > "
+            "Options, again after each upgrade of Python",
+        )
+
+
 def heat(patient: Patient) -> Iterator[Finding]:
     """Only what macOS itself says of it."""
     if patient.vitals.throttled:
         yield Finding(
             "heat", ", ".join(patient.vitals.throttled), "give it air; generation is slower now"
+        )
+
+
+def power(patient: Patient) -> Iterator[Finding]:
+    """One that runs out, or is saved."""
+    vitals = patient.vitals
+    if vitals.on_mains is False:
+        left = "" if vitals.charge is None else f", which is {vitals.charge} % charged"
+        yield Finding(
+            "on-battery",
+            f"it draws from {vitals.source}{left}",
+            "connect it to the mains: what is left does not last, and GPU and processor may run "
+            "slower",
+        )
+    if setting := patient.symptoms.low_power:
+        yield Finding(
+            "low-power-mode",
+            f"Low Power Mode is on ({setting} 1): GPU and processor run slower",
+            f"`sudo pmset -a {setting} 0` on the Mac, or System Settings > Energy",
         )
 
 
@@ -86,15 +120,15 @@ def panics(patient: Patient) -> Iterator[Finding]:
 
 
 def crashes(patient: Patient) -> Iterator[Finding]:
-    """Of llama-server and llama-swap, in the last week."""
-    for program in ("llama-server", "llama-swap"):
+    """Of what a stack runs, in the last week."""
+    for program in ("llama-server", "llama-swap", "haproxy"):
         found = [p for p in patient.symptoms.reports if p.rpartition("/")[2].startswith(program)]
         if found:
             yield Finding(
                 "crashed",
                 f"{program} crashed {len(found)} time{'s' if len(found) > 1 else ''} in a week; "
                 f"the newest report is {max(found)}",
-                "read its first lines; if memory is not why, upgrade llama.cpp",
+                "read its first lines; if memory is not why, upgrade it",
             )
 
 
@@ -121,4 +155,7 @@ def local_network(patient: Patient) -> Iterator[Finding]:
         )
 
 
-RULES = (sleep, session, clock, firewall, heat, panics, crashes, updates, local_network)
+RULES = (
+    *(sleep, session, clock, firewall, firewall_list, heat, power, panics, crashes, updates),
+    local_network,
+)

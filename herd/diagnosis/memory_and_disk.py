@@ -10,6 +10,9 @@ _SWAP = GIB
 _OF_THE_SYSTEM = 4 * GIB
 """That the GPU's limit leaves to macOS at the least; with less it has panicked
 (`completeMemory() prepare count underflow`, ml-explore/mlx#3186)."""
+_OF_MACOS = 8 * GIB
+"""Wired by macOS itself, at the most; what a killed llama-server had wired has stayed so until the
+Mac was restarted (jundot/omlx #2184)."""
 _SMALLER = (
     "serve fewer or smaller models, or lower ctx_size; `top -o mem` on the Mac shows what else runs"
 )
@@ -41,6 +44,19 @@ def wired_limit(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def wired(patient: Patient) -> Iterator[Finding]:
+    """What nobody uses and nobody gets: a llama-server that was killed may leave it behind."""
+    held, memory = patient.vitals.wired or 0, patient.mac.memory
+    nobody = not patient.served.states and patient.served.llama_swap == 200
+    if nobody and memory and held > max(memory // 4, _OF_MACOS):
+        yield Finding(
+            "wired-memory",
+            f"{gib(held)} of {gib(memory)} are wired, though no model is loaded",
+            "look whether something else uses the GPU (`top -o mem` on the Mac); else only a "
+            "restart of the Mac frees it",
+        )
+
+
 def jetsam(patient: Patient) -> Iterator[Finding]:
     """What macOS ended for room, in the last week."""
     found = [path for path in patient.symptoms.reports if "JetsamEvent" in path]
@@ -61,4 +77,15 @@ def disk(patient: Patient) -> Iterator[Finding]:
         )
 
 
-RULES = (pressure, swap, wired_limit, jetsam, disk)
+def failing_disk(patient: Patient) -> Iterator[Finding]:
+    """By its own word; one that is not asked, as outside, says that."""
+    said = patient.symptoms.smart
+    if said and said not in ("Verified", "Not Supported"):
+        yield Finding(
+            "disk-fails",
+            f"the Mac's disk says of itself: SMART status {said}",
+            "copy what is only there, and have it replaced",
+        )
+
+
+RULES = (pressure, swap, wired_limit, wired, jetsam, disk, failing_disk)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from herd.core.mac.job_definitions import jobs_of, listens_on
+from herd.core.mac.job_definitions import GATEWAY, LLAMA_SWAP, jobs_of, listens_on
 from herd.core.mac.launchd import Job
 from herd.diagnosis.finding import START, UNQUARANTINE, Finding, Patient
 from herd.facts.listeners import foreign
@@ -22,7 +22,13 @@ def down(patient: Patient) -> Iterator[Finding]:
         job = patient.jobs.get(name)
         listener = patient.listeners.get(ports[name])
         by_hand = listener is not None and listener.belongs_to(patient.layout.root)
-        if by_hand and not (job and job.pid):
+        if kind := patient.elsewhere.get(name):
+            yield Finding(
+                "other-domain",
+                f"{name} runs as {kind}, and is to be the other",
+                "deploy again: it ends the one and loads the other",
+            )
+        elif by_hand and not (job and job.pid):
             yield Finding(
                 "outside-launchd",
                 f"{name} runs by hand (pid {min(listener.processes)})" if listener else "",
@@ -66,7 +72,7 @@ def _is_clean(job: Job) -> bool:
 
 def _is_of(report: str, name: str) -> bool:
     file = report.rpartition("/")[2].lower()
-    return file.startswith(("python", "llama-server") if name == "proxy" else "llama")
+    return file.startswith({LLAMA_SWAP: "llama", GATEWAY: "haproxy"}.get(name, "python"))
 
 
 def _why(job: Job) -> str:

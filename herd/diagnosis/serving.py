@@ -20,6 +20,40 @@ def complaint(patient: Patient) -> Iterator[Finding]:
         yield Finding("not-serving", wrong, f"see the findings below; else deploy again. {log}")
 
 
+def closed(patient: Patient) -> Iterator[Finding]:
+    """What its owner said, and may have forgotten."""
+    if patient.closed:
+        yield Finding(
+            "drained",
+            f"it takes no new requests ({patient.closed})",
+            "deploy again if a deploy has left it so; else `python -m proxy ready` ends what "
+            "`drain` or `maint` began (docs/proxy.md)",
+        )
+
+
+def stuck(patient: Patient) -> Iterator[Finding]:
+    """It answers that it is well, and does nothing."""
+    if patient.symptoms.stuck:
+        yield Finding(
+            "no-token",
+            "a model is up and gives no token, so the gateway sends nothing here",
+            "`make restart ARGS=llama-swap`; `make logs ARGS=proxy` says which model",
+        )
+
+
+def cannot_start(patient: Patient) -> Iterator[Finding]:
+    """Where a deploy sees nothing of it: the pinned one is there, and does not run."""
+    told = any(
+        problem.where.startswith(("package ", "llama-server")) for problem in patient.problems
+    )
+    if patient.server and not told:
+        yield Finding(
+            "llama-server-broken",
+            patient.server,
+            "deploy again; if that does not help, pin another release (`make pin`)",
+        )
+
+
 def gateway(patient: Patient) -> Iterator[Finding]:
     """What the endpoint of all Macs says of itself."""
     if patient.gateway:
@@ -90,4 +124,4 @@ def slow_answers(patient: Patient) -> Iterator[Finding]:
             )
 
 
-RULES = (complaint, gateway, models, words_of_the_log, slow_answers)
+RULES = (complaint, closed, stuck, cannot_start, gateway, models, words_of_the_log, slow_answers)

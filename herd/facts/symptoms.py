@@ -4,7 +4,10 @@ from collections.abc import Iterable
 
 from pyinfra.api import StringCommand
 
-from herd.core.mac import symptoms
+from herd.core.mac import application_firewall, symptoms
+from herd.core.mac.endpoints import local_proxy
+from herd.core.mac.job_definitions import jobs_of
+from herd.core.mac.layout import Layout
 from herd.facts.fact import Fact
 from herd.facts.script import script
 
@@ -14,8 +17,10 @@ class Shown(Fact[symptoms.Symptoms]):
 
     default = symptoms.Symptoms
 
-    def command(self, root: str, plists: list[str]) -> StringCommand:
-        return script("symptoms", root, *plists)
+    def command(self, layout: Layout) -> StringCommand:
+        plists = [layout.plist(name) for name in jobs_of(layout)]
+        proxy, python = local_proxy(layout.settings), application_firewall.asked(layout)
+        return script("symptoms", layout.root, proxy, *python, *plists)
 
     def process(self, output: Iterable[str]) -> symptoms.Symptoms:
         return symptoms.parse(output)

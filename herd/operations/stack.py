@@ -68,7 +68,14 @@ def strays_of(layout: Layout, bundle: Bundle, uid: int) -> list[int]:
         ports = {layout.settings.proxy_port, layout.settings.llama_swap_port} & listeners.keys()
         kept |= {pid for port in ports for pid in listeners[port].processes}
     # A llama-server whose llama-swap was killed lives on, and keeps its port from the next one.
-    return sorted(p for p in ours if p not in kept and ours[p].parent not in kept)
+    strays = {p for p in ours if p not in kept and ours[p].parent not in kept}
+    if strays:
+        # What is a job of the other domain is none: `without_old_jobs` ends it.
+        elsewhere = layout.other_domain(uid).target
+        others = [host.get_fact(Loaded, target=elsewhere(layout.label(name))) for name in names]
+        kept = {job.pid for job in others if job and job.pid}
+        strays = {p for p in strays if p not in kept and ours[p].parent not in kept}
+    return sorted(strays)
 
 
 def _old_jobs_asks(layout: Layout, job_names: Sequence[str], *, uid: int) -> Iterator[Question]:

@@ -111,8 +111,7 @@ def _ask(url: str, certificate: bytes | None, key: str, model: str, size: int, m
         response = connection.getresponse()
         body = response.read()
         if response.status != 200:
-            words = body[:300].decode(errors="replace").strip()
-            raise ChatError(f"{url} answers HTTP {response.status}: {words}")
+            raise ChatError(chat_completion.refusal(url, response, body))
         return json.loads(body)
     except (OSError, HTTPException) as error:
         why = str(error) or type(error).__name__

@@ -11,21 +11,31 @@ from dataclasses import asdict
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote, ask, each
-from herd.core.mac.job_definitions import jobs_of
+from herd.core.mac.job_definitions import jobs_of, listens_on
+from herd.core.mac.launchd import Job
 from herd.core.text.harmless import harmless
 from herd.core.text.secret import key_options
 from herd.diagnosis import findings
 from herd.diagnosis.finding import START, UNQUARANTINE, Finding, Patient
 from herd.facts.answers import Answers, Served
 from herd.facts.gathered import Question
-from herd.facts.listeners import Listeners
+from herd.facts.listeners import Listener, Listeners
 from herd.facts.models import Models
+from herd.facts.proxy import Availability
 from herd.facts.symptoms import Shown
-from herd.facts.vitals import Vital
 from herd.verbs import drift, gateway_rows, start_stop
 from herd.verbs.drift import Drift
 from herd.verbs.machine_readable import document
-from herd.verbs.status import job_of, jobs_ask, key_held, locked
+from herd.verbs.status import (
+    elsewhere,
+    health,
+    job_of,
+    jobs_ask,
+    key_held,
+    locked,
+    why_no_model,
+    why_no_model_asks,
+)
 from herd.workstation import api_keys, certificate_files
 from herd.workstation.herd_directory import directory
 
@@ -72,29 +82,31 @@ def _asks(remote: Remote) -> Iterator[Question]:
     yield Question(Answers, layout=remote.layout, pin=pin, _stdin=key_options(held.secret))
     yield Question(Listeners, ports=list(remote.layout.ports))
     yield Question(Models, directory=remote.layout.models)
-    yield Question(Vital, root=remote.layout.root)
-    yield Question(Shown, root=remote.layout.root, plists=_plists(remote))
+    yield health.question(remote)
+    yield Question(Shown, layout=remote.layout)
+    yield from why_no_model_asks(remote)
+    yield Question(Availability, path=remote.layout.availability)
     yield from gateway_rows.asks(remote, held)
     yield from jobs_ask(remote)
-
-
-def _plists(remote: Remote) -> list[str]:
-    return [remote.layout.plist(name) for name in jobs_of(remote.layout)]
 
 
 def _patient(remote: Remote, seen: Drift) -> Patient:
     settings, layout = remote.settings, remote.layout
     held, _ = key_held(settings, remote.inventory)
     there = remote.ask(Models, directory=layout.models)
-    symptoms = remote.ask(Shown, root=layout.root, plists=_plists(remote))
+    jobs = {name: job_of(remote, name) for name in jobs_of(layout)}
+    listeners = remote.ask(Listeners, ports=list(layout.ports))
     return Patient(
         layout=layout,
         mac=remote.mac,
         served=_served(remote),
-        jobs={name: job_of(remote, name) for name in jobs_of(layout)},
-        listeners=remote.ask(Listeners, ports=list(layout.ports)),
-        vitals=remote.ask(Vital, root=layout.root),
-        symptoms=symptoms,
+        jobs=jobs,
+        listeners=listeners,
+        elsewhere=_elsewhere(remote, jobs, listeners),
+        vitals=health.vitals_of(remote),
+        symptoms=remote.ask(Shown, layout=layout),
+        closed=remote.ask(Availability, path=layout.availability),
+        server=why_no_model(remote) or "",
         disk_free=remote.mac.disk_free if there.free is None else there.free,
         gateway=gateway_rows.complaint(remote, held) or "",
         unfit=[model.name for model in locked(remote) if model.pending(there)],
@@ -105,6 +117,18 @@ def _patient(remote: Remote, seen: Drift) -> Patient:
         problems=seen.problems,
         now=time.time(),
     )
+
+
+def _elsewhere(
+    remote: Remote, jobs: Mapping[str, Job | None], listeners: Mapping[int, Listener]
+) -> dict[str, str]:
+    ports = listens_on(remote.settings)
+    found = {
+        name: elsewhere(remote, name, listener)
+        for name, job in jobs.items()
+        if not (job and job.pid) and (listener := listeners.get(ports[name]))
+    }
+    return {name: kind for name, kind in found.items() if kind}
 
 
 def _served(remote: Remote) -> Served:
@@ -131,7 +155,7 @@ def _mend(remotes: Sequence[Remote], found: Mapping[str, Sequence[Finding]]) -> 
     wanted = {name: {each.mend for each in several} for name, several in found.items()}
 
     def unquarantine(remote: Remote) -> bool:
-        shown = remote.ask(Shown, root=remote.layout.root, plists=_plists(remote))
+        shown = remote.ask(Shown, layout=remote.layout)
         paths = [QuoteString(path) for path in shown.quarantined]
         command = StringCommand("xattr -d com.apple.quarantine", *paths)
         return remote.say(*remote.run(command), success="property lists are taken again")

@@ -1,6 +1,7 @@
 """`make fit`: what the models take of a Mac's memory, and whether they fit."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from herd import plan
@@ -34,19 +35,21 @@ def fit(
             declared=wired_limit.bytes_of(settings),
             reserve=settings.preflight_memory_reserve_gb * GIB,
         )
-        fits, lines = _fit(settings, limits, held, inventory)
+        told = _fit(settings, limits, held, inventory)
         macos = ".".join(map(str, mac.macos))
-        told = "\n".join([f"{remote.host.name}: {gib(mac.memory)}, macOS {macos}", *lines])
+        said = "\n".join([f"{remote.host.name}: {gib(mac.memory)}, macOS {macos}", *told.lines])
         if not json_wanted:
-            print(harmless(told, keep="\n"))
-        found[remote.host.name] = {"fits": fits, "memory": mac.memory, "macos": macos, "sum": lines}
-        done &= fits
+            print(harmless(said, keep="\n"))
+        found[remote.host.name] = {"memory": mac.memory, "macos": macos, **told.values}
+        done &= told.fits
     if json_wanted:
         print(document("fit", found, lost))
     return done
 
 
-def fit_in(memory: int, macos: int, inventory: str, limits: Sequence[str]) -> bool:
+def fit_in(
+    memory: int, macos: int, inventory: str, limits: Sequence[str], *, json_wanted: bool
+) -> bool:
     """The same for a Mac with `memory` GB that nobody has yet: the models of each host, or those
     of group_data/all.py while there is no host."""
     state = read(inventory)
@@ -57,14 +60,18 @@ def fit_in(memory: int, macos: int, inventory: str, limits: Sequence[str]) -> bo
     else:
         wanted = {"group_data/all.py": plan.settings_of_all(state.inventory)}
     held = _lock_of(inventory)
-    done, said = True, dict[str, list[str]]()
+    done, said, found = True, dict[str, list[str]](), dict[str, Any]()
     for name, settings in wanted.items():
         reserve = settings.preflight_memory_reserve_gb * GIB
         declared = wired_limit.bytes_of(settings)
         has = Limits.of(memory * GIB, (macos,), declared=declared, reserve=reserve)
-        fits, lines = _fit(settings, has, held, inventory)
-        said.setdefault("\n".join(lines), []).append(name)
-        done &= fits
+        told = _fit(settings, has, held, inventory)
+        said.setdefault("\n".join(told.lines), []).append(name)
+        found[name] = {"memory": has.memory, "macos": str(macos), **told.values}
+        done &= told.fits
+    if json_wanted:
+        print(document("fit", found, {}))
+        return done
     for text, names in said.items():
         print(f"{', '.join(names)} on a Mac with {memory} GB and macOS {macos}\n{text}")
     return done
@@ -78,7 +85,21 @@ def _lock_of(inventory: str) -> Lock:
         raise RemoteError(f"{path} {error}") from None
 
 
-def _fit(settings: Settings, limits: Limits, held: Lock, inventory: str) -> tuple[bool, list[str]]:
+@dataclass
+class _Told:
+    """Whether all fits, in lines for a person, and in values for a program."""
+
+    fits: bool
+    lines: list[str]
+    sets: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """`sets` are the models that may be loaded together."""
+        return {"fits": self.fits, "sets": self.sets}
+
+
+def _fit(settings: Settings, limits: Limits, held: Lock, inventory: str) -> _Told:
     models: list[Resolved] = []
     lines = [f"  {held.lacks}"] if held.lacks else []
     for model in settings.models.values():
@@ -94,7 +115,7 @@ def _fit(settings: Settings, limits: Limits, held: Lock, inventory: str) -> tupl
         raise RemoteError(report("models.lock is of no use.", problems))
     unknown = {model.name for model in models} - {m.name for each in sets for m in each}
     lines += [f"  {name}: models.lock has no facts of its header" for name in sorted(unknown)]
-    done = not unknown
+    told = _Told(not unknown, lines, [{"models": [n], "fits": None} for n in sorted(unknown)])
     for each in sets:
         total = Sum(each, limits)
         try:
@@ -102,9 +123,11 @@ def _fit(settings: Settings, limits: Limits, held: Lock, inventory: str) -> tupl
             ways = [] if total.fits else fixes(total)
         except ValueError as error:
             lines.append(f"  {total.name}: {error}")
-            done = False
+            told.sets.append({"models": [m.name for m in each], "fits": None, "why": str(error)})
+            told.fits = False
             continue
-        done &= total.fits
+        told.sets.append({**total.values, "ways": ways})
+        told.fits &= total.fits
         if ways:
             lines += ["    Any of these makes it fit:", *(f"    - {way}" for way in ways)]
-    return done, lines
+    return told

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from herd.core.mac.questions import question, told
 from herd.core.models.tasks import CHAT, COMPLETION, SPEECH
 from herd.core.text.harmless import harmless
+from herd.core.text.quoting import elided
 
 
 class ChatError(Exception):
@@ -40,8 +41,7 @@ def complete(
         connection.request("POST", asked.path, asked.body.encode(), headers)
         response = connection.getresponse()
         if response.status != 200:
-            text = response.read(2000).decode(errors="replace").strip() or response.reason
-            raise ChatError(f"{url} answers HTTP {response.status}: {text}")
+            raise ChatError(refusal(url, response, response.read(_LONGEST)))
         if streams:
             yield from _deltas(response)
         else:
@@ -53,6 +53,22 @@ def complete(
         raise ChatError(f"{url} does not answer as OpenAI's API does") from error
     finally:
         connection.close()
+
+
+_LONGEST = 64 << 10
+"""Bytes of an error that are read."""
+
+
+def refusal(url: str, response: http.client.HTTPResponse, body: bytes) -> str:
+    """What an endpoint answered instead, in its own words: those of an error of OpenAI's, of
+    Anthropic's or of llama-swap's, without what is for programs."""
+    text = body.decode(errors="replace").strip()
+    try:
+        found = json.loads(text)["error"]
+        words = found if isinstance(found, str) else str(found["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        words = text
+    return f"{url} answers HTTP {response.status}: {elided(words, 2000) or response.reason}"
 
 
 def say(heading: str, pieces: Iterable[str]) -> None:

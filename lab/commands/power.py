@@ -51,6 +51,14 @@ def _get(mac: Machine, what: list[str]) -> int:
         for source, rows in reversed(sources(mac).items()):
             print(f"{source}:")
             _rows(dict.fromkeys(mac.facts["power_lacks"], "0") | rows)
+    elif what == ["batt"]:
+        print(f"Now drawing from '{mac.facts['power_source']}'")
+        if mac.facts["battery"]:
+            state = "charged" if mac.facts["power_source"] == "AC Power" else "discharging"
+            print(f" -InternalBattery-0 (id=4653155)\t80%; {state}; 4:21 remaining present: true")
+    elif what == ["therm"]:
+        for kind in ("thermal warning level", "performance warning level", "CPU power status"):
+            print(f"Note: No {kind} has been recorded")
     elif what == ["cap"]:
         print("Capabilities for AC Power:")
         has = {*mac.facts["power"]} - {*mac.facts["power_lacks"]}

@@ -193,6 +193,32 @@ FAULTS: dict[str, tuple[Patient, str, str]] = {
         "firewall",
         "State = 2",
     ),
+    "firewall's list": (
+        symptoms(shut_out="/opt/homebrew/Cellar/python@3.13/Python"),
+        "firewall-shuts-out",
+        "mac_firewall_exception = True",
+    ),
+    "battery": (vitals(source="Battery Power", charge=40), "on-battery", "40 % charged"),
+    "UPS": (vitals(source="UPS Power"), "on-battery", "UPS Power"),
+    "low power": (symptoms(low_power="powermode"), "low-power-mode", "pmset -a powermode 0"),
+    "wired by nobody": (vitals(wired=90 * GIB), "wired-memory", "90.0 GiB of 128.0 GiB"),
+    "disk breaks": (symptoms(smart="Failing"), "disk-fails", "SMART status Failing"),
+    "files do not fit on the disk": (
+        replace(RIGHT, problems=[Problem("disk", "90 GiB are still to be fetched.", "free some")]),
+        "disk",
+        "still to be fetched",
+    ),
+    "drained": (replace(RIGHT, closed="drain: a new disk"), "drained", "a new disk"),
+    "stuck": (symptoms(stuck=True), "no-token", "make restart"),
+    "a pinned llama-server breaks": (
+        replace(RIGHT, server="llama-server cannot run: dyld: x"), "llama-server-broken", "dyld",
+    ),
+    "a daemon still": (
+        replace(RIGHT, jobs={**JOBS, "proxy": None}, elsewhere={"proxy": "a daemon"}),
+        "other-domain",
+        "proxy runs as a daemon",
+    ),
+    "HAProxy crashed": (symptoms(reports=(f"{LOGS}/haproxy-1.ips",)), "crashed", "haproxy crashed"),
     "heat": (vitals(throttled=("thermal warning level 2",)), "heat", "level 2"),
     "panic": (symptoms(reports=("/Library/Logs/DiagnosticReports/K.panic",)), "panic", "K.panic"),
     "crashed": (
@@ -289,6 +315,29 @@ def test_one_that_runs_by_hand_is_not_down() -> None:
     patient = replace(RIGHT, jobs={**JOBS, "proxy": None}, listeners={**LISTENERS, PROXY: BY_HAND})
 
     assert only(patient).name == "outside-launchd"
+
+
+def test_what_keeps_from_a_proxy_that_is_for_the_mac_only_keeps_nobody() -> None:
+    own = layout(proxy_host="127.0.0.1")
+    listeners = {**LISTENERS, PROXY: Listener({100: Process(1, f"{own.root}/python -m proxy")})}
+    patient = replace(FAULTS["firewall's list"][0], layout=own, listeners=listeners)
+
+    assert findings(patient) == []
+
+
+def test_memory_is_wired_for_a_model_that_is_loaded_or_coming() -> None:
+    patient = replace(
+        FAULTS["wired by nobody"][0], served=replace(SERVED, states={"m": "starting"})
+    )
+
+    assert findings(patient) == []
+
+
+def test_a_llama_server_of_which_a_deploy_complains_is_told_once() -> None:
+    problem = Problem("package llama.cpp", "It is not linked.", "brew link")
+    patient = replace(RIGHT, server="llama-server is not linked", problems=[problem])
+
+    assert only(patient).name == "package-llama-cpp"
 
 
 def test_what_a_log_said_before_all_came_up_is_over() -> None:

@@ -274,7 +274,7 @@ class Deploying:
         """All that it has printed so far."""
         return "".join(self.lines)
 
-    def await_line(self, text: str, timeout: float = 120) -> None:
+    def await_line(self, text: str, timeout: float = 300) -> None:
         """Wait until it has printed a line with this text."""
         deadline = time.monotonic() + timeout
         while text not in self.out:

@@ -1,5 +1,6 @@
 """What models take of a Mac's memory: told before anything is there, and refused when too much."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def test_a_mac_that_is_too_small_is_told_why_and_what_helps(
     fleet["mac2"].set(memsize=16 << 30, macos="15.7")
     before = sorted(fleet["mac2"].home.rglob("*"))
 
-    told = fleet.herd("fit")
+    told, program = fleet.herd("fit"), json.loads(fleet.herd("fit", "--json").out)
     refused = fleet.deploy("--limit", "mac2")
 
     assert told.code == 1
@@ -26,6 +27,12 @@ def test_a_mac_that_is_too_small_is_told_why_and_what_helps(
     assert "mac2: 16.0 GiB, macOS 15.7\n  recite does not fit: it takes 1.0 GiB more" in told.out
     assert "of 10.7 GiB: 2/3 of 16.0 GiB, the rule up to macOS 15" in told.out
     assert '- recite: extra_args with "--cache-ram", "6656"' in told.out
+    of = {name: host["sets"][0] for name, host in program["hosts"].items()}
+    assert [each["fits"] for each in of.values()] == [True, False]
+    gpu = sum(term["size"] for term in of["mac2"]["terms"] if term["gpu"])
+    assert of["mac2"]["gpu"]["takes"] == gpu + of["mac2"]["margin"]
+    assert of["mac2"]["memory"]["has"] == 16 << 30 < of["mac2"]["memory"]["takes"]
+    assert 'recite: extra_args with "--cache-ram", "6656"' in of["mac2"]["ways"]
     assert refused.code == 1
     words = plain(refused.err)
     assert "memory for recite" in words
@@ -54,6 +61,9 @@ def test_a_deployed_mac_says_itself_what_its_gpu_may_wire(deployed: Fleet) -> No
 def test_a_mac_that_nobody_has_yet(deployed: Fleet, tmp_path: Path) -> None:
     """Without a host it is about group_data/all.py; what is not locked is asked of the Hub."""
     some = deployed.herd("fit", "--memory", "96", "--macos", "15")
+    program = json.loads(deployed.herd("fit", "--memory", "96", "--macos", "15", "--json").out)
+    assert program["hosts"]["mac1"]["memory"] == 96 << 30
+    assert program["hosts"]["mac1"]["sets"][0]["gpu"]["has"] == 72 << 30
     folder = deployed.lab.hub_root / "ggml-org/gpt-oss-120b-GGUF"
     folder.mkdir(parents=True)
     written(folder / "gpt-oss-120b.gguf", gpt_oss_120b)

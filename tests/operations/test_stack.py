@@ -21,12 +21,17 @@ def definition(job: str) -> dict[str, Any]:
     return job_definitions.definition(PLACE, job, bundle=BUNDLE, depends_on={})
 
 
-def strays(*listeners: str, swap: int | None = None, proxy: int | None = None) -> Run:
+def strays(
+    *listeners: str, swap: int | None = None, proxy: int | None = None, daemon: int | None = None
+) -> Run:
     prints = {
-        f"launchctl print gui/501/com.moonspirit.{name}": (
+        f"launchctl print {domain}/com.moonspirit.{name}": (
             loaded(definition(name), pid=pid) if pid else NOT_LOADED
         )
-        for name, pid in ((LLAMA_SWAP, swap), (PROXY, proxy))
+        for domain, name, pid in (
+            *(("gui/501", LLAMA_SWAP, swap), ("gui/501", PROXY, proxy)),
+            *(("system", LLAMA_SWAP, daemon), ("system", PROXY, None)),
+        )
     }
     return run(
         stack.without_strays,
@@ -51,6 +56,17 @@ def test_what_launchd_runs_is_no_stray_nor_are_its_children() -> None:
     )
 
     assert found.untouched
+
+
+def test_what_launchd_runs_in_the_other_domain_is_none_until_it_has_ended_there() -> None:
+    found = strays(
+        listens(8080, 21, SWAP),
+        listens(3000, 22, PYTHON),
+        listens(10001, 23, SERVER, parent=21),
+        daemon=21,
+    )
+
+    assert found.sent == ["stop-processes 22"]
 
 
 def test_what_was_started_by_hand_is_stopped() -> None:

@@ -76,6 +76,28 @@ def test_an_odd_answer_is_told_in_one_line(
     assert capsys.readouterr().out == ("[mac1] m: moo\n" if how == "broken off" else "")
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"error":{"message":"The key is over its limit.","type":"x","code":429}}',
+         "HTTP 429: The key is over its limit."),
+        (b'{"type":"error","error":{"type":"rate","message":"Too\\nmuch."}}', "HTTP 429: Too"),
+        (b'{"error":"no router for requested model","src":"llama-swap"}',
+         "HTTP 429: no router for requested model"),
+        (b'{"error":{"detail":"odd"}}', 'HTTP 429: {"error":{"detail":"odd"}}'),
+        (b"<html>nginx</html>", "HTTP 429: <html>nginx</html>"),
+        (b"", "HTTP 429: Too Many Requests"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_in_the_words_that_are_for_people(
+    said: list[Any], body: bytes, words: str
+) -> None:
+    with pytest.raises(chat_completion.ChatError) as caught:
+        talk(said, 429, body)
+
+    assert f"answers {words}" in str(caught.value)
+
+
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"choices": []}', b"7", b'{"choices": null}'])
 def test_an_odd_answer_without_a_stream(said: list[Any], body: bytes) -> None:
     with pytest.raises(chat_completion.ChatError, match="does not answer as OpenAI's API does"):

@@ -253,6 +253,10 @@ class Layout:
         """Where its jobs live."""
         return domains.DAEMONS if self.is_daemon else domains.agents(uid, self.home)
 
+    def other_domain(self, uid: int) -> Domain:
+        """Where they were before, if `launchd_domain` was another."""
+        return domains.agents(uid, self.home) if self.is_daemon else domains.DAEMONS
+
     def plist(self, job: str) -> str:
         """The property list of a job, where launchd looks at login, or at the start of the Mac."""
         return self.domain(0).plist(self.label(job))

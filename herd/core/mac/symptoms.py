@@ -1,8 +1,10 @@
 """What shows on a Mac that serves badly, or soon will: clock, session, reports, words of logs."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from herd.core.mac import application_firewall
 
 
 @dataclass(frozen=True)
@@ -11,7 +13,10 @@ class Symptoms:
     "" where it told none.
 
     `updates` are those that wait, `installs` whether macOS does so by itself (which it does unless
-    told not to). `reports` are paths of the week's crash, jetsam and panic reports; `quarantined`
+    told not to). `shut_out` is what the proxy really runs, where the firewall is on and lets nobody
+    reach it. `low_power` names the setting of pmset by which the Mac runs slowly, `smart` is the
+    disk's own word ("Verified"), `stuck` whether the proxy found a model that gives no token.
+    `reports` are paths of the week's crash, jetsam and panic reports; `quarantined`
     those of property lists that launchd ignores from macOS 27 on. `log` has lines of llama-swap's
     log that say why a model does not come up, `slow` models with the seconds and the time of an
     answer that began late. `denied` are addresses of Macs that a gateway's HAProxy finds no route
@@ -22,6 +27,10 @@ class Symptoms:
     filevault: str = ""
     autologin: str = ""
     firewall: str = ""
+    shut_out: str = ""
+    low_power: str = ""
+    smart: str = ""
+    stuck: bool = False
     installs: bool = True
     updates: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
@@ -50,6 +59,10 @@ def parse(lines: Iterable[str]) -> Symptoms:
         filevault=one("filevault"),
         autologin=one("autologin"),
         firewall=one("firewall"),
+        shut_out=_shut_out(said.get("firewall", []), said.get("app", []), one("program")),
+        low_power=one("lowpower").removesuffix(" 1") if one("lowpower").endswith(" 1") else "",
+        smart=one("smart"),
+        stuck=one("stuck") == "yes",
         installs=one("installs") != "0",
         updates=every("update"),
         reports=every("report"),
@@ -58,6 +71,15 @@ def parse(lines: Iterable[str]) -> Symptoms:
         denied=every("denied"),
         slow=tuple(filter(None, map(_slow, said.get("slow", [])))),
     )
+
+
+def _shut_out(state: Sequence[str], apps: Sequence[str], program: str) -> str:
+    try:
+        firewall = application_firewall.parse(state, apps, program)
+    except ValueError:
+        return ""
+    closed = firewall.state == 1 and firewall.value(program) != application_firewall.ALLOW
+    return program if closed else ""
 
 
 def _slow(text: str) -> tuple[str, float, str] | None:

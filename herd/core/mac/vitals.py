@@ -1,8 +1,11 @@
-"""How a Mac is just now: since when it runs, what its memory is used for, whether heat slows it."""
+"""How a Mac is just now: since when it runs, what its memory is used for, whether heat slows it,
+what it draws its power from."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from herd.core.text.units import MIB
 
@@ -16,7 +19,10 @@ class Vitals:
 
     `booted` is seconds ago, `ages` those of the stack's processes by pid. `wired` and `compressed`
     are what vm_stat counts as such. `pressure` is one of PRESSURE's keys, `gpu` a percentage.
-    `throttled` is what macOS says of heat, where it says something.
+    `throttled` is what macOS says of heat, where it says something. `source` is what it draws its
+    power from, in its words ("AC Power", "Battery Power", "UPS Power"), `charge` a battery's or
+    UPS's percentage. `celsius` is the hotter of processor and GPU, and `watts` what the whole Mac
+    takes: of macmon (vladkens/macmon), where somebody installed that.
     """
 
     booted: int | None = None
@@ -28,6 +34,15 @@ class Vitals:
     pressure: int | None = None
     gpu: int | None = None
     throttled: tuple[str, ...] = ()
+    source: str = ""
+    charge: int | None = None
+    celsius: float | None = None
+    watts: float | None = None
+
+    @property
+    def on_mains(self) -> bool | None:
+        """Whether it draws from the mains; None where nobody told."""
+        return self.source == "AC Power" if self.source else None
 
     @property
     def pressure_word(self) -> str:
@@ -41,6 +56,8 @@ def parse(lines: Iterable[str]) -> Vitals:
     values = dict(pairs)
     pages = _pages([text for key, text in pairs if key == "vm"])
     used, total = _swap(values.get("swap", ""))
+    source, charge = _power([text for key, text in pairs if key == "batt"])
+    celsius, watts = _measured(values.get("macmon", ""))
     return Vitals(
         booted=_booted(values.get("now", ""), values.get("boot", "")),
         ages=dict(filter(None, (_age(text) for key, text in pairs if key == "process"))),
@@ -51,6 +68,10 @@ def parse(lines: Iterable[str]) -> Vitals:
         pressure=_number(values.get("pressure", "")),
         gpu=_number(values.get("gpu", "")),
         throttled=tuple(_throttled([text for key, text in pairs if key == "therm"])),
+        source=source,
+        charge=charge,
+        celsius=celsius,
+        watts=watts,
     )
 
 
@@ -87,6 +108,26 @@ def _age(text: str) -> tuple[int, int] | None:
         return None
     days, hours, minutes, seconds = (int(part or 0) for part in found.groups()[1:])
     return int(found[1]), ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def _power(lines: Iterable[str]) -> tuple[str, int | None]:
+    """Of `pmset -g batt`: `Now drawing from 'AC Power'`, and a line for each battery or UPS,
+    ` -InternalBattery-0 (id=1234)	95%; charging; …` (pmset.m); the emptiest counts."""
+    text = "\n".join(lines)
+    source = re.search(r"drawing from '([A-Za-z ]{1,20})'", text)
+    charges = [int(each) for each in re.findall(r"^ -.*?\t(\d{1,3})%", text, re.MULTILINE)]
+    return source[1] if source else "", min(charges, default=None)
+
+
+def _measured(text: str) -> tuple[float | None, float | None]:
+    """Of a line of `macmon pipe`: to it 0 is what it could not read."""
+    try:
+        said: Any = json.loads(text)
+        degrees = [said["temp"][name] for name in ("cpu_temp_avg", "gpu_temp_avg")]
+        celsius = max((float(each) for each in degrees if each), default=None)
+        return celsius, float(said["sys_power"]) or None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None, None
 
 
 def _throttled(lines: Iterable[str]) -> Iterable[str]:

@@ -5,8 +5,9 @@ the memory, where the prompt cache is, too, beside macOS and whatever else runs.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from typing import Any
 
 from herd.core.models import caches, memory_estimate
 from herd.core.models.memory_estimate import Served, Term
@@ -138,6 +139,20 @@ class Sum:
         for served in self.models:
             found += [f"note: {served.name}: {note}" for note in memory_estimate.notes(served)]
         return found
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The same for a program, in bytes."""
+        return {
+            "models": [served.name for served in self.models],
+            "fits": self.fits,
+            "sure": self.is_sure,
+            "gpu": {"takes": self.gpu, "has": self.limits.gpu, "source": self.limits.source},
+            "memory": {"takes": self.total, "has": self.limits.memory},
+            "margin": MARGIN,
+            "reserve": self.limits.reserve,
+            "terms": [{"model": name, **asdict(term)} for name, term in self.terms],
+        }
 
     @property
     def verdict(self) -> str:

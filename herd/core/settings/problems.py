@@ -38,6 +38,6 @@ def report(title: str, problems: Iterable[Problem]) -> str:
 
 
 def count(problems: Iterable[Problem], noun: str = "problem") -> str:
-    """`1 problem`, `3 problems`: distinct ones."""
-    number = len({(p.where, p.what) for p in problems})
+    """`1 problem`, `3 problems`: as `report` shows them, whatever hosts have each."""
+    number = len({(p.what, p.fix) for p in problems})
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,6 +1,7 @@
 # What settings of the Mac itself are. usage: mac-settings.sh [KIND [ARGUMENT]]...
 # KIND is power, updates, wired, firewall PYTHON_KEG VERSION, networks ANCHOR or newsyslog ROOT. What each tool says
 # comes below a line with its name and exit code, behind a tab.
+. proxy-program.sh
 tab=$(printf '\t')
 ask() {
   name=$1
@@ -22,12 +23,7 @@ while [ $# -gt 0 ]; do
       ;;
     wired) ask wired sysctl -n iogpu.wired_limit_mb ;;
     firewall)
-      # bin/python3 of a framework only starts the one in it, which is what runs and listens.
-      keg=$(cd -P -- "$2" 2>/dev/null && pwd -P)
-      program=$keg/Frameworks/Python.framework/Versions/$3/Resources/Python.app/Contents/MacOS/Python
-      [ -x "$program" ] || program=$(readlink -f "$2/bin/python$3" 2>/dev/null)
-      [ -x "$program" ] || program=''
-      ask program printf '%s\n' "$program"
+      ask program printf '%s\n' "$(proxy_program "$2" "$3")"
       ask state sudo -n $firewall --getglobalstate
       ask apps sudo -n $firewall --listapps
       shift 2

@@ -1,9 +1,11 @@
-# What an expert would look at on a Mac that serves badly. usage: symptoms.sh ROOT PLIST...
-# None of it needs root; what a Mac does not tell is left out.
+# What an expert would look at on a Mac that serves badly.
+# usage: symptoms.sh ROOT PROXY_URL PYTHON_KEG VERSION PLIST...
+# The proxy's Python is that of the keg. None of it needs root; what a Mac does not tell is left out.
 LC_ALL=C
 export LC_ALL
-root=$1
-shift
+root=$1 proxy=$2 keg=$3 version=$4
+shift 4
+. proxy-program.sh
 say() { [ -z "$2" ] || printf '%s\t%s\n' "$1" "$2"; }
 lines() { while IFS= read -r line; do say "$1" "$line"; done; }
 say clock "$(date +%s)"
@@ -11,13 +13,19 @@ say filevault "$(fdesetup status 2>/dev/null | head -n 1)"
 say autologin "$(defaults read /Library/Preferences/com.apple.loginwindow autoLoginUser 2>/dev/null)"
 PATH=$PATH:/usr/libexec/ApplicationFirewall
 say firewall "$(socketfilterfw --getglobalstate 2>/dev/null)"
+socketfilterfw --listapps 2>/dev/null | lines app
+say program "$(proxy_program "$keg" "$version")"
+say lowpower "$(pmset -g 2>/dev/null | awk '$1 == "lowpowermode" || $1 == "powermode" { print $1, $2; exit }')"
+say smart "$(diskutil info disk0 2>/dev/null | sed -n 's/^ *SMART Status: *//p')"
+# Without a key it says only that, and only where a gateway has it look.
+curl -q --noproxy '*' -s -k --max-time 5 "$proxy/readyz" </dev/null 2>/dev/null | grep -q 'a model gives no token' && say stuck yes
 updates=/Library/Preferences/com.apple.SoftwareUpdate
 say installs "$(defaults read $updates AutomaticallyInstallMacOSUpdates 2>/dev/null)"
 defaults read $updates RecommendedUpdates 2>/dev/null | sed -n 's/.*"Display Name" = "\{0,1\}\([^";]*\).*/\1/p' | lines update
 # Of the last week. A user's own are in the first, those of daemons and of the system in the other.
 for directory in "$HOME/Library/Logs/DiagnosticReports" /Library/Logs/DiagnosticReports; do
   find "$directory" -maxdepth 1 -type f -mtime -7 \( -name 'llama-server*' -o -name 'llama-swap*' \
-    -o -name 'python3*' -o -name 'Python*' -o -name 'JetsamEvent*' -o -name '*.panic' \) 2>/dev/null
+    -o -name 'haproxy*' -o -name 'python3*' -o -name 'Python*' -o -name 'JetsamEvent*' -o -name '*.panic' \) 2>/dev/null
 done | lines report
 for plist; do
   xattr -p com.apple.quarantine "$plist" >/dev/null 2>&1 && say quarantined "$plist"

@@ -11,7 +11,6 @@ from herd.core.mac.endpoints import public_gateway, public_proxy
 from herd.core.mac.job_definitions import JOBS, jobs_of, listens_on
 from herd.core.mac.launchd import Job
 from herd.core.mac.mac import sleeps
-from herd.core.mac.packages import Programs
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.problems import SettingsError
 from herd.core.settings.release import version_of
@@ -19,6 +18,7 @@ from herd.core.settings.schema import Settings
 from herd.core.text.secret import key_options
 from herd.facts.answers import Answers, Served
 from herd.facts.boot import AtStart
+from herd.facts.files import Says
 from herd.facts.gathered import Question
 from herd.facts.launchd import Loaded
 from herd.facts.listeners import Listener, Listeners
@@ -65,10 +65,10 @@ def status(remotes: Sequence[Remote], *, lost: Mapping[str, str], json_wanted: b
 
 def _status_asks(remote: Remote) -> Iterator[Question]:
     held, pin = key_held(remote.settings, remote.inventory)
-    prefix, stdin = remote.settings.homebrew_prefix, key_options(held.secret)
     if remote.settings.serves:
+        stdin = key_options(held.secret)
         yield Question(Answers, layout=remote.layout, pin=pin, _stdin=stdin)
-        yield Question(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
+        yield from why_no_model_asks(remote)
     yield Question(Linked, links=remote.layout.version_links(programs(remote.layout)))
     yield Question(Listeners, ports=_ports(remote))
     yield Question(AtStart)
@@ -98,7 +98,7 @@ def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
     told.add(endpoint=f"{url}/v1")
     for name in JOBS if settings.serves else ():
         listener = listeners.get(listens_on(settings)[name])
-        told.row(name, _service(remote, jobs[name], listener))
+        told.row(name, _service(remote, name, jobs[name], listener))
     gateway_rows.tell(told, remote, jobs)
     for model in settings.models:
         lacking = "its files are missing, or changed" if model in unfit else "not loaded"
@@ -134,13 +134,13 @@ def _not_serving(
     remote: Remote, served: Served, unfit: Collection[str], closed: str | None
 ) -> str | None:
     """Why it does not serve its own models."""
-    models, prefix = remote.settings.models, remote.settings.homebrew_prefix
+    models = remote.settings.models
     return (
         _asleep(remote, served)
         or (
             f"it takes no new requests ({closed}), until it is told to be ready" if closed else None
         )
-        or _llama_server(remote, remote.ask(Owned, homebrew_prefix=prefix, programs=PROGRAMS))
+        or why_no_model(remote)
         or served.complaint(models, {})
         or _models(set(unfit) - set(served.states))
         or _failed(served, models)
@@ -179,15 +179,26 @@ def locked(remote: Remote) -> list[Resolved]:
         return []
 
 
-def _service(remote: Remote, job: Job | None, listener: Listener | None) -> str:
+def _service(remote: Remote, name: str, job: Job | None, listener: Listener | None) -> str:
     """How a service runs, or why it does not."""
     if not (job and job.pid) and listener and listener.belongs_to(remote.layout.root):
+        if kind := elsewhere(remote, name, listener):
+            return f"runs as {kind}, pid {min(listener.processes)}; a deploy moves it"
         in_terminal = remote.settings.launchd_autostart == "terminal"
         where = "in a Terminal window" if in_terminal else "by hand, outside launchd"
         return f"runs {where}, pid {min(listener.processes)}"
     if job is None and not remote.mac.console and not remote.layout.is_daemon:
         return "waits until somebody logs in at the Mac's screen"
     return _job(job)
+
+
+def elsewhere(remote: Remote, name: str, listener: Listener) -> str:
+    """What a service is that runs as a job of the other domain; "" where it is none."""
+    layout = remote.layout
+    target = layout.other_domain(remote.mac.uid).target(layout.label(name))
+    job = remote.ask(Loaded, target=target)
+    other = "an agent" if layout.is_daemon else "a daemon"
+    return other if job and job.pid in listener.processes else ""
 
 
 def _asleep(remote: Remote, served: Served) -> str | None:
@@ -201,8 +212,23 @@ def _asleep(remote: Remote, served: Served) -> str | None:
     return None
 
 
-def _llama_server(remote: Remote, owned: Programs) -> str | None:
-    """Why no model could be started."""
+def why_no_model_asks(remote: Remote) -> Iterator[Question]:
+    """What `why_no_model` asks."""
+    prefix, layout = remote.settings.homebrew_prefix, remote.layout
+    yield Question(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
+    yield Question(Linked, links=layout.version_links(PROGRAMS))
+    yield Question(Says, path=layout.config, text=layout.program(PROGRAMS[0]))
+
+
+def why_no_model(remote: Remote) -> str | None:
+    """Why none could be started. Of a llama-server that is declared, and that config.yaml does not
+    name yet, nothing is known: another one serves until a deploy has come to its end."""
+    layout, prefix = remote.layout, remote.settings.homebrew_prefix
+    if not remote.settings.serves:
+        return None
+    if not remote.ask(Says, path=layout.config, text=layout.program(PROGRAMS[0])):
+        return None
+    owned = remote.ask(Owned, homebrew_prefix=prefix, programs=PROGRAMS)
     link, is_pinned = owned.links.get(PROGRAMS[0]), remote.settings.llama_cpp_release is not None
     if is_pinned and not remote.mac.server_fault:
         there = remote.ask(Linked, links=remote.layout.version_links(PROGRAMS))

@@ -17,19 +17,35 @@ from herd.verbs.told import Told
 
 def asks(remote: Remote) -> Iterator[Question]:
     """What `tell` asks."""
-    yield Question(Vital, root=remote.layout.root)
+    yield question(remote)
     yield Question(LastDeploy, path=remote.layout.last_deploy)
+
+
+def question(remote: Remote) -> Question:
+    """How it is just now."""
+    return Question(Vital, root=remote.layout.root, homebrew_prefix=_prefix(remote))
+
+
+def vitals_of(remote: Remote) -> Vitals:
+    """The answer."""
+    return remote.ask(Vital, root=remote.layout.root, homebrew_prefix=_prefix(remote))
+
+
+def _prefix(remote: Remote) -> str:
+    return remote.settings.homebrew_prefix
 
 
 def tell(told: Told, remote: Remote, jobs: Mapping[str, Job | None], there: Holdings) -> None:
     """Rows of it."""
-    vitals = remote.ask(Vital, root=remote.layout.root)
+    vitals = vitals_of(remote)
     deployed = remote.ask(LastDeploy, path=remote.layout.last_deploy)
     if since := ", ".join(_since(vitals, jobs)):
         told.row("up", since)
     told.row("memory", ", ".join(_memory(remote.mac.memory, vitals)))
-    if vitals.throttled:
-        told.row("heat", ", ".join(vitals.throttled))
+    if heat := ", ".join(_heat(vitals)):
+        told.row("heat", heat)
+    if power := ", ".join(_power(vitals)):
+        told.row("power", power)
     free = remote.mac.disk_free if there.free is None else there.free
     used = sum(stat.size for stat in there.files.values())
     told.row("disk", f"{gib(used)} of models, {gib(free)} free")
@@ -62,6 +78,22 @@ def _memory(total: int, vitals: Vitals) -> Iterator[str]:
         yield f"pressure {vitals.pressure_word}"
     if vitals.gpu is not None:
         yield f"GPU {vitals.gpu} % busy"
+
+
+def _heat(vitals: Vitals) -> Iterator[str]:
+    if vitals.celsius is not None:
+        yield f"{vitals.celsius:.0f} °C"
+    yield from vitals.throttled
+
+
+def _power(vitals: Vitals) -> Iterator[str]:
+    """Of a Mac on the mains without a battery there is nothing to say, but for what it takes."""
+    if vitals.charge is not None or vitals.on_mains is False:
+        yield {"AC Power": "mains", "Battery Power": "battery"}.get(vitals.source, vitals.source)
+    if vitals.charge is not None:
+        yield f"{vitals.charge} % charged"
+    if vitals.watts is not None:
+        yield f"{vitals.watts:.0f} W"
 
 
 def _deployed(deployed: Deployed | None) -> str:

@@ -63,6 +63,58 @@ def test_heat_is_told_only_where_it_slows_the_mac(line: str, said: tuple[str, ..
 
 
 @pytest.mark.parametrize(
+    ("lines", "source", "charge", "on_mains"),
+    [
+        (["Now drawing from 'AC Power'"], "AC Power", None, True),
+        (
+            [
+                "Now drawing from 'Battery Power'",
+                " -InternalBattery-0 (id=4653155)\t95%; discharging; 4:21 remaining present: true",
+            ],
+            *("Battery Power", 95, False),
+        ),
+        (
+            [
+                "Now drawing from 'UPS Power'",
+                " -InternalBattery-0 (id=1)\t100%; charged; 0:00 remaining present: true",
+                " -Back-UPS ES 700 (id=2)\t40%; discharging; 0:12 remaining present: true",
+            ],
+            *("UPS Power", 40, False),
+        ),
+        (["pmset: error"], "", None, None),
+    ],
+    ids=["desktop", "laptop", "UPS", "nothing"],
+)
+def test_what_it_draws_its_power_from(
+    lines: list[str], source: str, charge: int | None, on_mains: bool | None
+) -> None:
+    found = parse(f"batt\t{line}" for line in lines)
+
+    assert (found.source, found.charge, found.on_mains) == (source, charge, on_mains)
+
+
+@pytest.mark.parametrize(
+    ("said", "celsius", "watts"),
+    [
+        # As macmon's README has it, shortened.
+        ('{"temp":{"cpu_temp_avg":43.7,"gpu_temp_avg":36.9},"all_power":0.2,"sys_power":5.87}',
+         43.7, 5.87),
+        ('{"temp":{"cpu_temp_avg":0.0,"gpu_temp_avg":51},"sys_power":0.0}', 51.0, None),
+        ('{"temp":{"cpu_temp_avg":0.0,"gpu_temp_avg":0.0},"sys_power":9.0}', None, 9.0),
+        ('{"temp":null}', None, None),
+        ("[1]", None, None),
+        ("thread 'main' panicked", None, None),
+    ],
+)  # fmt: skip
+def test_degrees_and_watts_are_macmons_if_it_is_there(
+    said: str, celsius: float | None, watts: float | None
+) -> None:
+    found = parse([f"macmon\t{said}"])
+
+    assert (found.celsius, found.watts) == (celsius, watts)
+
+
+@pytest.mark.parametrize(
     ("seconds", "words"),
     [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3599, "59 min"), (7260, "2 h 1 min"),
      (86400, "1 d 0 h"), (273600, "3 d 4 h")],

@@ -35,11 +35,13 @@ def test_the_same_words_with_another_fix_are_another_problem() -> None:
 
 
 def test_problems_are_counted_in_words() -> None:
-    one, other = Problem("a", "Bad.", "x"), Problem("b", "Bad.", "x")
+    one, other = Problem("a", "Bad.", "x"), Problem("a", "Worse.", "x")
+    elsewhere = [Problem(f"mac{number}: a", "Bad.", "x") for number in range(30)]
 
     assert count([one]) == "1 problem"
     assert count([one, one]) == "1 problem"
     assert count([one, other]) == "2 problems"
+    assert count([other, *elsewhere]) == "2 problems"
     assert count([], "host") == "0 hosts"
 
 
