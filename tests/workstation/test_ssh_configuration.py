@@ -21,6 +21,18 @@ Host plain
   ProxyJump none
 Host *.lan
   HostName %h.example.com
+Match host by-command exec "test %h = by-command"
+  HostName 10.0.0.8
+Match host not-by-command exec "echo no; exit 1"
+  HostName 10.0.0.9
+Match originalhost "quoted"
+  HostName=10.0.0.10
+Match localnetwork 127.0.0.0/8
+  HostName 10.0.0.11
+Match tagged work
+  HostName 10.0.0.12
+Host v6
+  HostName fd00::7
 Host *
   User me
 """
@@ -38,6 +50,10 @@ Host *
         ("a.lan", None, SshHost("a.lan.example.com", 22)),
         ("other.local", None, SshHost("other.local", 22)),
         ("fe80::1", None, SshHost("fe80::1", 22)),
+        ("v6", None, SshHost("fd00::7", 22)),
+        ("by-command", None, SshHost("10.0.0.8", 22)),
+        ("not-by-command", None, SshHost("not-by-command", 22)),
+        ("quoted", None, SshHost("10.0.0.10", 22)),
     ],
 )
 def test_what_ssh_takes(tmp_path: Path, name: str, port: object, found: SshHost) -> None:

@@ -54,7 +54,7 @@ def unread(directory: str) -> Problem:
 
 
 def _wrong(place: Place, home: str) -> Iterator[tuple[str, str]]:
-    volume = re.match(r"/Volumes/[^/]+", place.path)
+    volume = re.match(r"/Volumes/[^/]+", place.path, re.IGNORECASE)
     if volume and not _is_below(place.mount, volume[0]):
         yield (
             f"The volume {volume[0]} is not mounted.",
@@ -84,4 +84,5 @@ def _wrong(place: Place, home: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_below(path: str, directory: str) -> bool:
-    return f"{path}/".startswith(f"{directory}/")
+    """As macOS's volumes take names: whether they are in capitals or not."""
+    return f"{path}/".casefold().startswith(f"{directory}/".casefold())
