@@ -29,10 +29,21 @@ def drift(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def edited(patient: Patient) -> Iterator[Finding]:
+    """Code that a deploy takes for right by the name of its directory."""
+    if names := patient.edited:
+        yield Finding(
+            "proxy-code",
+            f"{', '.join(names)} of the proxy {'is' if len(names) == 1 else 'are'} not as this "
+            "checkout has it",
+            f"remove {patient.layout.proxy}/release-* on the Mac, and deploy again",
+        )
+
+
 def running(patient: Patient) -> Iterator[Finding]:
     """Models by an older definition, which a deploy need not see: its files are right."""
     for what in patient.running:
         yield Finding("runs-otherwise", what, "`make restart` ends it, and what runs then is new")
 
 
-RULES = (problems, drift, running)
+RULES = (problems, drift, edited, running)

@@ -28,7 +28,7 @@ class Finding:
     mend: str = ""
 
 
-START, UNQUARANTINE = "start", "unquarantine"
+START, UNQUARANTINE, CLOSE = "start", "unquarantine", "close"
 """What is safe to do: neither stops what runs, nor takes anything away."""
 
 
@@ -40,6 +40,7 @@ class Patient:
     `closed` is what its owner said of new requests, where they are not taken, and `server` why no
     model can start, as `make status` has it.
     `elsewhere` are services that run as jobs of the other domain, with what they are there.
+    `edited` are files of the proxy that are not as this checkout has them.
     `unfit` are models whose files are missing or changed. `expiries` has the end of each key that
     has one, `certificate` that of the proxy's certificate. `changes` and `problems` are what a
     deploy would do, or complain of, `running` how models run otherwise than declared.
@@ -55,6 +56,7 @@ class Patient:
     disk_free: int | None = None
     gateway: str = ""
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    edited: Sequence[str] = ()
     closed: str = ""
     server: str = ""
     unfit: Sequence[str] = ()

@@ -102,6 +102,16 @@ def strangers(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def orphans(patient: Patient) -> Iterator[Finding]:
+    """They serve nobody, and keep their memory."""
+    for pid in patient.symptoms.orphans:
+        yield Finding(
+            "stray-llama-server",
+            f"a llama-server of the stack runs (pid {pid}), and no llama-swap has it",
+            f"`kill {pid}` on the Mac frees its memory",
+        )
+
+
 def quarantined(patient: Patient) -> Iterator[Finding]:
     """Property lists that macOS 27 ignores without a word."""
     for path in patient.symptoms.quarantined:
@@ -113,4 +123,4 @@ def quarantined(patient: Patient) -> Iterator[Finding]:
         )
 
 
-RULES = (down, crash_loops, strangers, quarantined)
+RULES = (down, crash_loops, strangers, orphans, quarantined)

@@ -11,12 +11,14 @@ from dataclasses import asdict
 from pyinfra.api import QuoteString, StringCommand
 
 from herd.connections.remote import Remote, ask, each
+from herd.core.mac.archives import bundle
 from herd.core.mac.job_definitions import jobs_of, listens_on
 from herd.core.mac.launchd import Job
+from herd.core.mac.symptoms import Symptoms
 from herd.core.text.harmless import harmless
 from herd.core.text.secret import key_options
 from herd.diagnosis import findings
-from herd.diagnosis.finding import START, UNQUARANTINE, Finding, Patient
+from herd.diagnosis.finding import CLOSE, START, UNQUARANTINE, Finding, Patient
 from herd.facts.answers import Answers, Served
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listener, Listeners
@@ -94,6 +96,7 @@ def _patient(remote: Remote, seen: Drift) -> Patient:
     settings, layout = remote.settings, remote.layout
     held, _ = key_held(settings, remote.inventory)
     there = remote.ask(Models, directory=layout.models)
+    symptoms = remote.ask(Shown, layout=layout)
     jobs = {name: job_of(remote, name) for name in jobs_of(layout)}
     listeners = remote.ask(Listeners, ports=list(layout.ports))
     return Patient(
@@ -104,7 +107,8 @@ def _patient(remote: Remote, seen: Drift) -> Patient:
         listeners=listeners,
         elsewhere=_elsewhere(remote, jobs, listeners),
         vitals=health.vitals_of(remote),
-        symptoms=remote.ask(Shown, layout=layout),
+        symptoms=symptoms,
+        edited=_edited(symptoms),
         closed=remote.ask(Availability, path=layout.availability),
         server=why_no_model(remote) or "",
         disk_free=remote.mac.disk_free if there.free is None else there.free,
@@ -117,6 +121,11 @@ def _patient(remote: Remote, seen: Drift) -> Patient:
         problems=seen.problems,
         now=time.time(),
     )
+
+
+def _edited(symptoms: Symptoms) -> list[str]:
+    wanted, there = bundle().sums, symptoms.code
+    return sorted(name for name in wanted if there and there.get(name) != wanted[name])
 
 
 def _elsewhere(
@@ -160,7 +169,13 @@ def _mend(remotes: Sequence[Remote], found: Mapping[str, Sequence[Finding]]) -> 
         command = StringCommand("xattr -d com.apple.quarantine", *paths)
         return remote.say(*remote.run(command), success="property lists are taken again")
 
+    def close(remote: Remote) -> bool:
+        shown = remote.ask(Shown, layout=remote.layout)
+        command = StringCommand("chmod 600", *map(QuoteString, shown.readable))
+        return remote.say(*remote.run(command), success="others cannot read the files any more")
+
     each([r for r in remotes if UNQUARANTINE in wanted[r.host.name]], unquarantine)
+    each([r for r in remotes if CLOSE in wanted[r.host.name]], close)
     start_stop.start([r for r in remotes if START in wanted[r.host.name]])
     time.sleep(_SETTLES)
     for remote in remotes:

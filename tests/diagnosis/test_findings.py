@@ -12,7 +12,7 @@ from herd.core.mac.vitals import Vitals
 from herd.core.settings.problems import Problem
 from herd.core.text.units import GIB
 from herd.diagnosis import findings
-from herd.diagnosis.finding import DAY, START, UNQUARANTINE, Finding, Patient
+from herd.diagnosis.finding import CLOSE, DAY, START, UNQUARANTINE, Finding, Patient
 from herd.facts.answers import Served
 from herd.facts.listeners import Listener, Process
 from tests.core.samples import layout
@@ -198,6 +198,12 @@ FAULTS: dict[str, tuple[Patient, str, str]] = {
         "firewall-shuts-out",
         "mac_firewall_exception = True",
     ),
+    "books that others read": (
+        symptoms(readable=("/s/usage.db",)), "readable-by-others", "chmod 600 /s/usage.db",
+    ),
+    "of another user": (symptoms(foreign=("/s/models",)), "of-another-user", "not me's"),
+    "edited": (replace(RIGHT, edited=["proxy/policy.py"]), "proxy-code", "proxy/policy.py of the"),
+    "stray": (symptoms(orphans=(77,)), "stray-llama-server", "kill 77"),
     "battery": (vitals(source="Battery Power", charge=40), "on-battery", "40 % charged"),
     "UPS": (vitals(source="UPS Power"), "on-battery", "UPS Power"),
     "low power": (symptoms(low_power="powermode"), "low-power-mode", "pmset -a powermode 0"),
@@ -295,6 +301,7 @@ def test_several_faults_are_all_told() -> None:
         (FAULTS["not loaded"][0], START),
         (FAULTS["lies down"][0], START),
         (FAULTS["quarantined"][0], UNQUARANTINE),
+        (FAULTS["books that others read"][0], CLOSE),
         (FAULTS["port taken"][0], ""),
         (FAULTS["drift"][0], ""),
         (FAULTS["jetsam"][0], ""),

@@ -142,7 +142,7 @@ SLOW = {
     "proxy's code edited": Breakage(
         content(proxy_code, lambda text: f"{text}\n# by hand\n"),
         "the_proxys_code_is_the_one_of_this_checkout",
-        "policy.py\n    It is not as this checkout has it.",
+        "__main__.py\n    It is not as this checkout has it.",
     ),
     "receipt gone": Breakage(gone(receipt), MODELS, "It was never verified, or has changed since."),
     "model file gone": Breakage(gone(last_split), MODELS, ".gguf\n    There is no such file."),

@@ -129,7 +129,7 @@ def receipt(mac: Mac) -> Path:
 
 def proxy_code(mac: Mac) -> Path:
     (release,) = (root(mac) / "proxy").glob("release-*")
-    return release / "proxy" / "policy.py"
+    return release / "proxy" / "__main__.py"
 
 
 @contextmanager

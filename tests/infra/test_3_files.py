@@ -1,9 +1,6 @@
 """Files and directories: content, mode, owner."""
 
 import difflib
-import hashlib
-import io
-import tarfile
 from collections.abc import Callable, Iterator
 
 from herd.core.files.written_files import Written
@@ -154,12 +151,8 @@ def test_the_proxys_code_is_the_one_of_this_checkout(mac: Mac) -> None:
 
 def _code(mac: Mac) -> dict[str, str]:
     """The SHA-256 of each file of the proxy, by its path on the Mac."""
-    release, found = mac.layout.proxy_release(mac.bundle), {}
-    with tarfile.open(fileobj=io.BytesIO(mac.bundle.archive)) as tar:
-        for member in tar:
-            if source := tar.extractfile(member):
-                found[f"{release}/{member.name}"] = hashlib.sha256(source.read()).hexdigest()
-    return found
+    release = mac.layout.proxy_release(mac.bundle)
+    return {f"{release}/{name}": digest for name, digest in mac.bundle.sums.items()}
 
 
 def _sums(mac: Mac, paths: list[str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What symptoms.sh reads of a gateway: whom its HAProxy finds no route to, and others here do; and
 what tools of a Mac say that macOS's own would say in the lab only where it is right."""
 
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -10,8 +11,8 @@ from tests.scripts.conftest import Machine, Server
 
 GONE = '[WARNING] (7) : Server macs/{} is DOWN, reason: Layer4 connection problem, info: "{}"'
 NO_ROUTE = "No route to host"
-NOBODY = ("http://127.0.0.1:9", "/none", "3.13")
-"""A proxy that does not answer, and no Python for it."""
+NOBODY = ("http://127.0.0.1:9", "/none", "3.13", "/none")
+"""A proxy that does not answer, no Python for it, and no code."""
 
 
 def test_only_whom_another_program_reaches_is_kept_from_haproxy(
@@ -64,7 +65,7 @@ def test_firewall_power_disk_and_a_stuck_model(
     one_machine.program("diskutil", "echo '   SMART Status:              Failing'")
     proxy = serve(lambda path, handler: (503, b'{"error":{"message":"a model gives no token"}}'))
 
-    done = one_machine.run("symptoms", one_machine.home, proxy.url, keg, "3.13")
+    done = one_machine.run("symptoms", one_machine.home, proxy.url, keg, "3.13", "/none")
 
     found = parse(done.stdout.splitlines())
     assert found.shut_out == ("" if listed == "Allow" else str(python))
@@ -98,3 +99,29 @@ def test_words_of_logs_late_answers_reports_and_quarantine(one_machine: Machine)
         *("llama-server-1.ips", "haproxy-1.ips", "JetsamEvent-1.ips"),
     }
     assert found.quarantined == ("/my/bad.plist",)
+
+
+def test_whose_files_are_what_others_may_read_code_and_llama_servers_without_a_llama_swap(
+    one_machine: Machine,
+) -> None:
+    root = one_machine.home / "my stack"
+    release = root / "proxy/release-0"
+    (release / "proxy").mkdir(parents=True)
+    (release / "proxy/policy.py").write_text("edited")
+    for name, mode in (("usage.db", 0o640), ("proxy.log", 0o600), ("notes.txt", 0o644)):
+        (root / name).touch()
+        (root / name).chmod(mode)
+    server = f"/opt/homebrew/bin/llama-server --model {root}/models/m.gguf"
+    lines = [
+        "1 0 launchd", f"10 1 /bin/llama-swap --config {root}/config.yaml",
+        f"11 10 {server}", f"12 1 {server}", "13 1 /bin/llama-server --model /else/m.gguf",
+    ]  # fmt: skip
+    one_machine.program("ps", "\n".join(f"echo '{line}'" for line in lines))
+
+    done = one_machine.run("symptoms", root, *NOBODY[:3], release)
+
+    found = parse(done.stdout.splitlines())
+    assert found.readable == (f"{root}/usage.db",)
+    assert found.foreign == ()
+    assert found.code == {"proxy/policy.py": hashlib.sha256(b"edited").hexdigest()}
+    assert found.orphans == (12,)

@@ -6,7 +6,7 @@ import io
 import tarfile
 import zipfile
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 _PROXY = Path(__file__).parents[3] / "proxy"
@@ -22,6 +22,13 @@ class Bundle:
     release: str
     requirements: str
     lock: str
+
+    @cached_property
+    def sums(self) -> dict[str, str]:
+        """The SHA-256 of each file, by its path below the release."""
+        with tarfile.open(fileobj=io.BytesIO(self.archive)) as tar:
+            files = ((member.name, tar.extractfile(member)) for member in tar)
+            return {n: hashlib.sha256(file.read()).hexdigest() for n, file in files if file}
 
 
 @cache

@@ -1,8 +1,8 @@
 """What shows on a Mac that serves badly, or soon will: clock, session, reports, words of logs."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from herd.core.mac import application_firewall
 
@@ -16,6 +16,9 @@ class Symptoms:
     told not to). `shut_out` is what the proxy really runs, where the firewall is on and lets nobody
     reach it. `low_power` names the setting of pmset by which the Mac runs slowly, `smart` is the
     disk's own word ("Verified"), `stuck` whether the proxy found a model that gives no token.
+    `readable` are paths of files that others may read and should not, `foreign` those that are not
+    the user's; `code` has the SHA-256 of the files of the proxy's release, `orphans` are pids of
+    llama-servers that no llama-swap has.
     `reports` are paths of the week's crash, jetsam and panic reports; `quarantined`
     those of property lists that launchd ignores from macOS 27 on. `log` has lines of llama-swap's
     log that say why a model does not come up, `slow` models with the seconds and the time of an
@@ -31,6 +34,10 @@ class Symptoms:
     low_power: str = ""
     smart: str = ""
     stuck: bool = False
+    readable: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    code: Mapping[str, str] = field(default_factory=dict)
+    orphans: tuple[int, ...] = ()
     installs: bool = True
     updates: tuple[str, ...] = ()
     reports: tuple[str, ...] = ()
@@ -63,6 +70,12 @@ def parse(lines: Iterable[str]) -> Symptoms:
         low_power=one("lowpower").removesuffix(" 1") if one("lowpower").endswith(" 1") else "",
         smart=one("smart"),
         stuck=one("stuck") == "yes",
+        readable=every("readable"),
+        foreign=every("foreign"),
+        code={
+            path: digest for digest, _, path in (t.partition("  ") for t in said.get("code", []))
+        },
+        orphans=tuple(int(pid) for pid in every("orphan") if re.fullmatch(r"\d{1,9}", pid)),
         installs=one("installs") != "0",
         updates=every("update"),
         reports=every("report"),

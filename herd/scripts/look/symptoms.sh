@@ -1,10 +1,11 @@
 # What an expert would look at on a Mac that serves badly.
-# usage: symptoms.sh ROOT PROXY_URL PYTHON_KEG VERSION PLIST...
-# The proxy's Python is that of the keg. None of it needs root; what a Mac does not tell is left out.
+# usage: symptoms.sh ROOT PROXY_URL PYTHON_KEG VERSION RELEASE PLIST...
+# The proxy's Python is that of the keg, its code the release. None of it needs root; what a Mac does
+# not tell is left out.
 LC_ALL=C
 export LC_ALL
-root=$1 proxy=$2 keg=$3 version=$4
-shift 4
+root=$1 proxy=$2 keg=$3 version=$4 release=$5
+shift 5
 . proxy-program.sh
 say() { [ -z "$2" ] || printf '%s\t%s\n' "$1" "$2"; }
 lines() { while IFS= read -r line; do say "$1" "$line"; done; }
@@ -27,6 +28,18 @@ for directory in "$HOME/Library/Logs/DiagnosticReports" /Library/Logs/Diagnostic
   find "$directory" -maxdepth 1 -type f -mtime -7 \( -name 'llama-server*' -o -name 'llama-swap*' \
     -o -name 'haproxy*' -o -name 'python3*' -o -name 'Python*' -o -name 'JetsamEvent*' -o -name '*.panic' \) 2>/dev/null
 done | lines report
+# What others could read of prompts and keys, and what is not this user's; links are not followed.
+find "$root" -maxdepth 1 -type f \( -name '*.log*' -o -name '*.key' -o -name 'usage.db*' -o -name 'config.json' \) ! -perm 600 ! -perm 400 2>/dev/null | lines readable
+find "$root" -maxdepth 2 ! -user "$(id -un)" 2>/dev/null | head -n 10 | lines foreign
+(cd -- "$release" 2>/dev/null && find proxy -name '*.py' -exec shasum -a 256 {} +) | lines code
+# A llama-server whose llama-swap was killed lives on, and keeps its memory.
+ps -axww -o pid=,ppid=,args= 2>/dev/null | root=$root/ awk '
+  { pid = $1; of[pid] = $2; program[pid] = $3; $1 = $2 = ""; said[pid] = $0 }
+  END {
+    for (pid in said)
+      if (program[pid] ~ /\/llama-server$/ && index(said[pid], ENVIRON["root"]) && said[of[pid]] !~ /llama-swap/) print pid
+  }
+' | lines orphan
 for plist; do
   xattr -p com.apple.quarantine "$plist" >/dev/null 2>&1 && say quarantined "$plist"
 done
