@@ -1,5 +1,6 @@
 """`make verify`: a deployed Mac passes, and what is broken is named by the check that is for it."""
 
+import json
 import os
 import socket
 import socketserver
@@ -260,6 +261,20 @@ def pump(source: socket.socket, target: socket.socket) -> None:
         while data := source.recv(65536):
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", [*FAST, *SLOW])
+def test_doctor_finds_it_too(deployed: Fleet, name: str) -> None:
+    """In words of its own; on a right Mac it finds that it sleeps."""
+
+    def found() -> set[str]:
+        told = json.loads(deployed.herd("doctor", "--json").out)
+        return {each["name"] for each in told["hosts"]["mac1"]}
+
+    assert found() == {"sleeps"}
+    with {**FAST, **SLOW}[name].breaks(deployed["mac1"]):
+        assert found() > {"sleeps"}
 
 
 @pytest.mark.soak

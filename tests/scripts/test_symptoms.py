@@ -111,10 +111,11 @@ def test_whose_files_are_what_others_may_read_code_and_llama_servers_without_a_l
     for name, mode in (("usage.db", 0o640), ("proxy.log", 0o600), ("notes.txt", 0o644)):
         (root / name).touch()
         (root / name).chmod(mode)
-    server = f"/opt/homebrew/bin/llama-server --model {root}/models/m.gguf"
+    server = f"/opt/homebrew/bin/llama-server --port 10001 --model {root}/models/m.gguf"
     lines = [
         "1 0 launchd", f"10 1 /bin/llama-swap --config {root}/config.yaml",
-        f"11 10 {server}", f"12 1 {server}", "13 1 /bin/llama-server --model /else/m.gguf",
+        f"11 10 {server}", f"12 1 {server}", "13 1 /bin/llama-server --port 9 --model /else/m.gguf",
+        f"14 1 /bin/llama-fit-params --model {root}/models/m.gguf",
     ]  # fmt: skip
     one_machine.program("ps", "\n".join(f"echo '{line}'" for line in lines))
 

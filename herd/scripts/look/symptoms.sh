@@ -30,14 +30,16 @@ for directory in "$HOME/Library/Logs/DiagnosticReports" /Library/Logs/Diagnostic
 done | lines report
 # What others could read of prompts and keys, and what is not this user's; links are not followed.
 find "$root" -maxdepth 1 -type f \( -name '*.log*' -o -name '*.key' -o -name 'usage.db*' -o -name 'config.json' \) ! -perm 600 ! -perm 400 2>/dev/null | lines readable
-find "$root" -maxdepth 2 ! -user "$(id -un)" 2>/dev/null | head -n 10 | lines foreign
+find "$root" -maxdepth 2 -exec stat -f '%u %N' {} + 2>/dev/null |
+  awk -v uid="$(id -u)" '$1 != uid { sub(/^[0-9]+ /, ""); print }' | head -n 10 | lines foreign
 (cd -- "$release" 2>/dev/null && find proxy -name '*.py' -exec shasum -a 256 {} +) | lines code
 # A llama-server whose llama-swap was killed lives on, and keeps its memory.
 ps -axww -o pid=,ppid=,args= 2>/dev/null | root=$root/ awk '
-  { pid = $1; of[pid] = $2; program[pid] = $3; $1 = $2 = ""; said[pid] = $0 }
+  { of[$1] = $2; said[$1] = $0 " " }
   END {
+    model = " --model " ENVIRON["root"]; swap = " --config " ENVIRON["root"] "config.yaml "
     for (pid in said)
-      if (program[pid] ~ /\/llama-server$/ && index(said[pid], ENVIRON["root"]) && said[of[pid]] !~ /llama-swap/) print pid
+      if (index(said[pid], model) && index(said[pid], " --port ") && !index(said[of[pid]], swap)) print pid
   }
 ' | lines orphan
 for plist; do
