@@ -62,17 +62,19 @@ def _attend(connection: socket.socket, token: str) -> None:
     waits = function == "launchctl"  # for a job that takes its time to end
     if waits and (arguments[:1] == ["asuser"] or os.fork()):
         return
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(
-        (name, value) for name, value in zip(ASKED_WITH, values, strict=True) if value
-    )
-    time.tzset()
-    sys.stdin = Stdin(pid)
-    if answer := _run(root, module, function, arguments):
-        connection.sendall(answer)
-    if waits:
-        os._exit(0)
+    try:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(
+            (name, value) for name, value in zip(ASKED_WITH, values, strict=True) if value
+        )
+        time.tzset()
+        sys.stdin = Stdin(pid)
+        if answer := _run(root, module, function, arguments):
+            connection.sendall(answer)
+    finally:
+        if waits:  # whatever became of it: a second one must not take what is the first one's
+            os._exit(0)
 
 
 class Stdin:

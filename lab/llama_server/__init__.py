@@ -163,12 +163,20 @@ def _script(variant: Variant) -> str:
         lines.append(f"  {'|'.join(sorted(QUANTISED))}) quantised=1 ;;")
     lines += ["  esac", "done", 'if [ -n "$devices" ]; then', DEVICE, "fi"]
     if refused:
-        lines += ['if [ -n "$help" ]; then', f"  {server} \"$@\" | awk '{_help_filter(refused)}'"]
+        told = f'{server} "$@"' if find() else f"printf %s {shlex.quote(_help())}"
+        lines += ['if [ -n "$help" ]; then', f"  {told} | awk '{_help_filter(refused)}'"]
         lines += ["  exit", "fi"]
     if quantised:
         lines.append(f'[ -z "$quantised" ] || exec {quantised} "$@"')
     lines.append(f'exec {server} "$@"')
     return "\n".join(lines) + "\n"
+
+
+def _help() -> str:
+    """The stand-in's, without a start of Python."""
+    from lab.llama_server.__main__ import HELP  # not twice, where this runs as its package
+
+    return HELP
 
 
 def _help_filter(refused: tuple[str, ...]) -> str:
