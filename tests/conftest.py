@@ -5,15 +5,30 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.clients import table
-from tests.environment import clean, dropped, heed_signals
+# What helpers assert is told in values, too. Before any of them is imported.
+pytest.register_assert_rewrite(
+    *(
+        f"tests.{path.stem}"
+        for path in Path(__file__).parent.glob("[!_.]*")
+        if path.stem != "conftest"
+    )
+)
+
+from tests.clients import table  # noqa: E402
+from tests.environment import clean, dropped, heed_signals  # noqa: E402
 
 # Begun first, so that no processor waits for them in the end.
-LONG = ("tests/e2e/", "tests/docs/", "tests/fetcher/", "tests/checks/", "tests/workstation/")
+LONG = (
+    *("tests/e2e/", "tests/docs/", "tests/fetcher/", "tests/checks/", "tests/workstation/"),
+    *("tests/lab/", "tests/test_makefile.py", "tests/core/text/", "tests/connections/"),
+)
 
 DROPPED: pytest.StashKey[list[str]] = pytest.StashKey()
 
@@ -31,8 +46,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """More than processors: an end-to-end test waits a third of its time, as for a restart."""
-    return min(8, (os.cpu_count() or 1) * 3 // 2 or 2)
+    """More than processors: an end-to-end test waits half of its time, as for a restart."""
+    return min(8, (os.cpu_count() or 1) * 2)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is made now stays to the end, so no collector of garbage need look at it again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,6 +8,7 @@ environment, streams and end are its own.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -134,8 +135,11 @@ def host() -> None:
 
 def _import(checkout: str) -> None:
     sys.path.insert(0, checkout)
+    gc.disable()
     for name in (*LIBRARIES, *(OURS if checkout else ())):
         importlib.import_module(name)
+    gc.freeze()  # nor need any child look at it again
+    gc.enable()
     sys.path.remove(checkout)
     sys.modules.pop("herd.__main__", None)  # which each child is itself
     assert ASKING not in sys.modules

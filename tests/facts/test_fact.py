@@ -53,11 +53,14 @@ def facts() -> Iterator[type[FactBase[Any]]]:
 FACTS = [found for found in facts() if found is not Fact]
 
 
+LAYOUT = layout()
+
+
 def asked(kind: Any) -> Any:
     """A fact that has put its question."""
     values: dict[str, Any] = {
         "uid": 501, "paths": ["/a", "/b"], "ports": [1], "names": ["x"], "texts": ["x"],
-        "programs": ["x"], "layout": layout(),
+        "programs": ["x"], "layout": LAYOUT,
     }  # fmt: skip
     fact = kind()
     parameters = inspect.signature(fact.command).parameters
