@@ -97,7 +97,7 @@ def test_terminal_opens_one_window_that_serves(terminal: Fleet) -> None:
     assert "  proxy       runs in a Terminal window, pid " in status.out
 
 
-@pytest.mark.parametrize("way", ["reboot", "new login"])
+@pytest.mark.parametrize("way", ["reboot", pytest.param("new login", marks=pytest.mark.soak)])
 def test_terminal_opens_a_window_at_login(terminal: Fleet, way: str) -> None:
     mac = terminal["mac1"]
     if way == "reboot":
@@ -170,6 +170,7 @@ def test_off_installs_and_starts_nothing_not_even_at_login(off: Fleet) -> None:
     assert commands(mac) == []
 
 
+@pytest.mark.soak
 def test_off_is_started_by_hand_and_a_deploy_leaves_it_as_it_is(off: Fleet) -> None:
     mac = off["mac1"]
     inventory = off.inventory(**data("off"))

@@ -121,6 +121,7 @@ def test_what_runs_is_changed_without_another_word_of_roots(daemon: Fleet) -> No
     check(daemon, "daemon")
 
 
+@pytest.mark.soak
 def test_what_does_not_come_up_is_put_back(daemon: Fleet) -> None:
     """Of a daemon it is what it runs: the property list is root's, and the same."""
     mac = daemon["mac1"]
@@ -151,6 +152,7 @@ def test_a_quarantined_or_disabled_daemon_is_mended(daemon: Fleet) -> None:
     check(daemon, "daemon")
 
 
+@pytest.mark.soak
 def test_one_that_runs_and_is_quarantined_is_mended_before_a_restart_shows_it(
     daemon: Fleet,
 ) -> None:
@@ -220,6 +222,7 @@ def test_there_and_back_one_copy_runs(agent: Fleet) -> None:
     check(agent, "agent")
 
 
+@pytest.mark.soak
 def test_a_switch_that_fails_is_put_back(agent: Fleet) -> None:
     """Either way: agents where daemons would have no GPU, daemons where a login's would not come
     up."""
@@ -247,6 +250,7 @@ def test_a_switch_that_fails_is_put_back(agent: Fleet) -> None:
     check(agent, "daemon")
 
 
+@pytest.mark.soak
 def test_without_root_a_daemon_cannot_go_and_nothing_is_touched(agent: Fleet) -> None:
     mac = agent["mac1"]
     agent.settles(mac1=DAEMON)
@@ -271,12 +275,10 @@ KILLS: list[Kill] = [
     for operation in (OLD_JOBS, LLAMA_SWAP, PROXY)
     for delay in (0, 0.1, 0.3, 0.6)
 ]
-FEW = [({"mac1": DAEMON}, LLAMA_SWAP, 0.1), ({}, OLD_JOBS, 0.1)]
 
 
-@pytest.mark.parametrize(
-    "kill", [*FEW, *(pytest.param(each, marks=pytest.mark.soak) for each in KILLS)], ids=str
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("kill", KILLS, ids=str)
 def test_killed_while_it_switches_the_next_run_repairs(agent: Fleet, kill: Kill) -> None:
     data, operation, delay = kill
     before: dict[str, Any] = {} if data else {"mac1": DAEMON}
@@ -295,6 +297,7 @@ def test_killed_while_it_switches_the_next_run_repairs(agent: Fleet, kill: Kill)
 # -- A gateway of the herd
 
 
+@pytest.mark.soak
 def test_a_gateway_is_up_with_nobody_logged_in_too(make_fleet: Callable[..., Fleet]) -> None:
     """HAProxy and the proxy before it are jobs like the others: by the rule, after a restart, and
     changed without an end to what goes on."""

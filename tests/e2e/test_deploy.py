@@ -120,10 +120,9 @@ CHANGES: dict[str, tuple[dict[str, Any], set[str]]] = {
 
 
 TOGETHER = [
-    # Of each kind: what config.yaml says alone, what the proxy is told, too, and what restarts.
+    # Of each kind: what config.yaml says alone; what the proxy is told, too, and what restarts.
     ["ttl", "cache quantisation", "mlock off"],
-    ["context", "alias", "preload"],
-    ["no watch", "upgrade with nothing to upgrade"],
+    ["context", "alias", "preload", "no watch", "upgrade with nothing to upgrade"],
 ]
 
 

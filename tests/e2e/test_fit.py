@@ -77,6 +77,7 @@ def test_a_mac_that_nobody_has_yet(deployed: Fleet, tmp_path: Path) -> None:
     assert "KV cache, 18 sliding layers" in none.out
 
 
+@pytest.mark.soak
 def test_llama_cpp_has_the_last_word_before_anything_is_fetched(
     make_fleet: Callable[..., Fleet],
 ) -> None:

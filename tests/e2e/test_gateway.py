@@ -205,6 +205,7 @@ def test_nobody_takes_the_only_one_that_serves_a_model(herd: Herd) -> None:
     assert "left as they are: mac2, mac1" in run.err
 
 
+@pytest.mark.soak
 def test_an_upgrade_of_haproxy_restarts_nothing(herd: Herd) -> None:
     """Its master becomes the new program; a second run changes nothing."""
     before = herd.pids()

@@ -288,6 +288,7 @@ def test_killed_while_llama_swap_is_switched_over(fleet: Fleet) -> None:
     assert "--watch-config" not in fleet["mac1"].launchd.print("gui/501/com.moonspirit.llama-swap")
 
 
+@pytest.mark.soak
 def test_a_restart_is_not_lost(fleet: Fleet) -> None:
     """Killed after the new config.yaml was written, before the job that reads it at its start
     was switched: the file is as wanted in the next run, and the job is switched all the same."""
@@ -361,6 +362,7 @@ def test_killed_while_a_model_is_fetched(slow: Fleet) -> None:
     assert slow.says(model="big") == SENTENCE
 
 
+@pytest.mark.soak
 def test_a_person_who_presses_ctrl_c_need_not_wait(slow: Fleet) -> None:
     """And whoever started the run hears that it did not end well."""
     deploying = slow.begin(mac1=BIG_MODEL)

@@ -317,7 +317,7 @@ STATES: list[Callable[[Mac, str], None]] = [
 PAIRS = [
     (booted_out, file_deleted),
     (restart_lost, disabled),
-    (loaded_from_elsewhere, deaf_to_sigterm),
+    pytest.param((loaded_from_elsewhere, deaf_to_sigterm), marks=pytest.mark.soak),
 ]
 RUNS_ON = {file_deleted, file_edited, file_unsafe, file_is_a_link}
 

@@ -117,6 +117,7 @@ def test_what_was_there_is_noted_once(kept: Fleet) -> None:
     assert (mac.home / NOTES).read_text().splitlines() == notes
 
 
+@pytest.mark.soak
 def test_an_upgraded_python_is_let_in_again(kept: Fleet) -> None:
     mac = kept["mac1"]
     mac.set(formulae={"python@3.13": "3.13.10"})

@@ -140,15 +140,18 @@ def corrupt(path: Path) -> None:
 
 
 def test_what_a_run_that_changes_nothing_asks_for_models_is_one_command(fleet: Fleet) -> None:
+    """Of the Mac, and nothing of the Hub: neither this workstation's run, nor a Mac that has its
+    files."""
     fleet["mac1"].clear_log()
-    run = deploy(fleet)
+    data = {"mac1": {"models": MANY}}
+    run = fleet.deploy(environment={"HF_ENDPOINT": "http://127.0.0.1:1"}, **data)
 
     assert run.code == 0, run.err
-    assert run.changed("mac1") == set()
+    assert run.changed("mac1") == run.changed("mac2") == set()
     sent = [text for kind, text in fleet["mac1"].log if kind == "exec"]
     directory = str(models(fleet))
     assert len([text for text in sent if directory in text]) == 1
-    assert fleet.hub()["bytes"] == 0
+    assert fleet.hub()["requests"] == 0
 
 
 def test_a_corrupted_byte_on_disk_is_found_and_mended(fleet: Fleet) -> None:
@@ -181,7 +184,7 @@ def test_a_corrupted_byte_on_the_wire_is_found_and_mended(fleet: Fleet) -> None:
 
 
 def test_a_new_version_is_served_once_it_is_whole_and_the_old_one_until_then(fleet: Fleet) -> None:
-    """The names are the same; llama-swap loads it anew."""
+    """The names are the same; llama-swap loads it anew. Until the lock moves on, nothing does."""
     repo = "lab/next-GGUF"
     write_model(fleet.lab.hub_root / repo, "next")
     model = {"next": {"repo": repo, "ctx_size": 256}}
@@ -189,7 +192,7 @@ def test_a_new_version_is_served_once_it_is_whole_and_the_old_one_until_then(fle
     old = {path.name: path.read_bytes() for path in models(fleet).glob("next-GGUF/*.gguf")}
     assert fleet.says(model="next") == SENTENCE
     write_model(fleet.lab.hub_root / repo, "next", pad_bytes=MIB)
-    assert fleet.lock(fleet.inventory(mac1={"models": {**MANY, **model}}), "next").code == 0
+    locked = fleet.lock(fleet.inventory(mac1={"models": {**MANY, **model}}), "next")
     fault = {"path": f"{repo}/*00003*", "on": "resolve", "status": 404, "times": 1}
     fleet.hub("faults", fault)
 
@@ -198,6 +201,8 @@ def test_a_new_version_is_served_once_it_is_whole_and_the_old_one_until_then(fle
     said = fleet.says(model="next")
     run = deploy(fleet, **model)
 
+    said_of_it = locked.out.splitlines()[0]
+    assert re.fullmatch(r"next: changed: commit \w{12} -> \w{12}, 3 of 3 files .*", said_of_it)
     assert failed.code == 1
     assert between == old
     assert said == SENTENCE
@@ -357,14 +362,6 @@ def test_full_disk_is_no_reason_to_refuse_when_nothing_is_to_be_fetched(fleet: F
         fleet["mac1"].set(disk_free_kb=900000000)
 
     assert run.code == 0, run.err
-
-
-def test_a_deploy_does_not_ask_the_hub(fleet: Fleet) -> None:
-    """Neither this workstation's run, nor a Mac that has its files."""
-    run = fleet.deploy(environment={"HF_ENDPOINT": "http://127.0.0.1:1"}, mac1={"models": MANY})
-
-    assert run.code == 0, run.err
-    assert fleet.hub()["requests"] == 0
 
 
 @pytest.mark.soak

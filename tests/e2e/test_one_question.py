@@ -70,38 +70,29 @@ def test_a_changed_key_is_written_and_only_files_and_answers_are_asked_again(
     assert deployed.deploy().code == 0
 
 
-def test_a_key_on_standard_input_is_in_no_command(deployed: Fleet) -> None:
-    deployed["mac1"].clear_log()
+def test_status_asks_twice_and_verify_who_listens_in_the_end_too(deployed: Fleet) -> None:
+    """A model's port is open only once a completion has loaded it. The key is in no command, as
+    it comes on standard input."""
+    mac = deployed["mac1"]
+    sent(mac)
     assert deployed.deploy().code == 0
-    assert deployed.herd("status").code == 0
-
-    commands = sent(deployed["mac1"])
-    assert commands
-    assert all(KEY not in command for command in commands)
-
-
-def test_status_asks_twice(deployed: Fleet) -> None:
-    assert deployed.deploy().code == 0
-    sent(deployed["mac1"])
+    of_deploy = sent(mac)
 
     told = deployed.herd("status")
+    of_status = sent(mac)
+    run = verify(deployed)
+    of_verify = sent(mac)
 
     assert told.code == 0, told.out + told.err
     assert "llama-swap  running, pid" in told.out
-    assert len(sent(deployed["mac1"])) == ONCE
-
-
-def test_verify_asks_twice_and_who_listens_in_the_end(deployed: Fleet) -> None:
-    """A model's port is open only once a completion has loaded it."""
-    assert deployed.deploy().code == 0
-    sent(deployed["mac1"])
-
-    run = verify(deployed)
-
+    assert len(of_status) == ONCE
     assert run.code == 0, run.out
-    assert len(sent(deployed["mac1"])) <= ONCE + 3
+    assert ONCE <= len(of_verify) <= ONCE + 3
+    assert of_deploy
+    assert all(KEY not in command for command in of_deploy + of_status + of_verify)
 
 
+@pytest.mark.soak
 def test_each_of_two_macs_is_asked_twice(make_fleet: Callable[..., Fleet]) -> None:
     """Though they share their models, and so ask each other's."""
     fleet = make_fleet("mac1", "mac2")

@@ -161,6 +161,7 @@ def test_a_model_that_answers_nothing_fails_each_run_with_llama_servers_words(
     assert fleet.deploy(mac1=DATA).code == 0
 
 
+@pytest.mark.soak
 def test_parts_that_are_no_longer_declared_go(fleet: Fleet) -> None:
     sees = {"repo": SEES, "ctx_size": 512, "mmproj": None, "preload": True}
     plainly = {**MODELS, "sees": sees, "recite": {"ctx_size": 512, "preload": True}}

@@ -9,6 +9,7 @@ from pathlib import Path
 from herd.core.mac.layout import SYSTEM_PATH
 from lab.lab import Mac
 from lab.mac import ROOTS
+from tests import preloaded
 from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, plain
 
 
@@ -41,19 +42,16 @@ def test_a_mac_deploys_to_itself_and_its_launchd_does_so_again(
     path = in_front(mac, tmp_path)
 
     def pull(*words: str) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            [sys.executable, "-m", "herd", "pull", "--inventory", fleet.lab.inventory, *words],
+        return preloaded.run(
+            [sys.executable, "-m", "herd", "pull", "--inventory", str(fleet.lab.inventory), *words],
             cwd=PROJECT,
             env={
                 **mac.environment(),
                 **{"PATH": path, "PYTHONPATH": str(PROJECT), "API_KEYS": KEY},
                 "HF_ENDPOINT": fleet.lab.hub_url,
             },
-            capture_output=True,
-            text=True,
             timeout=300,
         )
-        return done
 
     nobody = pull("--host", "mac3")
     assert nobody.returncode == 1

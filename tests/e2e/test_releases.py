@@ -165,35 +165,53 @@ def serves_as_before(fleet: Fleet, before: tuple[str, str, str]) -> None:
     assert run.changed("mac1") <= {KEYS, VERIFY, OLD}
 
 
-def test_what_does_not_come_up_is_put_back(fleet: Fleet) -> None:
-    """Neither a llama-swap that dies as a job, nor a llama-server that loads no model; a proxy that
-    does not come up takes nobody's place. The host fails, with their words."""
-    first = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
-    assert first.code == 0, first.err
-    config = (stack(fleet) / "config.yaml").read_text()
-    before, proxy = ("b2", "v1", config), pid(fleet, "proxy")
+@pytest.fixture
+def served(fleet: Fleet) -> tuple[str, str, str]:
+    """By the second release: what that is, and with which configuration."""
+    run = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
+    assert run.code == 0, run.err
+    return "b2", "v1", (stack(fleet) / "config.yaml").read_text()
+
+
+QUICK = {"verify_timeout": 10}
+
+
+@pytest.mark.soak
+def test_a_llama_swap_that_dies_as_a_job_is_put_back(
+    fleet: Fleet, served: tuple[str, str, str]
+) -> None:
     real = (stack(fleet) / "releases/llama-swap/current").resolve() / "llama-swap"
     swap = llama_swaps(fleet, "v2", IDLE_SWAP.format(real=f"'{real}'"))
-    quick = {"verify_timeout": 10}
 
-    run = fleet.deploy(mac1=pins(fleet, "b2", "v1", llama_swap_release=swap, **quick))
+    run = fleet.deploy(mac1=pins(fleet, "b2", "v1", llama_swap_release=swap, **QUICK))
 
     assert run.code == 1
     assert "What served before is put back, and answers." in plain(run.err)
     assert "panic: runtime error" in plain(run.err)
-    serves_as_before(fleet, before)
+    serves_as_before(fleet, served)
 
+
+def test_a_llama_server_that_loads_no_model_is_put_back(
+    fleet: Fleet, served: tuple[str, str, str]
+) -> None:
+    """With its words, and the configuration that it was to have."""
     real = (stack(fleet) / "releases/llama.cpp/current").resolve() / "llama-server"
     server = llama_cpp(fleet, "b3", IDLE_SERVER.format(real=f"'{real}'"))
     more = {"models": {"recite": {"preload": True, "ctx_size": 640}}}
 
-    run = fleet.deploy(mac1=pins(fleet, "b2", "v1", llama_cpp_release=server, **quick) | more)
+    run = fleet.deploy(mac1=pins(fleet, "b2", "v1", llama_cpp_release=server, **QUICK) | more)
 
     assert run.code == 1
     assert "What served before is put back, and answers." in plain(run.err)
     assert "this build has no kernels for your GPU" in plain(run.err)
-    serves_as_before(fleet, before)
+    serves_as_before(fleet, served)
 
+
+@pytest.mark.soak
+def test_a_proxy_that_does_not_come_up_takes_nobodys_place(
+    fleet: Fleet, served: tuple[str, str, str]
+) -> None:
+    proxy = pid(fleet, "proxy")
     (release,) = stack(fleet).glob("proxy/release-*")
     program = release / "proxy/__main__.py"
     text = program.read_text()
@@ -205,7 +223,7 @@ def test_what_does_not_come_up_is_put_back(fleet: Fleet) -> None:
     assert "The new proxy does not come up; the old one stays. It says:" in plain(run.err)
     assert "no such certificate" in plain(run.err)
     assert pid(fleet, "proxy") == proxy
-    serves_as_before(fleet, before)
+    serves_as_before(fleet, served)
 
 
 # What has work in a roll of pinned releases, and is before or while it is drained, or after.
@@ -258,6 +276,7 @@ def test_a_roll_whose_own_process_is_killed_finishes_the_mac(fleet: Fleet) -> No
     assert runs(fleet) == "b2"
 
 
+@pytest.mark.soak
 def test_what_is_homebrews_again_is_linked_to_no_release(fleet: Fleet) -> None:
     refused = fleet.rollback(mac1=PRELOAD)
 

@@ -223,6 +223,7 @@ def test_ad_hoc_commands_need_neither_settings_nor_keys(fleet: Fleet) -> None:
         mac.clear_log()
 
 
+@pytest.mark.soak
 def test_keys_of_config_json_win_and_data_wins_over_the_inventory(
     fleet: Fleet, workstation: Path, config: Path
 ) -> None:

@@ -85,7 +85,13 @@ def numbers(screen: Screen) -> list[str]:
     return found[1].split() if found and "Could not connect" in there else []
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(60, 24), (120, 30)], ids=["narrow", "wide"])
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        pytest.param(60, 24, id="narrow"),
+        pytest.param(120, 30, id="wide", marks=pytest.mark.soak),
+    ],
+)
 def test_a_terminal_shows_the_herd_until_ctrl_c(
     deployed: Fleet, herd: Path, columns: int, rows: int
 ) -> None:

@@ -25,6 +25,7 @@ import pytest
 
 from lab.lab import Mac
 from lab.reciter import write_model
+from tests import preloaded
 from tests.docs import typed
 from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, Run, is_served, until
 
@@ -405,7 +406,7 @@ def test_run_takes_over_from_the_background_until_ctrl_c(fleet: Fleet) -> None:
     assert mac.run("pgrep -f llama-").stdout == ""
 
 
-@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("terminal", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_run_ends_when_the_connection_does(fleet: Fleet, terminal: bool) -> None:
     """A lost connection hangs up the terminal; a model of 63 GB must not stay in memory."""
     mac = fleet["mac1"]
@@ -640,6 +641,7 @@ def test_fetch_errors_are_one_line(fleet: Fleet) -> None:
 # -- lock
 
 
+@pytest.mark.soak
 def test_lock_of_one_model_says_what_changed_and_the_deploy_fetches_it(fleet: Fleet) -> None:
     """The repository moves on, and nothing is fetched until the lock does."""
     last = write_model(fleet.lab.hub_root / "lab/moved-GGUF", "moved")[-1]
@@ -724,13 +726,8 @@ def entry(name: str, key: str, scopes: Sequence[str] = ("inference",)) -> dict[s
 
 
 def key(directory: Path, name: str) -> Run:
-    done = subprocess.run(
-        [sys.executable, "-m", "herd", "key", name],
-        cwd=directory,
-        env=os.environ | {"PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-    )
+    words = [str(PROJECT / "llama_herd.py"), "key", name]
+    done = preloaded.run(words, cwd=directory, env=os.environ, timeout=60)
     return Run(done.returncode, done.stdout, done.stderr)
 
 

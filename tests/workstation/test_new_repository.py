@@ -474,6 +474,7 @@ def tools() -> Path:
     return uv
 
 
+@pytest.mark.soak
 def test_a_plain_install_has_all_and_a_newer_one_leaves_a_herd_alone(
     versions: Path, tmp_path: Path, tools: Path
 ) -> None:
