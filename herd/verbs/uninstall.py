@@ -46,7 +46,9 @@ def _document(names: Sequence[str], said: bytes, *, dry: bool) -> str:
         name: {"outcome": FAILED if each["failed"] else DONE, **each}
         for name, each in found.items()
     }
-    lost = {name: f"cannot connect to {name}" for name in names if name not in there}
+    # A dry run does not tell those that it did not reach from those where nothing would change.
+    gone = [] if dry else [name for name in names if name not in there]
+    lost = {name: f"cannot connect to {name}" for name in gone}
     return document("uninstall", told, lost)
 
 

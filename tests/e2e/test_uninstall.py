@@ -1,5 +1,6 @@
 """`make uninstall`: what was put on a Mac goes, and nothing else; what stays is named."""
 
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -86,14 +87,21 @@ def test_what_was_put_there_goes_and_all_else_stays(fleet: Fleet) -> None:
     assert "notes.txt, proxy/mine.py" in said
 
     mac.clear_log()
-    second = fleet.herd("uninstall", "--yes")
+    second = fleet.herd("uninstall", "--yes", "--json")
     assert second.code == 0
+    assert json.loads(second.out)["hosts"]["mac1"] == {
+        "outcome": "done",
+        "changed": [],
+        "failed": [],
+    }
     assert stays(second) == stays(first)
     assert everything(mac) - fresh == left
     assert [text for kind, text in mac.log if "rm -" in text and "stack-files" not in text] == []
 
-    last = fleet.herd("uninstall", "--yes", "--models", "--packages")
+    last = fleet.herd("uninstall", "--yes", "--models", "--packages", "--json")
     assert last.code == 0, last.err
+    changed = json.loads(last.out)["hosts"]["mac1"]["changed"]
+    assert {"Models | Remove the models", "Packages | Uninstall the packages"} <= {*changed}
     assert everything(mac) - fresh == own
     assert (mac.home / ".homebrew/trust.json").read_text().count("llama-swap") == 0
     for path in ("notes.txt", "proxy/mine.py", "models/mine/mine.gguf"):

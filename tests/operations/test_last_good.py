@@ -27,7 +27,7 @@ PROVEN = answer(
 
 
 def config(answer: str, place: Any = PLACE, **options: Any) -> Run:
-    answers = {"state": answer, "! [ -x": CURRENT_HELP}
+    answers = {"state": answer, "! [ -x": options.pop("help", CURRENT_HELP)}
     files = served(place.settings)
     return run(llama_swap.config, layout=place, files=files, answers=answers, **options)
 
@@ -114,3 +114,24 @@ def test_jobs_that_nothing_keeps_running_are_put_back_as_files_only() -> None:
 
     (put_back,) = [words for words in found.safety if words.startswith("put-back ")]
     assert put_back.startswith(f"put-back {place.root} session '' llama-swap ")
+
+
+def order(found: Run, *wanted: str) -> list[str]:
+    ran = [short(words).split()[0] for words in found.everything]
+    return list(dict.fromkeys(name for name in ran if name in wanted))
+
+
+def test_what_models_have_read_of_prompts_is_saved_once_drained_and_read_behind_it() -> None:
+    """Before anybody is let in, and by what is put back, too; where a model may."""
+    place = layout(models={"gpt-oss-120b": {"slot_save_path": "~/slots"}})
+    knows = CURRENT_HELP + "\n--slot-save-path PATH    path to save slot kv cache\n"
+    failed = config("absent", place, fails=["await-reload"], help=knows)
+    steps = ("drain", "slots-save", "await-reload", "put-back", "slots-restore", "undrain")
+
+    assert order(failed, *steps) == list(steps)
+    save = next(words for words in failed.everything if short(words).startswith("slots-save "))
+    assert short(save).endswith("gpt-oss-120b gpt-oss-120b '  \"gpt-oss-120b\":' /Users/me/slots")
+
+    well = serving(PROVEN, place, answers_more={"! grep": "yes"})
+    assert order(well, "verify", *steps) == ["verify", "slots-restore", "undrain"]
+    assert order(config("absent", fails=["await-reload"]), "slots-save", "slots-restore") == []

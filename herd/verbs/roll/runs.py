@@ -101,13 +101,14 @@ def operations(said: bytes, name: str) -> dict[str, Sequence[str]]:
 
 
 def reached(said: bytes, names: Sequence[str]) -> set[str]:
-    """Those of the hosts with which it did anything."""
+    """Those of the hosts with which it did anything, or would in a dry run."""
     found = _read(said)
     if results := found.get("results"):
         every = results["operations"]
         began = {n for one in every for w in ("success", "error", "no_change") for n in one[w]}
         return {name for name in names if name in began or name not in results["failed_hosts"]}
-    return {name for name in names if found}
+    plan = found.get("plan", [])
+    return {name for name in names if any(name in one["hosts_with_change"] for one in plan)}
 
 
 def _read(said: bytes) -> dict[str, Any]:
