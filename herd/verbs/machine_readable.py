@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from herd.connections.remote import Outcome, Remote
+if TYPE_CHECKING:  # it would bring pyinfra along, and gevent's patches
+    from herd.connections.remote import Outcome, Remote
 
 SCHEMA = 1
 """Another one when something that was there goes, or means something else."""
@@ -23,12 +24,12 @@ def line(verb: str, hosts: Mapping[str, Any], lost: Mapping[str, str], **more: A
     return json.dumps(said, ensure_ascii=False, default=_plain)
 
 
-def outcomes(remotes: Sequence[Remote]) -> dict[str, dict[str, Any]]:
+def outcomes(remotes: "Sequence[Remote]") -> dict[str, dict[str, Any]]:
     """What became of each host of a verb that does something there, in words as people get them."""
     return {remote.host.name: outcome(remote.outcome) for remote in remotes}
 
 
-def outcome(of: Outcome) -> dict[str, Any]:
+def outcome(of: "Outcome") -> dict[str, Any]:
     """`said` of what went well, `wrong` of what did not."""
     return {"outcome": DONE if of.well else FAILED, "said": of.said, "wrong": of.wrong}
 

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from herd.connections.remote import RemoteError, hosts
-from herd.verbs.machine_readable import DONE, FAILED, document
-from herd.verbs.roll.runs import operations, reached
+from herd.verbs.machine_readable import document
+from herd.verbs.roll.runs import became
 from herd.workstation.toolkit import ROOT
 
 
@@ -34,22 +34,9 @@ def uninstall(inventory: str, limits: Sequence[str], options: argparse.Namespace
     if not options.json:
         os.execve(sys.executable, command, environment)
     ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
-    print(_document([host.name for host in chosen], ended.stdout, dry=options.dry))
+    told, lost = became([host.name for host in chosen], ended.stdout, dry=options.dry)
+    print(document("uninstall", told, lost))
     return ended.returncode == 0
-
-
-def _document(names: Sequence[str], said: bytes, *, dry: bool) -> str:
-    """Of pyinfra's own `--json`."""
-    there = reached(said, names)
-    found = {name: operations(said, name) for name in names if name in there}
-    told = {
-        name: {"outcome": FAILED if each["failed"] else DONE, **each}
-        for name, each in found.items()
-    }
-    # A dry run does not tell those that it did not reach from those where nothing would change.
-    gone = [] if dry else [name for name in names if name not in there]
-    lost = {name: f"cannot connect to {name}" for name in gone}
-    return document("uninstall", told, lost)
 
 
 def _agreed(names: Sequence[str], options: argparse.Namespace) -> bool:

@@ -2,12 +2,12 @@
 
 import json
 
-from herd.verbs.uninstall import _document
+from herd.verbs.roll.runs import became
 
 
 def told(said: object, *, dry: bool = False) -> dict[str, object]:
-    found = json.loads(_document(["mac1", "off"], json.dumps(said).encode(), dry=dry))
-    return {"hosts": found["hosts"], "unreached": found["unreached"]}
+    hosts, lost = became(["mac1", "off"], json.dumps(said).encode(), dry=dry)
+    return {"hosts": hosts, "unreached": lost}
 
 
 def test_what_was_done_and_who_was_not_reached() -> None:

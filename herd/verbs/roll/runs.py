@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from herd.verbs.machine_readable import DONE, FAILED
 from herd.workstation.toolkit import ROOT
 
 RUNS = {
@@ -100,7 +101,22 @@ def operations(said: bytes, name: str) -> dict[str, Sequence[str]]:
     return {"changed": changed, "failed": failed[:1]}  # what comes behind was not begun
 
 
-def reached(said: bytes, names: Sequence[str]) -> set[str]:
+def became(
+    names: Sequence[str], said: bytes, *, dry: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """For a program, what of pyinfra's own `--json` is of each host, and which were not reached."""
+    there = _reached(said, names)
+    found = {name: operations(said, name) for name in names if name in there}
+    told = {
+        name: {"outcome": FAILED if each["failed"] else DONE, **each}
+        for name, each in found.items()
+    }
+    # A dry run does not tell those that it did not reach from those where nothing would change.
+    gone = [] if dry else [name for name in names if name not in there]
+    return told, {name: f"cannot connect to {name}" for name in gone}
+
+
+def _reached(said: bytes, names: Sequence[str]) -> set[str]:
     """Those of the hosts with which it did anything, or would in a dry run."""
     found = _read(said)
     if results := found.get("results"):
