@@ -150,7 +150,7 @@ def _models_asks(layout: Layout, *, remove: bool) -> Iterator[Question]:
     yield Question(Models, directory=layout.models)
 
 
-@operation(asks=_models_asks, changes=[Models])
+@operation(asks=_models_asks, changes=[Models, StackFiles])
 def models(layout: Layout, *, remove: bool) -> Commands:
     """
     Remove model files that the toolkit fetched, and what it noted of those beside them.
@@ -175,6 +175,8 @@ def models(layout: Layout, *, remove: bool) -> Commands:
     directories = [QuoteString(f"{layout.models}/{top}") for top in tops]
     yield StringCommand("rm -rf", *notes)
     yield StringCommand("find", *directories, "-type d -empty -delete")
+    # Then the stack's own may be empty, too, where all else of it went before.
+    yield StringCommand("rmdir", QuoteString(layout.models), "2>/dev/null || :")
 
 
 def _packages_asks(layout: Layout, *, remove: bool) -> Iterator[Question]:
