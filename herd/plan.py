@@ -80,9 +80,10 @@ def declared(host: Host) -> cross_checks.Declared:
 
 
 def _named_groups(host: Host) -> list[str]:
-    """Its groups but for the last, where that is pyinfra's own, of every host and named after the
-    inventory's file."""
-    *named, last = [*host.groups] or [""]
+    """Its groups but for pyinfra's own: that of a connector ("@local"), and the last, of every host
+    and named after the inventory's file."""
+    groups = dict.fromkeys(each for each in host.groups if not each.startswith("@"))
+    *named, last = [*groups] or [""]
     if last and len(host.inventory.get_group(last)) < len(host.inventory):
         named.append(last)
     return named

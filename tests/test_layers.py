@@ -124,7 +124,7 @@ def _is_of(said: str, module: str) -> bool:
 
 
 # The order of the core's folders, and of the proxy's as proxy/__init__.py says it.
-CORE = ["live", "files", "mac", "gateway", "models", "settings", "text", "scripts", "roll"]
+CORE = ["live", "files", "linux", "mac", "gateway", "models", "settings", "text", "scripts", "roll"]
 PROXY = [
     name
     for row in re.findall(r"^    (\w+(?:, \w+)*)(?:  |$)", proxy.__doc__ or "", re.MULTILINE)

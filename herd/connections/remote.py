@@ -83,7 +83,8 @@ class Remote:
     @property
     def layout(self) -> Layout:
         """Its paths."""
-        return Layout(self.settings, self.mac.home, self.mac.user, gateway=self.gateway)
+        mac = self.mac
+        return Layout(*(self.settings, mac.home, mac.user), gateway=self.gateway, system=mac.system)
 
     @property
     def address(self) -> str:

@@ -59,9 +59,12 @@ def _desired(current: Host) -> Desired:
     settings = run.settings[current.name]
     mac = mac_of(current, settings)
     home, uid, user = (mac.home, mac.uid, mac.user) if mac else ("/nowhere", -1, "nobody")
+    system = mac.system if mac else "Darwin"
     return Desired(
         settings=settings,
-        layout=Layout(settings, home, user, gateway=run.gateways.get(current.name)),
+        layout=Layout(
+            *(settings, home, user), gateway=run.gateways.get(current.name), system=system
+        ),
         uid=uid,
         models=run.models[current.name],
         keys=run.keys[current.name],

@@ -12,6 +12,8 @@ def keep() -> None:
     through, and before what reads the GPU's limit at its start."""
     want = desired()
     layout = want.layout
+    if layout.is_linux:
+        return
     asked = managed.asked(layout)
     kinds = managed.in_use(want.settings)
     if managed.POWER in kinds:

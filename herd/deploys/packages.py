@@ -1,9 +1,9 @@
-"""Homebrew, and what it brings; pinned releases."""
+"""Homebrew, and what it brings; pinned releases; on Linux apt's."""
 
 from herd.core.mac.layout import Layout
 from herd.deploys.desired import desired
 from herd.deploys.step import step
-from herd.operations import brew, releases
+from herd.operations import brew, linux, releases
 
 SERVING = ("llama.cpp", "mostlygeek/llama-swap/llama-swap", "hf")
 
@@ -22,6 +22,12 @@ def install() -> None:
     """Missing ones are installed; the others stay in the version that they have."""
     want = desired()
     settings = want.settings
+    if want.layout.is_linux:
+        linux.packages(
+            name="Install HAProxy and Python's environments", noted=want.layout.installed_packages
+        )
+        linux.lingering(name="Have its services outlive logins")
+        return
     formulae = formulae_of(want.layout)
     brew.homebrew(
         name="Install Homebrew",

@@ -7,7 +7,7 @@ from herd.core.text.units import GIB
 from herd.deploys.desired import Desired, desired
 from herd.deploys.packages import formulae_of
 from herd.deploys.step import step
-from herd.operations import preflight
+from herd.operations import linux, preflight
 
 
 def needs(want: Desired) -> Needs:
@@ -36,6 +36,14 @@ def check() -> None:
     """Comes first: a host with problems drops out unchanged, and the others go on."""
     want = desired()
     layout = want.layout
+    if layout.is_linux:
+        linux.check(
+            name="Check that this machine can be a gateway",
+            layout=layout,
+            ports=layout.ports,
+            uid=want.uid,
+        )
+        return
     preflight.check(
         name="Check that this Mac can serve the models",
         layout=layout,

@@ -27,8 +27,8 @@ class _There:
 def _there(current: Host) -> _There:
     settings = plan.settings_of(current.inventory)[current.name]
     mac = mac_of(current, settings)
-    home, uid = (mac.home, mac.uid) if mac else ("/nowhere", -1)
-    return _There(Layout(settings, home), uid)
+    home, uid, system = (mac.home, mac.uid, mac.system) if mac else ("/nowhere", -1, "Darwin")
+    return _There(Layout(settings, home, system=system), uid)
 
 
 def _this() -> _There:

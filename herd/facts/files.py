@@ -37,9 +37,7 @@ class Modes(Fact[list[str]]):
 
     def command(self, paths: list[str]) -> StringCommand:
         self.paths = paths
-        quoted = [QuoteString(path) for path in paths]
-        each = '; do stat -f %Lp "$path" 2>/dev/null || echo; done'
-        return StringCommand("for path in", *quoted, each)
+        return script("modes", *paths)
 
     def process(self, output: Iterable[str]) -> list[str]:
         return _one_each(self.paths, list(output))

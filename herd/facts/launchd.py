@@ -1,23 +1,31 @@
-"""The launchd jobs of a stack."""
+"""The jobs of a stack: launchd's, and on Linux systemd's."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pyinfra.api import QuoteString, StringCommand
 
+from herd.core.linux.units import parse_show
+from herd.core.mac.domains import SYSTEMD
 from herd.core.mac.launchd import DIGEST, Job, Started, parse_print
 from herd.facts.fact import Fact
 from herd.facts.script import script
 
 
 class Loaded(Fact[Job | None]):
-    """A job by its target (`gui/UID/LABEL`, `system/LABEL`); None when it is not loaded, or nobody
-    is logged in."""
+    """A job by its target (`gui/UID/LABEL`, `system/LABEL`, `systemd/UNIT`); None when it is not
+    loaded, or nobody is logged in."""
+
+    parse: Callable[[Iterable[str]], Job | None] = staticmethod(parse_print)
 
     def command(self, target: str) -> StringCommand:
+        manager, _, unit = target.partition("/")
+        if manager == SYSTEMD:
+            self.parse = parse_show
+            return script("unit", unit, DIGEST)
         return StringCommand("launchctl", "print", QuoteString(target), "2>&1 || true")
 
     def process(self, output: Iterable[str]) -> Job | None:
-        return parse_print(output)
+        return self.parse(output)
 
 
 class HowStarted(Fact[Started]):
@@ -44,8 +52,8 @@ class HowStarted(Fact[Started]):
 
 
 class Installed(Fact[list[tuple[str, str]]]):
-    """Jobs that we installed, whose property lists hold all of the texts: "Agents" or "Daemons",
-    and the label of each."""
+    """Jobs that we installed, whose property lists hold all of the texts: "Agents", "Daemons" or
+    "Units", and the label of each."""
 
     @staticmethod
     def default() -> list[tuple[str, str]]:

@@ -67,7 +67,8 @@ def _path(text: str) -> str:
 
 
 def folder(text: str) -> Folder:
-    """One line of `stat -f '%Mp%Lp %u %g %Su %N'`. Raises ValueError when it is none."""
+    """One line of `stat -f '%Mp%Lp %u %g %Su %N'`, or of GNU's in that form.
+    Raises ValueError when it is none."""
     mode, uid, gid, owner, path = text.split(" ", 4)
     if not re.fullmatch("[0-7]{3,5}", mode):
         raise ValueError(f"no mode: {mode!r}")

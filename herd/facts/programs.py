@@ -14,19 +14,25 @@ from herd.facts.script import script
 
 class Linked(Fact[Mapping[str, str]]):
     """Versions by formula ({"llama.cpp": "0.9.0"}), from where Homebrew's links point; of a pinned
-    release, the name of its directory."""
+    release, the name of its directory. A HAProxy that is no link, as on Linux, tells its own."""
 
     default = dict
 
     def command(self, links: list[str]) -> StringCommand:
         quoted = [QuoteString(link) for link in links]
         # That to a release names its neighbour.
-        told = 'to=$(readlink "$link"); case $to in */*) ;; ?*) to=${link%/*}/$to ;; esac'
+        told = (
+            'to=$(readlink "$link"); case $to in */*) ;; ?*) to=${link%/*}/$to ;; '
+            '"") case $link in haproxy) to=$(PATH=/usr/local/sbin:/usr/local/bin:$PATH; '
+            "haproxy -v 2>/dev/null | head -n 1) ;; esac ;; esac"
+        )
         return StringCommand("for link in", *quoted, f"; do {told}; printf '%s\\n' \"$to\"; done")
 
     def process(self, output: Iterable[str]) -> Mapping[str, str]:
+        output = list(output)
         found = (re.search(r"(?:Cellar|releases)/([^/]+)/([^/]+)(?:/|$)", line) for line in output)
-        return {match[1]: match[2] for match in found if match}
+        told = (re.match(r"(HAProxy) version (\S+)", line) for line in output)
+        return {match[1].lower(): match[2] for match in (*found, *told) if match}
 
 
 def parse(lines: Iterable[str]) -> Programs:

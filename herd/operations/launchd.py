@@ -1,6 +1,6 @@
-"""launchd's jobs: it has loaded exactly the wanted definition, and runs it.
+"""launchd's jobs, or systemd's services: it has loaded exactly the wanted definition, and runs it.
 
-What counts is what launchd has loaded, not what a file says or whether it just changed: the job
+What counts is what it has loaded, not what a file says or whether it just changed: the job
 is unloaded before its file is replaced, so an interruption leaves a job that is not loaded or not
 right, and the next run repairs either.
 """
@@ -25,6 +25,7 @@ from herd.facts.gathered import Question
 from herd.facts.launchd import HowStarted, Installed, Loaded
 from herd.facts.listeners import Listeners
 from herd.facts.script import script
+from herd.operations import job_commands
 from herd.operations.commands import Commands
 from herd.operations.files import is_as_wanted, show_diff, write
 
@@ -38,7 +39,8 @@ CHANGED = (Loaded, HowStarted, Installed, State, Modes, Listeners, Answers, Says
 
 def installed(layout: Layout) -> Question:
     """The jobs of this stack that some deploy installed, by what our property lists hold."""
-    return Question(Installed, texts=[f"<string>{xml_quote(layout.root)}/"])
+    mark = layout.root if layout.is_linux else f"<string>{xml_quote(layout.root)}"
+    return Question(Installed, texts=[f"{mark}/"])
 
 
 def asks(
@@ -81,6 +83,8 @@ def converge(
     right_file = is_as_wanted(entry, want.content, want.mode)
     right_secret = all(map(is_secret, kept))
     right_job = right_secret and loaded is not None and loaded.runs_definition(definition, path)
+    # Of a unit, systemd may have read what somebody has made of the file.
+    right_job &= right_file or not domain.is_systemd
     alive = loaded is not None and loaded.pid is not None
     right_launcher = True
     if launcher:
@@ -99,7 +103,7 @@ def converge(
         show_diff(path, want.text)
     if loaded is not None and not right_job:
         wait = definition.get("ExitTimeOut", 5) + _GRACE
-        yield script("job-unload", target, wait)
+        yield job_commands.end(domain, label, wait)
     if secret and not right_secret:
         yield script("new-secret", secret)
     if launcher and not right_launcher:
@@ -107,12 +111,12 @@ def converge(
     if not right_file:
         yield from _put(domain, want)
     if not right_job and console:
-        yield script("job-load", domain.name, label, path)
+        yield job_commands.load(domain, label)
     # What runs at load needs no start, and a job that only opens a window has no process to await.
     restart = alive and not right_job and console and not definition.get("RunAtLoad")
     if running or restart:
         log = launcher.log if launcher else definition.get("StandardOutPath", "/dev/null")
-        yield script("job-start", target, log)
+        yield job_commands.start(domain, label, log)
 
 
 def _put(domain: Domain, want: Written) -> Commands:
@@ -128,12 +132,12 @@ def is_secret(entry: Entry) -> bool:
 
 
 def remove(label: str, *, domain: Domain) -> Commands:
-    """Commands that end a job and remove its property list, for use in an operation."""
-    yield script("job-unload", domain.target(label), max(EXIT_TIMEOUT.values()) + _GRACE)
+    """Commands that end a job and remove its definition, for use in an operation."""
+    yield job_commands.end(domain, label, max(EXIT_TIMEOUT.values()) + _GRACE)
     if domain.is_roots:
         yield script("run-as-root", *sudo_rules.removes(label))
     else:
-        yield StringCommand("rm -f", QuoteString(domain.plist(label)))
+        yield job_commands.forget(domain, label)
 
 
 def give_up(label: str, *, domain: Domain) -> Commands:

@@ -96,7 +96,7 @@ def check(
         path: size for each in repositories(models) for path, size in each.remaining(there).items()
     }
     room = Room(sum(missing.values()), mac.disk_free if there.free is None else there.free)
-    strangers = _foreign(host.get_fact(Listeners, ports=list(ports)), layout, uid)
+    strangers = foreign_to(host.get_fact(Listeners, ports=list(ports)), layout, uid)
     holders = {f"{port} ({ports[port]})": str(listener) for port, listener in strangers.items()}
     if needs.fit != "off":
         told, questions = memory.questions_of(layout, models)
@@ -148,7 +148,9 @@ def _homebrew(prefix: str, needs: Needs) -> Homebrew | None:
     return Homebrew(packages.formulae, owned) if packages else None
 
 
-def _foreign(listeners: Mapping[int, Listener], layout: Layout, uid: int) -> Mapping[int, Listener]:
+def foreign_to(
+    listeners: Mapping[int, Listener], layout: Layout, uid: int
+) -> Mapping[int, Listener]:
     """Listeners that do not belong to this stack, neither by their place nor as its jobs."""
     others = foreign(listeners, layout.root, ())
     if not others:

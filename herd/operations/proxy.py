@@ -58,8 +58,7 @@ def installed(layout: Layout, bundle: Bundle) -> Commands:
     if environment not in state.whole:
         requirements = written_files.requirements(layout, bundle)
         yield from write(requirements.path, requirements.content, requirements.mode)
-        python = layout.brew(layout.settings.proxy_python.replace("@", ""))
-        prefix = layout.settings.homebrew_prefix
+        prefix, python = layout.settings.homebrew_prefix, layout.base_python
         yield shown("proxy-environment", prefix, python, environment, requirements.path)
 
 

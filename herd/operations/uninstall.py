@@ -26,6 +26,7 @@ from herd.facts.models import Models
 from herd.facts.script import script
 from herd.operations import launchd
 from herd.operations.commands import Commands, operation, shown
+from herd.operations.linux import PATIENCE
 
 
 def _pulls_asks(layout: Layout, *, uid: int, of: str) -> Iterator[Question]:
@@ -189,8 +190,8 @@ def _packages_asks(layout: Layout, *, remove: bool) -> Iterator[Question]:
 @operation(asks=_packages_asks)
 def packages(layout: Layout, *, remove: bool) -> Commands:
     """
-    Uninstall Homebrew's packages that a deploy of this stack installed; others stay, as does one
-    that others need by now.
+    Uninstall Homebrew's packages, or apt's, that a deploy of this stack installed; others stay, as
+    does one that others need by now.
 
     + layout: where the stack lives, and its settings
     + remove: whether to
@@ -201,6 +202,10 @@ def packages(layout: Layout, *, remove: bool) -> Commands:
         return
     if _other_stacks(layout):
         host.noop("another stack on this Mac uses the packages")
+        return
+    if layout.is_linux:
+        yield shown("apt", PATIENCE, "remove", *noted)
+        yield StringCommand("rm -f", QuoteString(layout.installed_packages))
         return
     prefix = layout.settings.homebrew_prefix
     state = host.get_fact(Brew, homebrew_prefix=prefix) or Packages((), {}, None)

@@ -92,7 +92,11 @@ def render(hosts: Iterable[Host], inventory: str) -> Rendering:
 def _host(host: Host, wanted: Plan, facts: Facts) -> Rendered:
     settings = wanted.settings[host.name]
     mac = facts.of(host.name, host.data.get("ssh_user"))
-    layout = Layout(settings, mac.home, mac.user, gateway=wanted.gateways.get(host.name))
+    layout = Layout(
+        *(settings, mac.home, mac.user),
+        gateway=wanted.gateways.get(host.name),
+        system=mac.system,
+    )
     files: list[Written] = []
     failed: list[Failed] = []
 

@@ -1,17 +1,24 @@
 """What `make status` says of the Mac itself: that it restarts for updates, and what of its settings
-is not as declared."""
+is not as declared; of a Linux machine whether its services outlive a login."""
 
 from collections.abc import Iterator
 
 from herd.connections.remote import Remote
 from herd.core.mac import managed, packet_filter, software_updates
 from herd.facts.gathered import Question
+from herd.facts.linux import Linux
 from herd.facts.mac_settings import MacSettings
 
+STARTS = "its services start with the machine"
+LEAVES = "its services end with the last login (`loginctl enable-linger` there, or deploy)"
 
-def question(remote: Remote) -> Question:
+
+def questions(remote: Remote) -> Iterator[Question]:
     """What is declared, and in any case whether macOS updates itself."""
-    return Question(MacSettings, asked=_asked(remote))
+    if remote.layout.is_linux:
+        yield Question(Linux)
+    else:
+        yield Question(MacSettings, asked=_asked(remote))
 
 
 def _asked(remote: Remote) -> list[str]:
@@ -21,6 +28,11 @@ def _asked(remote: Remote) -> list[str]:
 
 def rows(remote: Remote) -> Iterator[tuple[str, str]]:
     """Names and words."""
+    if remote.layout.is_linux:
+        machine = remote.ask(Linux)
+        yield "system", machine.system or "unknown"
+        yield "restart", STARTS if machine.lingers else LEAVES
+        return
     state = remote.ask(MacSettings, asked=_asked(remote))
     settings, macos = remote.settings, remote.mac.macos
     unmanaged = state.updates if settings.mac_automatic_updates is None else None

@@ -9,8 +9,8 @@ from herd.core.mac.job_definitions import EXIT_TIMEOUT, LLAMA_SWAP, jobs_of, lis
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
 from herd.facts.script import script
-from herd.operations import slots
-from herd.verbs.status import job_of, jobs_ask
+from herd.operations import job_commands, slots
+from herd.verbs.status import job_of, jobs_ask, no_session
 
 
 def start(remotes: Sequence[Remote], service: str | None = None) -> bool:
@@ -50,7 +50,7 @@ def _start(remote: Remote, service: str | None) -> bool:
     if (settled := _settled(remote, service)) is not None:
         return settled
     if not remote.mac.console and not remote.layout.is_daemon:
-        words = f"{remote.mac.user} is not logged in at the console, where LaunchAgents live"
+        words = no_session(remote)
         return remote.say(False, [words])
     jobs = {name: job_of(remote, name) for name in jobs_of(remote.layout)}
     pids = {job.pid for job in jobs.values() if job}
@@ -81,11 +81,9 @@ def _start(remote: Remote, service: str | None) -> bool:
 
 def _start_job(remote: Remote, name: str, *, loaded: bool) -> bool:
     domain, label = remote.layout.domain(remote.mac.uid), remote.layout.label(name)
-    if not loaded and not remote.say(
-        *remote.run(script("job-load", domain.name, label, domain.plist(label)))
-    ):
+    if not loaded and not remote.say(*remote.run(job_commands.load(domain, label))):
         return False
-    command = script("job-start", domain.target(label), remote.layout.log(name))
+    command = job_commands.start(domain, label, remote.layout.log(name))
     return remote.say(*remote.run(command), success=f"{name} runs")
 
 
@@ -95,7 +93,7 @@ def _open_window(remote: Remote, *, loaded: bool) -> bool:
     command = (
         StringCommand("launchctl kickstart", QuoteString(domain.target(label)))
         if loaded
-        else script("job-load", domain.name, label, domain.plist(label))
+        else job_commands.load(domain, label)
     )
     return remote.say(*remote.run(command), success="the stack opens in a Terminal window")
 
@@ -111,8 +109,8 @@ def _stop(remote: Remote, service: str | None) -> bool:
         return settled
     done = True
     for name in _chosen(remote, service):
-        target = remote.layout.domain(remote.mac.uid).target(remote.layout.label(name))
-        ok, lines = remote.run(script("job-unload", target, EXIT_TIMEOUT[name] + 15))
+        domain, label = remote.layout.domain(remote.mac.uid), remote.layout.label(name)
+        ok, lines = remote.run(job_commands.end(domain, label, EXIT_TIMEOUT[name] + 15))
         done &= remote.say(ok, lines, success=f"{name} is stopped")
     listeners = remote.ask(Listeners, ports=_ports(remote, service))
     pids = {

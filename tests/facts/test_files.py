@@ -42,6 +42,7 @@ def test_modes_are_those_of_each_path_and_empty_for_what_is_absent(tmp_path: Pat
     stat = tmp_path / "stat"
     stat.write_text('#!/bin/sh\n[ "$1 $2" = "-f %Lp" ] && exec /usr/bin/stat -c %a "$3"\n')
     stat.chmod(0o755)
+    (tmp_path / "sw_vers").symlink_to(stat)  # by which macOS is known
     own = tmp_path / "it's mine"
     own.touch()
     own.chmod(0o640)

@@ -18,4 +18,7 @@ def test_reached_by_ssh(
         refuse([Problem(name, what, fix)])
     mac = reached[name]
     macos = ".".join(map(str, mac.identity.macos))
-    found(f"{mac.identity.chip}, macOS {macos}, serving {mac.url}/v1")
+    what = f"{mac.identity.chip}, macOS {macos}"
+    if mac.layout.is_linux:
+        what = f"Linux on {mac.identity.arch}"
+    found(f"{what}, serving {mac.url}/v1")

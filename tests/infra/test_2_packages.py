@@ -1,4 +1,4 @@
-"""Homebrew's packages."""
+"""Homebrew's packages, or apt's."""
 
 from collections.abc import Callable
 
@@ -9,6 +9,7 @@ from herd.core.settings.problems import Problem
 from herd.core.settings.release import version_of
 from herd.deploys.packages import formulae_of
 from herd.facts.brew import Brew
+from herd.facts.linux import Linux
 from herd.facts.programs import Linked, Owned
 from herd.operations.summary import programs as programs_of
 from tests.infra.mac import Mac
@@ -16,6 +17,10 @@ from tests.infra.report import refuse
 
 
 def asks(mac: Mac) -> None:
+    if mac.layout.is_linux:
+        mac.ask(Linux)
+        mac.ask(Linked, links=mac.layout.version_links(programs_of(mac.layout)))
+        return
     prefix = mac.settings.homebrew_prefix
     mac.ask(Brew, homebrew_prefix=prefix)
     mac.ask(Linked, links=mac.layout.version_links(programs_of(mac.layout)))
@@ -31,6 +36,10 @@ def _short(mac: Mac) -> list[str]:
 
 
 def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None]) -> None:
+    if mac.layout.is_linux:
+        _are_installed_on_linux(mac)
+        found(_versions(mac))
+        return
     prefix = mac.settings.homebrew_prefix
     packages = mac.ask(Brew, homebrew_prefix=prefix)
     deploy = "deploy again: it installs what is missing."
@@ -59,5 +68,21 @@ def test_packages_are_installed_and_linked(mac: Mac, found: Callable[[str], None
                 fix = "deploy again; if it is installed, `brew link` it there."
                 problems.append(Problem(where, "There is no such program.", fix))
     refuse(problems)
+    found(_versions(mac))
+
+
+def _versions(mac: Mac) -> str:
     linked = mac.ask(Linked, links=mac.layout.version_links(programs_of(mac.layout)))
-    found(", ".join(f"{name} {version_of(each)}" for name, each in linked.items()))
+    return ", ".join(f"{name} {version_of(each)}" for name, each in linked.items())
+
+
+def _are_installed_on_linux(mac: Mac) -> None:
+    there, deploy = mac.ask(Linux), "deploy again: it installs what is missing."
+    problems = [
+        Problem(f"{mac.name}: package {name}", "It is not installed.", deploy)
+        for name in there.missing
+    ]
+    if not there.lingers:
+        fix = "deploy again, or `loginctl enable-linger` there."
+        problems.append(Problem(mac.name, "Its services end with the last login.", fix))
+    refuse(problems)

@@ -37,6 +37,7 @@ class Machine:
         }
         self.started: list[subprocess.Popen[str]] = []
         if sys.platform != "darwin":
+            self.program("sw_vers", "echo 26.1")
             # Only macOS has BSD's stat; a GNU one would not understand our scripts, nor it -c.
             self.program(
                 "stat",

@@ -13,10 +13,11 @@ from functools import cache
 from typing import Any, TypedDict
 
 from herd.core.files import templates
+from herd.core.linux import units
 from herd.core.mac import job_definitions, llama_server_flags
 from herd.core.mac.archives import Bundle
 from herd.core.mac.archives import fetcher as packed_fetcher
-from herd.core.mac.domains import DAEMONS
+from herd.core.mac.domains import DAEMONS, UNIT
 from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, jobs_of
 from herd.core.mac.launchd import compact, digest_of
 from herd.core.mac.layout import Layout
@@ -161,8 +162,10 @@ def window(layout: Layout, bundle: Bundle, uid: int, starts: Mapping[str, Start]
 
 
 def plist(definition: Mapping[str, Any], path: str) -> Written:
-    """The property list of a job. launchd takes none that others may write; of a daemon's, root
-    gets the text in a command line (herd/core/mac/sudo_rules.py)."""
+    """The property list of a job, or its unit. launchd takes none that others may write; of a
+    daemon's, root gets the text in a command line (herd/core/mac/sudo_rules.py)."""
+    if path.endswith(UNIT):
+        return Written(path, "644", units.unit(definition).encode())
     of_root = path.startswith(f"{DAEMONS.directory}/")
     text = compact(definition) if of_root else templates.plist(definition)
     return Written(path, "644", text.encode())

@@ -71,7 +71,8 @@ class Mac(_Strict):
 
     home: Path | None = None
     user: str | None = None
-    uid: Annotated[int, Field(ge=1)] | None = None
+    uid: Annotated[int, Field(ge=0)] | None = None
+    system: Literal["Linux"] | None = None
     homebrew_prefix: Path | None = None
     macos: list[int] | None = None
     chip: str | None = None
@@ -107,7 +108,7 @@ class Facts(_Strict):
         server = self.llama_servers.get(mac.llama_server or "")
         return Known(
             source=ASKED if asked else DECLARED if declared != Mac() else ASSUMED,
-            home=mac.home or f"/Users/{user or 'me'}",
+            home=mac.home or f"{'/home' if mac.system else '/Users'}/{user or 'me'}",
             user=mac.user or user or "",
             uid=mac.uid or 501,  # of the first user whom macOS makes
             homebrew_prefix=mac.homebrew_prefix,
@@ -117,6 +118,7 @@ class Facts(_Strict):
             memory=mac.memory,
             wired_limit=mac.wired_limit,
             gpu_memory=mac.gpu_memory,
+            system=mac.system or "Darwin",
         )
 
 
@@ -135,6 +137,7 @@ class Known:
     memory: int | None
     wired_limit: int | None
     gpu_memory: int | None
+    system: str = "Darwin"
 
     def limits(self, reserve: int, declared: int | None) -> Limits | None:
         """What models may take there, with `reserve` bytes for others, and what a deploy lets the

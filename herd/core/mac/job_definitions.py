@@ -132,7 +132,7 @@ def listens_on(settings: Settings) -> dict[str, int]:
 def programs(layout: Layout) -> dict[str, list[str]]:
     """What each job runs that comes from elsewhere: another version of it restarts the job. (Not
     HAProxy's, which it takes over as it does a configuration.)"""
-    python = layout.settings.proxy_python.replace("@", "")
+    python = layout.base_python.rpartition("/")[2]
     every = {
         LLAMA_SWAP: ["llama-swap", "llama-server"],
         PROXY: [python],

@@ -13,6 +13,9 @@ from herd.core.settings.schema import Model, Settings
 
 SYSTEM_PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 """Where macOS's own programs are, in the order of sshd and launchd."""
+LINUX = "Linux"
+LINUX_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where Debian's and an administrator's own are (ENV_SUPATH of login.defs(5))."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,13 @@ class Layout:
     user: str = ""
     gateway: Gateway | None = field(default=None, repr=False, kw_only=True)
     """What HAProxy is told, if this host is a gateway of the herd."""
+    system: str = field(default="Darwin", kw_only=True)
+    """What `uname -s` says there; a gateway may be Linux."""
+
+    @property
+    def is_linux(self) -> bool:
+        """Whether packages are apt's, jobs systemd's, and programs where PATH leads."""
+        return self.system == LINUX
 
     @cached_property
     def root(self) -> str:
@@ -56,8 +66,16 @@ class Layout:
         return "/".join((self.root, *names))
 
     def brew(self, name: str) -> str:
-        """A program that Homebrew installed."""
-        return f"{self.settings.homebrew_prefix}/bin/{name}"
+        """A program that Homebrew installed; on Linux its name, as an administrator's own in
+        /usr/local may be meant."""
+        return name if self.is_linux else f"{self.settings.homebrew_prefix}/bin/{name}"
+
+    @property
+    def base_python(self) -> str:
+        """The interpreter from which the proxy's environment is made."""
+        return self.brew(
+            "python3" if self.is_linux else self.settings.proxy_python.replace("@", "")
+        )
 
     def program(self, name: str) -> str:
         """A program that the stack runs: Homebrew's, or that of the pinned release which runs."""
@@ -90,6 +108,8 @@ class Layout:
     @property
     def path(self) -> str:
         """PATH of the jobs: Homebrew's, then launchd's own default."""
+        if self.is_linux:
+            return LINUX_PATH
         prefix = self.settings.homebrew_prefix
         return f"{prefix}/bin:{prefix}/sbin:{SYSTEM_PATH}"
 
@@ -236,13 +256,13 @@ class Layout:
         return self.under(f"{job}.log")
 
     def label(self, job: str) -> str:
-        """The launchd label of a job."""
+        """The launchd label of a job, or the name of its unit."""
         return f"{self.settings.launchd_label_prefix}.{job}"
 
     @property
     def is_daemon(self) -> bool:
         """Whether the stack's jobs are the system's, not those of a session."""
-        return self.settings.launchd_domain == "daemon"
+        return self.settings.launchd_domain == "daemon" and not self.is_linux
 
     @property
     def account(self) -> str:
@@ -251,6 +271,8 @@ class Layout:
 
     def domain(self, uid: int) -> Domain:
         """Where its jobs live."""
+        if self.is_linux:
+            return domains.units(self.home)
         return domains.DAEMONS if self.is_daemon else domains.agents(uid, self.home)
 
     def other_domain(self, uid: int) -> Domain:

@@ -23,7 +23,10 @@ _TRUE = "/usr/bin/true"
 
 
 def commands(layout: Layout) -> list[Command]:
-    """All that a stack's settings ask of root; the same in every run."""
+    """All that a stack's settings ask of root; the same in every run. Of Linux that is nothing: its
+    services are the user's."""
+    if layout.is_linux:
+        return []
     ours = [job_definitions.daemon(layout, job) for job in jobs_of(layout) if layout.is_daemon]
     kept = managed.jobs(layout)
     return [

@@ -1,6 +1,9 @@
 # Takes gateway/haproxy.cfg.next for HAProxy's configuration, if HAProxy does, and lets one that runs
 # have it: what it has begun goes on. The master becomes the program that the link leads to now, so
 # that is how a new version comes, too. usage: haproxy-config.sh ROOT HAPROXY TARGET PYTHON
+. job-pid.sh
+# On Linux it is called by its name, and systemd looks there first (systemd.service(5)).
+PATH=/usr/local/sbin:/usr/local/bin:$PATH
 cd -- "$1" || exit 1
 said=$("$2" -c -f gateway/haproxy.cfg.next 2>&1) || {
   printf '%s\n' "HAProxy does not take its configuration, so the one before stays:" "$said" >&2
@@ -8,7 +11,7 @@ said=$("$2" -c -f gateway/haproxy.cfg.next 2>&1) || {
   exit 1
 }
 mv gateway/haproxy.cfg.next gateway/haproxy.cfg
-pid=$(launchctl print "$3" 2>/dev/null | sed -n 's/^	pid = //p')
+pid=$(job_pid "$3")
 [ -n "$pid" ] || exit 0 # it reads the file when it starts
 # Who is down or drained stays so. The socket answers a line, and ends. A signal is lost on a master
 # that is just about to wait, so what counts is that another process answers.

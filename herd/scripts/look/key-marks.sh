@@ -1,6 +1,7 @@
 # Whose keys are in a config.json that a deploy wrote. usage: key-marks.sh FILE
 # Prints for each its name (#N for a plain key) and four digits of a digest of the entry, by which
 # a change is seen: too few to try keys against. Nothing else of the file leaves this Mac.
+. gnu-or-bsd.sh
 awk '
   /^  "apiKeys": / { on = 1; next }
   /^  [^ ]/ { on = 0 }
@@ -12,5 +13,5 @@ awk '
   at == 6 && /^"name": "[A-Za-z0-9._-]+"$/ { name = substr($0, 10, length($0) - 10) }
   at > 4 { text = text $0 }
 ' "$1" | while read -r name text; do
-  echo "$name" "$(printf %s "$text" | shasum -a 256 | cut -c 1-4)"
+  echo "$name" "$(printf %s "$text" | checksum | cut -c 1-4)"
 done

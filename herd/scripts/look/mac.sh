@@ -1,5 +1,6 @@
-# What kind of Mac this is. usage: mac.sh ROOT HOMEBREW_PREFIX
+# What kind of Mac this is, or of Linux machine. usage: mac.sh ROOT HOMEBREW_PREFIX
 root=$1 prefix=$2
+. gnu-or-bsd.sh
 say() { printf '%s\t%s\n' "$1" "$2"; }
 uid=$(id -u)
 case $root in '~'/*) root=$HOME/${root#'~/'} ;; esac
@@ -12,7 +13,7 @@ say system "$(uname -s)"
 say arch "$(uname -m)"
 say macos "$(sw_vers -productVersion 2>/dev/null)"
 say chip "$(sysctl -n machdep.cpu.brand_string 2>/dev/null)"
-say memory "$(sysctl -n hw.memsize 2>/dev/null)"
+say memory "$(bytes_of_memory)"
 # What the GPU may wire: as set, else as Metal tells llama-server; or why that does not run.
 say wired "$(sysctl -n iogpu.wired_limit_mb 2>/dev/null)"
 server=$pinned
@@ -26,7 +27,10 @@ fi
 say sleep "$(pmset -g 2>/dev/null | awk '$1 == "SleepDisabled" && $2 == 1 { off = 1 } $1 == "sleep" { sleep = $2 } END { print off ? 0 : sleep }')"
 # /usr/bin/git and python3 are shims that open a dialog without the tools: ask xcode-select.
 xcode-select -p >/dev/null 2>&1 && say tools yes
-launchctl print "gui/$uid" >/dev/null 2>&1 && say console yes
+. user-systemd.sh
+if launchctl print "gui/$uid" >/dev/null 2>&1 || systemctl --user show-environment >/dev/null 2>&1; then
+  say console yes
+fi
 if [ -x "$prefix/bin/brew" ]; then
   say brew yes
 elif sudo -n true 2>/dev/null; then
@@ -69,5 +73,5 @@ for below in "$root" "$root"/proxy "$root"/models "$root"/models/*; do
     at=${at%/*}
   done
 done
-[ "$(uname -s)" != Darwin ] || stat -f '%Mp%Lp %u %g %Su %N' / "$@" | while IFS= read -r line; do say folder "$line"; done
+owners / "$@" | while IFS= read -r line; do say folder "$line"; done
 say disk "$(df -P -k "$root" | tail -n 1)"

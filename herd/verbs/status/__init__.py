@@ -74,7 +74,7 @@ def _status_asks(remote: Remote) -> Iterator[Question]:
     yield Question(AtStart)
     yield Question(Availability, path=remote.layout.availability)
     yield Question(Models, directory=remote.layout.models)
-    yield mac_rows.question(remote)
+    yield from mac_rows.questions(remote)
     yield from health.asks(remote)
     yield from jobs_ask(remote)
     yield from gateway_rows.asks(remote, held)
@@ -107,7 +107,7 @@ def _told(remote: Remote, incomparable: str) -> tuple[Told, str | None]:
     told.row("versions", linked or "none")
     if asleep := sleeps(remote.mac.sleep):
         told.row("sleeps", asleep)
-    if settings.launchd_autostart != "off":
+    if settings.launchd_autostart != "off" and not remote.layout.is_linux:
         start, daemon = remote.ask(AtStart), remote.layout.is_daemon
         user, macos = remote.mac.user, remote.mac.macos
         told.row("restart", after_restart(start, daemon=daemon, user=user, macos=macos))
@@ -162,6 +162,13 @@ def _failed(served: Served, models: Iterable[str]) -> str | None:
         if last
         else None
     )
+
+
+def no_session(remote: Remote) -> str:
+    """Why no job of a user can run just now."""
+    if remote.layout.is_linux:
+        return f"no systemd of {remote.mac.user}'s own answers there (`loginctl enable-linger`)"
+    return f"{remote.mac.user} is not logged in at the console, where LaunchAgents live"
 
 
 def _ports(remote: Remote) -> list[int]:

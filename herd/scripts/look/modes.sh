@@ -1,0 +1,3 @@
+# Permissions of each path, a line that is empty for what is not there. usage: modes.sh PATH...
+. gnu-or-bsd.sh
+for path; do mode "$path" 2>/dev/null || echo; done
