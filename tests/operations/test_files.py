@@ -89,7 +89,7 @@ def test_a_file_is_kept_away() -> None:
 
 def private(*modes: str, **options: Any) -> Run:
     paths = [PATH, "/Users/me/b"]
-    return run(files.private, paths=paths, answers={"for path": list(modes)}, **options)
+    return run(files.private, paths=paths, answers={"modes": list(modes)}, **options)
 
 
 def test_files_that_only_their_owner_reads_are_left_alone() -> None:
