@@ -46,8 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """More than processors: an end-to-end test waits half of its time, as for a restart."""
-    return min(8, (os.cpu_count() or 1) * 2)
+    """More than processors: an end-to-end test waits a third of its time, as for a restart; with
+    two to each, what has a time to come up in came too late now and then."""
+    return min(8, (os.cpu_count() or 1) * 3 // 2 or 2)
 
 
 @pytest.hookimpl(wrapper=True)
