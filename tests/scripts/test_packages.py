@@ -356,10 +356,15 @@ def test_sudo_is_asked_only_where_homebrew_is_missing(macos: Machine, prefix: Pa
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="it tells what is no Mac")
 def test_what_is_no_mac_answers_as_well(machine: Machine, prefix: Path) -> None:
+    for name in ("sw_vers", "stat"):
+        (machine.bin / name).unlink(missing_ok=True)
+    machine.program("systemctl", "exit 1")
     found = identity(machine, "~/x", prefix)
 
     assert found.system == "Linux"
-    assert (found.macos, found.memory, found.console) == ((), 0, False)
+    assert (found.macos, found.console) == ((), False)
+    assert found.memory > 0
+    assert found.folders
 
 
 def test_a_root_below_a_file_is_not_writable(macos: Machine, prefix: Path) -> None:

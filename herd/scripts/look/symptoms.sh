@@ -6,6 +6,7 @@ LC_ALL=C
 export LC_ALL
 root=$1 proxy=$2 keg=$3 version=$4 release=$5
 shift 5
+. gnu-or-bsd.sh
 . proxy-program.sh
 say() { [ -z "$2" ] || printf '%s\t%s\n' "$1" "$2"; }
 lines() { while IFS= read -r line; do say "$1" "$line"; done; }
@@ -30,7 +31,7 @@ for directory in "$HOME/Library/Logs/DiagnosticReports" /Library/Logs/Diagnostic
 done | lines report
 # What others could read of prompts and keys, and what is not this user's; links are not followed.
 find "$root" -maxdepth 1 -type f \( -name '*.log*' -o -name '*.key' -o -name 'usage.db*' -o -name 'config.json' \) ! -perm 600 ! -perm 400 2>/dev/null | lines readable
-find "$root" -maxdepth 2 -exec stat -f '%u %N' {} + 2>/dev/null |
+whose "$root" -maxdepth 2 2>/dev/null |
   awk -v uid="$(id -u)" '$1 != uid { sub(/^[0-9]+ /, ""); print }' | head -n 10 | lines foreign
 (cd -- "$release" 2>/dev/null && find proxy -name '*.py' -exec shasum -a 256 {} +) | lines code
 # A llama-server whose llama-swap was killed lives on, and keeps its memory.
