@@ -34,6 +34,12 @@ def down(patient: Patient) -> Iterator[Finding]:
                 f"{name} runs by hand (pid {min(listener.processes)})" if listener else "",
                 "deploy again: it stops that, and launchd runs it",
             )
+        elif job is None and not (patient.layout.is_daemon or patient.mac.console):
+            yield Finding(  # nor could `make start`
+                "service-not-loaded",
+                f"launchd has not loaded {name}, as nobody is logged in at the Mac's screen",
+                "log in there: it starts with that",
+            )
         elif job is None:
             yield Finding(
                 "service-not-loaded",

@@ -311,6 +311,22 @@ def test_only_what_is_safe_is_mended(patient: Patient, mend: str) -> None:
     assert only(patient).mend == mend
 
 
+def test_what_waits_for_a_login_is_not_to_be_started_before() -> None:
+    waits = replace(
+        RIGHT,
+        mac=replace(MAC, console=False),
+        jobs={**JOBS, "proxy": None},
+        listeners={port: who for port, who in LISTENERS.items() if port != PROXY},
+    )
+    daemon = replace(waits, layout=layout(launchd_domain="daemon"))
+
+    (agent,) = (each for each in findings(waits) if each.name == "service-not-loaded")
+    (other,) = (each for each in findings(daemon) if each.name == "service-not-loaded")
+
+    assert (agent.fix, agent.mend) == ("log in there: it starts with that", "")
+    assert other.mend == START
+
+
 def test_where_nothing_shall_run_by_itself_nothing_lies_down() -> None:
     off = layout(launchd_autostart="off")
     patient = replace(RIGHT, layout=off, mac=replace(MAC, console=False), jobs={}, listeners={})
