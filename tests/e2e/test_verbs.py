@@ -619,6 +619,7 @@ def test_what_fetch_says_to_declare_is_served_without_fetching_again(
     make_fleet: Callable[..., Fleet],
 ) -> None:
     fleet = make_fleet()
+    assert fleet.deploy().code == 0
     write_model(fleet.lab.hub_root / "lab/many-GGUF/many-Q4")
     assert fleet.herd("fetch", "lab/many-GGUF", "--include", "many-Q4/*").code == 0
     models = {"many": {"repo": "lab/many-GGUF", "include": ["many-Q4/*"]}, "recite": None}
