@@ -56,6 +56,12 @@ def deploy(fleet: Fleet, *options: str, **data: Any) -> Run:
     return run
 
 
+@pytest.fixture
+def shared(fleet: Fleet) -> None:
+    """All have the big model, whichever tests ran before."""
+    deploy(fleet, **everybody(**BIG_MODEL))
+
+
 def lose(fleet: Fleet, *names: str) -> None:
     """These Macs have nothing of the big model any more."""
     for name in names:
@@ -91,6 +97,7 @@ def test_a_second_run_opens_nothing_and_changes_nothing(fleet: Fleet) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("shared")
 def test_a_mac_that_lost_its_files_gets_them_from_the_others(fleet: Fleet) -> None:
     lose(fleet, "mac3")
     run = deploy(fleet, **everybody(**BIG_MODEL))
@@ -102,6 +109,7 @@ def test_a_mac_that_lost_its_files_gets_them_from_the_others(fleet: Fleet) -> No
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("shared")
 def test_macs_that_take_their_turns_share_too(fleet: Fleet) -> None:
     """Whoever comes first, lacking nothing, lets in who comes later."""
     lose(fleet, "mac2")
