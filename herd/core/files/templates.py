@@ -94,12 +94,14 @@ def config(
 
 def start_command(layout: Layout, bundle: Bundle, uid: int) -> str:
     """The script that runs the stack in the foreground of a terminal."""
+    # The job that opens it in a window may have a process still, and is not to be ended.
+    window = job_definitions.LLAMA_SWAP if layout.settings.launchd_autostart == "terminal" else None
     return render(
         "start.command.j2",
         # In a terminal sudo may ask for a password.
         launchctl="sudo /bin/launchctl" if layout.is_daemon else "launchctl",
         domain=layout.domain(uid).name,
-        labels=[layout.label(job) for job in job_definitions.JOBS],
+        labels=[layout.label(job) for job in job_definitions.JOBS if job != window],
         layout=layout,
         python_path=layout.proxy_release(bundle),
         llama_swap=job_definitions.llama_swap_command(layout),

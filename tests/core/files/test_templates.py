@@ -239,6 +239,37 @@ def test_a_foreground_start_ends_as_one_without_looking(
             os.kill(pid, 0)
 
 
+@pytest.mark.parametrize(
+    ("autostart", "ended"), [("background", ["llama-swap", "proxy"]), ("terminal", ["proxy"])]
+)
+def test_a_foreground_start_does_not_end_the_job_that_opens_it(
+    autostart: str, ended: list[str], tmp_path: Path
+) -> None:
+    """`open` may run on while Terminal runs what it opened: without its job, the next deploy would
+    take what serves for a stranger."""
+    place = layout(
+        str(tmp_path / "home"), homebrew_prefix=str(tmp_path / "brew"), launchd_autostart=autostart
+    )
+    launchctl = Path(place.brew("launchctl"))
+    launchctl.parent.mkdir(parents=True)
+    launchctl.write_text(
+        "#!/bin/sh\n"
+        f"job={tmp_path}/${{2##*.}}\n"
+        'case $1 in print) [ ! -e "$job" ] && printf "\\tpid = 4242\\n" ;; *) : >"$job" ;; esac\n'
+    )
+    launchctl.chmod(0o755)
+    Path(place.root).mkdir(parents=True)
+    text = templates.start_command(place, BUNDLE, 501)
+    # As if the ports were taken: no more of it is run.
+    text = re.sub(r"^curl .*$", "(exit 0)", text, flags=re.MULTILINE)
+
+    done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, timeout=20)
+
+    assert done.returncode == 1, done.stderr
+    assert "is taken" in done.stdout
+    assert [name for name in ("llama-swap", "proxy") if (tmp_path / name).exists()] == ended
+
+
 def test_a_foreground_start_runs_both_programs_with_their_exact_arguments(tmp_path: Path) -> None:
     """The script is run, with small programs in place of llama-swap and the proxy's Python."""
     home = tmp_path / 'it\'s "my" $HOME & <b> # ü'
