@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from herd.checks import yaml_lines
 from herd.checks.project import Finding, Project, Subject, line_of
 from herd.core.files.written_files import Written
-from herd.core.mac.refused_arguments import refused, setting_of
+from herd.core.mac.arguments_by_help import refused, setting_of
 from herd.workstation.typed_commands import command
 
 RULES = {

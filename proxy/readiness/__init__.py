@@ -2,7 +2,7 @@
 
 `readiness` is all of it together. `availability` is the owner's word and its file, `control` the
 socket by which commands ask, `agent_listener` where HAProxy asks, and is told in a line,
-`forward_progress` the watchdog over models that are up and give no token, `slot_progress` what
+`forward_progress` the watchdog over models that are up and give no token, `llama_server_slots` what
 llama-server says of its work.
 Imports `engine`, for sockets.
 """

@@ -17,7 +17,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 from proxy.exchange import Reply, Request
-from proxy.readiness import slot_progress
+from proxy.readiness import llama_server_slots
 
 _log = logging.getLogger("proxy.readiness")
 
@@ -164,7 +164,7 @@ class ForwardProgress:
             answer = await self._ask("POST", f"{path}/completion", ONE_TOKEN, self._deadline)
         except TimeoutError:
             further = self._came.get(model, 0.0) > came
-            if further or slot_progress.got_on(before, await self._slots(path)):
+            if further or llama_server_slots.got_on(before, await self._slots(path)):
                 return Verdict.ALIVE
             return Verdict.STUCK
         # What is no model of text says so (404, 501), and so it answers. A 429 is llama-swap's,
@@ -172,9 +172,9 @@ class ForwardProgress:
         alive = answer.status < 429 or answer.status == 501
         return Verdict.ALIVE if alive else Verdict.UNKNOWN
 
-    async def _slots(self, path: str) -> slot_progress.Slots:
+    async def _slots(self, path: str) -> llama_server_slots.Slots:
         try:
             answer = await self._ask("GET", f"{path}/slots", b"", self._look_seconds)
         except TimeoutError:
             return {}
-        return slot_progress.read(answer.body) if answer.status == 200 else {}
+        return llama_server_slots.read(answer.body) if answer.status == 200 else {}

@@ -84,7 +84,7 @@ def test_while_another_homebrew_has_the_lock_it_is_waited_for(
 
     assert done.returncode == 0, done.stdout
     word = "waiting for Homebrew's lock, which is held by `brew upgrade llama.cpp` (pid 77, of ben)"
-    assert done.stdout.splitlines().count(word) == 1
+    assert done.stdout.splitlines() == [word], "and once, however often Homebrew says so"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Which arguments of llama-server `extra_args` may have, whatever build is on the Mac.
 
-What that build takes is another matter: herd/core/mac/refused_arguments.py.
+What that build takes is another matter: herd/core/mac/arguments_by_help.py.
 """
 
 import itertools

@@ -18,12 +18,13 @@ holder() {
 }
 began=$(date +%s) last=
 while :; do
-  # Its words are shown as they come; without anybody who reads them it ends.
-  { "$prefix/bin/brew" "$@" </dev/null 2>&1; echo $? >"$said.code"; } | tee "$said"
+  # Its words are shown as they come; without anybody who reads them it ends. Not those about a
+  # lock, which come with each try: "A `brew install …` process has already locked …", "Another
+  # `brew update` process is already running", each followed by "Please wait for it to finish".
+  { "$prefix/bin/brew" "$@" </dev/null 2>&1; echo $? >"$said.code"; } | tee "$said" |
+    awk '!/process (has already locked|is already running)|Please wait for it to finish/ { print; fflush() }'
   code=$(cat "$said.code")
   [ "$code" -ne 0 ] || exit 0
-  # "A `brew install …` process has already locked …", "Another `brew update` process is already
-  # running", each followed by this.
   grep -q 'Please wait for it to finish' "$said" || exit "$code"
   who=$(holder)
   if [ $(($(date +%s) - began)) -ge "$patience" ]; then

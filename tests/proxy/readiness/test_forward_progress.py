@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from proxy.exchange import Reply, Request
-from proxy.readiness import slot_progress
+from proxy.readiness import llama_server_slots
 from proxy.readiness.forward_progress import ForwardProgress
 from tests.proxy.support.proxy import run, until
 
@@ -189,12 +189,12 @@ def test_slots_that_do_not_get_on_are_no_excuse(told: bytes | None) -> None:
 
 
 def test_our_own_question_in_a_free_slot_is_no_progress() -> None:
-    before = slot_progress.read(slots((1, 512, 0)))
-    after = slot_progress.read(slots((1, 512, 0), (2, 1, 0)))
+    before = llama_server_slots.read(slots((1, 512, 0)))
+    after = llama_server_slots.read(slots((1, 512, 0), (2, 1, 0)))
 
-    assert not slot_progress.got_on(before, after)
-    assert slot_progress.got_on(before, slot_progress.read(slots((1, 512, 1))))
-    assert slot_progress.got_on(before, {}), "it is over"
+    assert not llama_server_slots.got_on(before, after)
+    assert llama_server_slots.got_on(before, llama_server_slots.read(slots((1, 512, 1))))
+    assert llama_server_slots.got_on(before, {}), "it is over"
 
 
 @pytest.mark.parametrize("state", ["starting", "stopping", None])
