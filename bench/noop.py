@@ -7,7 +7,8 @@ simulated Macs: their commands are slower than a Mac's, and all share the cores 
 only counts and ratios mean anything. All are near, and then a round trip away.
 
 `--stacks 2 --macs 50` has 50 addresses of two Macs. What is this workstation's own is told apart:
-processor seconds of the run and its most memory, and the same of `status`.
+processor seconds of the run and its most memory, and the same of `status`, and, where each address
+is a Mac of its own, of a run that changes a setting on all of them.
 """
 
 import argparse
@@ -62,23 +63,24 @@ class Herd:
         own.pop("PYTHONDONTWRITEBYTECODE", None)  # or each run would compile all of this
         return own
 
-    def deploy(self) -> Cost:
+    def deploy(self, **settings: object) -> Cost:
         """A run of `pyinfra -y` as a person has it; ends the benchmark when it fails."""
-        return _run([PYINFRA, "-y", str(self._inventory()), "deploy.py"], self.environment)
+        inventory = str(self._inventory(**settings))
+        return _run([PYINFRA, "-y", inventory, "deploy.py"], self.environment)
 
     def status(self) -> Cost:
         """`make status` of all."""
         command = [sys.executable, "-m", "herd", "status", "--inventory", str(self._inventory())]
         return _run(command, self.environment)
 
-    def _inventory(self) -> Path:
+    def _inventory(self, **settings: object) -> Path:
         inventory = self.lab.directory / "inventory-of-the-bench.py"
         scope: dict[str, list[tuple[str, dict[str, object]]]] = {}
         exec(self.lab.inventory.read_text(), scope)
         reached = {"ssh_known_hosts_file": str(self._known_hosts())}
         of = dict(scope["macs"])
         hosts = [
-            (name, {**of[self.behind.get(name, name)], **reached, "ssh_port": port})
+            (name, {**of[self.behind.get(name, name)], **reached, **settings, "ssh_port": port})
             for name, port in self.ports.items()
         ]
         inventory.write_text(f"macs = {hosts!r}\n")
@@ -204,6 +206,10 @@ def measure(
                     print(row)
                     print(OWN.format(costs[-1], "the run"))
                     print(OWN.format(herd.status(), "status"), flush=True)
+                    if macs == len(lab.macs):
+                        changed = herd.deploy(llama_swap_health_timeout=901)
+                        print(OWN.format(changed, "a settings change"), flush=True)
+                        herd.deploy()
 
 
 def main() -> None:
