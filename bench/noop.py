@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -88,26 +89,29 @@ class Herd:
 
     def ssh(self, commands: dict[str, str]) -> None:
         """One SSH command to each Mac, all at once; each gets the key's header on its input."""
-        running = []
-        for name, command in commands.items():
-            process = subprocess.Popen(
-                [
-                    *("ssh", "-F", str(self.lab.directory / "ssh_config")),
-                    *("-i", str(self.lab.directory / "client_key"), "-p", str(self.ports[name])),
-                    *("-o", f"UserKnownHostsFile={self._known_hosts()}"),
-                    *(f"{USER}@127.0.0.1", command),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            assert process.stdin
-            process.stdin.write(f'header = "Authorization: Bearer {KEY}"\n'.encode())
-            process.stdin.close()
-            running.append(process)
-        for process in running:
-            if code := process.wait():
-                sys.exit(f"the one SSH command ended with {code}")
+        with tempfile.TemporaryFile("w+") as complaints:
+            running = [self._ssh(name, command, complaints) for name, command in commands.items()]
+            for process in running:
+                if code := process.wait():
+                    complaints.seek(0)
+                    sys.exit(f"the one SSH command ended with {code}:\n{complaints.read()}")
+
+    def _ssh(self, name: str, command: str, complaints: IO[str]) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [
+                *("ssh", "-F", str(self.lab.directory / "ssh_config")),
+                *("-i", str(self.lab.directory / "client_key"), "-p", str(self.ports[name])),
+                *("-o", f"UserKnownHostsFile={self._known_hosts()}"),
+                *(f"{USER}@127.0.0.1", command),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+        )
+        assert process.stdin
+        process.stdin.write(f'header = "Authorization: Bearer {KEY}"\n'.encode())
+        process.stdin.close()
+        return process
 
     def _known_hosts(self) -> Path:
         key = (self.lab.directory / "host_key.pub").read_text().rsplit(" ", 1)[0]
