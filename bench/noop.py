@@ -114,9 +114,11 @@ class Herd:
         return process
 
     def _known_hosts(self) -> Path:
-        key = (self.lab.directory / "host_key.pub").read_text().rsplit(" ", 1)[0]
         path = self.lab.directory / "known_hosts-of-the-bench"
-        path.write_text("".join(f"[127.0.0.1]:{port} {key}\n" for port in self.ports.values()))
+        key = (self.lab.directory / "host_key.pub").read_text().rsplit(" ", 1)[0]
+        lines = "".join(f"[127.0.0.1]:{port} {key}\n" for port in self.ports.values())
+        if not path.exists() or path.read_text() != lines:  # an ssh may be reading
+            path.write_text(lines)
         return path
 
     def playbook(self, program: str) -> None:

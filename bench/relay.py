@@ -34,8 +34,8 @@ async def _carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, secon
 
 async def _listen(port: int, seconds: float) -> tuple[asyncio.Server, int]:
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
         with suppress(asyncio.CancelledError):  # at the end
+            to_reader, to_writer = await asyncio.open_connection("127.0.0.1", port)
             await asyncio.gather(
                 _carry(reader, to_writer, seconds), _carry(to_reader, writer, seconds)
             )
