@@ -10,9 +10,9 @@ from pyinfra import host, logger
 from herd.core.files import templates, written_files
 from herd.core.files.written_files import Written
 from herd.core.mac import command_line, llama_server_flags
+from herd.core.mac.arguments_by_help import refused, setting_of
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import Flags
-from herd.core.mac.arguments_by_help import refused, setting_of
 from herd.core.models.missing_files import Resolved
 from herd.core.settings.problems import Problem, count, report
 from herd.facts.answers import Answers

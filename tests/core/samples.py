@@ -89,6 +89,17 @@ def problems(*hosts: Declared) -> list[Problem]:
     return cross_checks.check(hosts)[1]
 
 
+def assert_told(data: Mapping[str, Any], where: str, what: str, fix: str) -> None:
+    """What a host says is a problem at that place, in those words, with that way to mend it."""
+    found = problems(declare(**data))
+    matching = [p for p in found if p.where.startswith(f"mac1: {where}") and what in p.what]
+    assert matching, found
+    assert matching[0].where.endswith("from host mac1 of the inventory")
+    assert fix in matching[0].fix
+    assert matching[0].fix.endswith((".", "?"))
+    assert matching[0].what.endswith(".")
+
+
 def settings(**own: Any) -> Settings:
     """Valid settings of a host with data of its own."""
     found, wrong = cross_checks.check([declare(**own)])

@@ -1,7 +1,7 @@
 """Checks the settings of all hosts together, and reports every problem with its place and mend."""
 
 import difflib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,11 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from herd.core.settings.model_groups import preload_conflicts
+from herd.core.settings.consistency import inconsistent
 from herd.core.settings.precedence import MERGED, Layer, Merged, merge
 from herd.core.settings.problems import Problem
 from herd.core.settings.release import Release
 from herd.core.settings.schema import Group, Model, Settings, is_ours, model_fields, wanted_keys
+from herd.core.settings.shared_machine import clashes
 from herd.core.settings.swap_matrix import Matrix
 
 
@@ -43,7 +44,7 @@ def check(hosts: Iterable[Declared]) -> tuple[dict[str, Settings], list[Problem]
             settings[host.name] = found
             machines[host.machine].append(host.name)
     for names in machines.values():
-        problems += _sharing({name: settings[name] for name in names})
+        problems += clashes({name: settings[name] for name in names})
     return settings, problems
 
 
@@ -72,9 +73,9 @@ def check_host(host: Declared) -> tuple[Settings | None, list[Problem]]:
         ]
     problems += [_problem(host.name, merged, error) for error in errors]
     if merged.values.get("models") == {} and not host.is_gateway:
-        where = _place(host.name, merged, "models")
+        where = merged.place(host.name, "models")
         problems.append(Problem(where, "No model is declared.", "declare at least one."))
-    problems += _inconsistent(host.name, merged, settings or _usable(values, errors))
+    problems += inconsistent(host.name, merged, settings or _usable(values, errors))
     return (None if errors else settings), problems
 
 
@@ -152,10 +153,6 @@ def _usable(values: Mapping[str, Any], errors: Iterable[Mapping[str, Any]]) -> S
     return Settings.model_construct(None, **{**dict.fromkeys(Settings.model_fields, 0), **rest})
 
 
-def _place(host: str, merged: Merged, path: str) -> str:
-    return f"{host}: {path}, from {merged.source(path)}"
-
-
 def _unknown(host: str, merged: Merged) -> list[Problem]:
     problems = []
     for key in sorted(merged.values.keys() - wanted_keys()):
@@ -164,7 +161,7 @@ def _unknown(host: str, merged: Merged) -> list[Problem]:
             fix = f"did you mean {near[0]}? " if near else ""
             problems.append(
                 Problem(
-                    _place(host, merged, key),
+                    merged.place(host, key),
                     f"There is no setting {key}.",
                     f"{fix}group_data/all.py lists them all; name your own data otherwise.",
                 )
@@ -221,7 +218,7 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
             hidden = isinstance(value, dict) or at[0] == "api_keys"
             shown = "" if hidden else f"{value!r}: "
             what = f"{shown}{what}."
-    return Problem(_place(host, merged, path), what, fix)
+    return Problem(merged.place(host, path), what, fix)
 
 
 def _is_default(merged: Merged, at: Sequence[str]) -> bool:
@@ -235,156 +232,3 @@ def _is_default(merged: Merged, at: Sequence[str]) -> bool:
         and isinstance(defaults, Mapping)
         and at[2] in defaults
     )
-
-
-def _inconsistent(host: str, merged: Merged, settings: Settings) -> list[Problem]:
-    """Settings that are each valid, but do not go together."""
-    problems: list[Problem] = []
-
-    def add(path: str, what: str, fix: str) -> None:
-        problems.append(Problem(_place(host, merged, path), what, fix))
-
-    declared = merged.values.get("models")
-    names = Counter(list(settings.models))
-    names.update(alias for model in settings.models.values() for alias in model.aliases)
-    for name, model in settings.models.items():
-        for alias in dict.fromkeys(model.aliases):
-            if names[alias] > 1:
-                add(
-                    f"models.{name}.aliases",
-                    f"{alias!r} names more than one model.",
-                    "give each model names of its own; llama-swap refuses shared ones.",
-                )
-        filters = model.filters.set_params_by_id if model.filters else {}
-        for other in filters.keys() - {name, *model.aliases}:
-            add(
-                f"models.{name}.filters",
-                f"set_params_by_id has {other!r}, which is no name of this model.",
-                f"name it {name!r}, or one of its aliases.",
-            )
-    homes = Counter(m for group in settings.llama_swap_groups.values() for m in set(group.members))
-    for group, rule in settings.llama_swap_groups.items():
-        for member in rule.members:
-            if isinstance(declared, Mapping) and member not in declared:
-                add(
-                    f"llama_swap_groups.{group}",
-                    f"There is no model {member!r}.",
-                    f"name members among {', '.join(sorted(map(str, declared)))}.",
-                )
-            elif homes[member] > 1:
-                add(
-                    f"llama_swap_groups.{group}",
-                    f"{member!r} is in more than one group.",
-                    "leave it in one; llama-swap refuses the others.",
-                )
-    matrix = settings.llama_swap_matrix
-    if matrix and settings.llama_swap_groups:
-        add(
-            "llama_swap_matrix",
-            "There are llama_swap_groups, too.",
-            "keep one of them; llama-swap refuses both.",
-        )
-    wrong = list(matrix.faults([str(name) for name in declared or ()])) if matrix else []
-    for what in wrong:
-        fix = f"name models among {', '.join(sorted(map(str, declared or ())))}, or sets."
-        add("llama_swap_matrix", what, fix)
-    for one, other in [] if wrong else preload_conflicts(settings):
-        add(
-            f"models.{other}.preload",
-            f"Loading {other!r} unloads {one!r}, and both are to be preloaded.",
-            "preload one, or put both into a set of llama_swap_matrix."
-            if matrix
-            else "preload one, or put both into a group of llama_swap_groups with swap=False.",
-        )
-    for port, paths in _ports(settings).items():
-        if port and len(paths) > 1:
-            what = f"Port {port} is wanted by {' and '.join(paths)}."
-            where = _place(host, merged, paths[0])
-            problems.append(Problem(where, what, "give each its own.", "ports"))
-    pair = ("proxy_tls_certificate", "proxy_tls_key")
-    given = [name for name in pair if merged.values.get(name) is not None]
-    if len(given) == 1:
-        (lacking,) = set(pair) - set(given)
-        add(
-            given[0],
-            f"There is no {lacking} for it.",
-            f"set {lacking}, too; without both the proxy speaks plain HTTP.",
-        )
-    if settings.launchd_domain == "daemon" and settings.launchd_autostart == "terminal":
-        add(
-            "launchd_autostart",
-            "A daemon runs with nobody logged in, so there is no Terminal window to open.",
-            'set "background" or "off", or launchd_domain = "agent".',
-        )
-    if settings.llama_server_ports[-1:] and settings.llama_server_ports[-1] > 65535:
-        add("llama_server_start_port", "The ports end at 65535.", "start lower.")
-    return problems
-
-
-def _ports(settings: Settings) -> dict[int, list[str]]:
-    """Each port, and the settings that ask for it."""
-    ports: dict[int, list[str]] = defaultdict(list)
-    ports[settings.proxy_port].append("proxy_port")
-    if settings.proxy_agent_port:
-        ports[settings.proxy_agent_port].append("proxy_agent_port")
-    ports[settings.llama_swap_port].append("llama_swap_port")
-    for port in settings.llama_server_ports:
-        ports[port].append("llama_server_start_port")
-    return ports
-
-
-# Of these a machine has one, whichever stack asks for it.
-_OF_THE_MAC = (
-    "mac_sleep",
-    "mac_restart_after_power_loss",
-    "mac_wake_on_lan",
-    "mac_gpu_wired_limit_mb",
-    "mac_firewall_exception",
-    "mac_automatic_updates",
-)
-
-
-def _sharing(hosts: Mapping[str, Settings]) -> list[Problem]:
-    """Stacks on one machine must not get in each other's way."""
-    problems = []
-    names = sorted(hosts)
-    for index, one in enumerate(names):
-        for other in names[index + 1 :]:
-            a, b = hosts[one], hosts[other]
-            for key in ("stack_root", "launchd_label_prefix"):
-                if getattr(a, key) == getattr(b, key):
-                    problems.append(
-                        Problem(
-                            f"{one}, {other}: {key}",
-                            f"Both are the same machine, and both say {getattr(a, key)!r}.",
-                            f"give each stack its own {key}.",
-                        )
-                    )
-            for key in _OF_THE_MAC:
-                if None not in (said := [getattr(a, key), getattr(b, key)]) and said[0] != said[1]:
-                    problems.append(
-                        Problem(
-                            f"{one}, {other}: {key}",
-                            f"Both are the same machine, and want {said[0]!r} and {said[1]!r}.",
-                            "say the same for both, or None for one.",
-                        )
-                    )
-            outer, inner = sorted((a.stack_root, b.stack_root), key=len)
-            if inner.startswith(f"{outer}/"):
-                problems.append(
-                    Problem(
-                        f"{one}, {other}: stack_root",
-                        f"Both are the same machine, and {inner!r} lies in {outer!r}.",
-                        "put the stacks beside each other.",
-                    )
-                )
-            for port in sorted(_ports(a).keys() & _ports(b).keys()):
-                problems.append(
-                    Problem(
-                        f"{one}, {other}: {_ports(a)[port][0]} and {_ports(b)[port][0]}",
-                        f"Both are the same machine, and both want port {port}.",
-                        "give each stack its own ports.",
-                        "ports",
-                    )
-                )
-    return problems

@@ -34,6 +34,10 @@ class Merged:
             path = path.rpartition(".")[0]
         return "group_data/all.py"
 
+    def place(self, host: str, path: str) -> str:
+        """Where a person finds what a host has there."""
+        return f"{host}: {path}, from {self.source(path)}"
+
 
 def merge(layers: Iterable[Layer]) -> Merged:
     """One set of values out of layers, lowest priority first."""

@@ -2,9 +2,9 @@
 
 import pytest
 
+from herd.core.mac.arguments_by_help import refused
 from herd.core.mac.facts_lock import LlamaServer
 from herd.core.mac.llama_server_flags import Flags
-from herd.core.mac.arguments_by_help import refused
 from tests.core.mac.test_llama_server_flags import CURRENT_HELP, TRANSITION
 
 # Entries of `llama-server --help`, captured from builds 10068 and 10434.

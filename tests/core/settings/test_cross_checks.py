@@ -8,7 +8,7 @@ from herd.core.settings import cross_checks
 from herd.core.settings.cross_checks import Declared
 from herd.core.settings.precedence import Layer
 from herd.core.settings.problems import report
-from tests.core.samples import ALL, declare, defaults, problems
+from tests.core.samples import ALL, assert_told, declare, defaults, problems
 
 HOST = "from host mac1 of the inventory"
 
@@ -104,57 +104,10 @@ BAD: dict[str, tuple[dict[str, Any], str, str, str]] = {
     ),
     "a short flag of ours": (model(extra_args=["-fa"]), "models.tiny.extra_args", "-fa", ""),
     # -- Names
-    "alias shared": (
-        {
-            "models": {
-                "a": {"repo": "x/a", "aliases": ["chat"]},
-                "b": {"repo": "x/b", "aliases": ["chat"]},
-            }
-        },
-        "models.a.aliases",
-        "'chat' names more than one",
-        "names of its own",
-    ),
-    "alias of another's name": (
-        model(aliases=["gpt-oss-120b"]),
-        "models.tiny.aliases",
-        "'gpt-oss-120b' names more than one",
-        "names of its own",
-    ),
-    "alias of its own name": (model(aliases=["tiny"]), "models.tiny.aliases", "'tiny' names", ""),
-    "alias twice": (model(aliases=["x", "x"]), "models.tiny.aliases", "'x' names", ""),
     "empty alias": (model(aliases=[""]), "models.tiny.aliases.0", "at least 1", ""),
     "empty name": ({"models": {"": {"repo": "x/y"}}}, "models.", "at least 1", ""),
     # -- Groups
-    "stranger in a group": (groups(g=["a", "c"]), "llama_swap_groups.g", "no model 'c'", "a, b"),
-    "in two groups": (groups(g=["a"], h=["a"]), "llama_swap_groups.g", "'a' is in more", "in one"),
     "empty group": (groups(g=[]), "llama_swap_groups.g.members", "at least 1", ""),
-    # -- Ports
-    "one port for two": ({"proxy_port": 8080}, "proxy_port", "8080 is wanted by proxy", "its own"),
-    "port among the models'": (
-        {**model(), "proxy_port": 10002},
-        "proxy_port",
-        "10002 is wanted by proxy_port and llama_server_start_port",
-        "its own",
-    ),
-    "ports beyond the last": (
-        {**model(), "llama_server_start_port": 65535},
-        "llama_server_start_port",
-        "end at 65535",
-        "lower",
-    ),
-    "certificate without a key": (
-        {"proxy_tls_certificate": "a.pem"},
-        "proxy_tls_certificate",
-        "no proxy_tls_key for it",
-        "set proxy_tls_key, too",
-    ),
-    "key without a certificate": (
-        {"proxy_tls_key": "a.pem"},
-        "proxy_tls_key",
-        "no proxy_tls_certificate for it",
-        "set proxy_tls_certificate, too",
-    ),
     # -- Text that cannot be carried
     "macro in a name": ({"models": {"a${x}": {"repo": "x/y"}}}, "models.a${x}", "macro", ""),
     "macro in an alias": (model(aliases=["${x}"]), "models.tiny.aliases.0", "macro", ""),
@@ -205,15 +158,7 @@ def test_group_data_alone_is_valid() -> None:
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_setting_is_reported_with_place_layer_and_fix(case: str) -> None:
-    data, where, what, fix = BAD[case]
-    found = problems(declare(**data))
-
-    matching = [p for p in found if p.where.startswith(f"mac1: {where}") and what in p.what]
-    assert matching, found
-    assert matching[0].where.endswith(HOST)
-    assert fix in matching[0].fix
-    assert matching[0].fix.endswith((".", "?"))
-    assert matching[0].what.endswith(".")
+    assert_told(*BAD[case])
 
 
 def test_what_stands_where_the_api_keys_belong_is_not_quoted() -> None:
@@ -378,104 +323,6 @@ def test_a_path_loses_its_slash_at_the_end() -> None:
     assert found["mac1"].stack_root == "~/herd"
 
 
-# -- Stacks that share a machine
-
-APART: dict[str, Any] = {
-    "stack_root": "~/second",
-    "launchd_label_prefix": "com.example.second",
-    "proxy_port": 3001,
-    "llama_swap_port": 8081,
-    "llama_server_start_port": 11001,
-}
-
-
-def two(**second: Any) -> list[str]:
-    """The problems of two stacks on one machine, of which the second says this."""
-    machine = ("10.0.0.1", 22)
-    found = problems(
-        declare("one", machine=machine), declare("two", machine=machine, **{**APART, **second})
-    )
-    return [f"{p.where} | {p.what}" for p in found]
-
-
-def test_two_stacks_on_one_machine_may_be_apart() -> None:
-    assert two() == []
-
-
-@pytest.mark.parametrize(
-    ("second", "where", "what"),
-    [
-        ({"stack_root": "~/llama-swap"}, "stack_root", "both say '~/llama-swap'"),
-        ({"stack_root": "~/llama-swap/two"}, "stack_root", "lies in '~/llama-swap'"),
-        ({"launchd_label_prefix": "com.moonspirit"}, "launchd_label_prefix", "both say"),
-        ({"proxy_port": 3000}, "proxy_port and proxy_port", "both want port 3000"),
-        ({"proxy_port": 8080}, "llama_swap_port and proxy_port", "both want port 8080"),
-        (
-            {"llama_server_start_port": 10001},
-            "llama_server_start_port and llama_server_start_port",
-            "both want port 10001",
-        ),
-        (
-            {"llama_server_start_port": 2999, "models": {"b": {"repo": "x/b"}}},
-            "proxy_port and llama_server_start_port",
-            "both want port 3000",
-        ),
-    ],
-)
-def test_two_stacks_on_one_machine_get_in_each_others_way(
-    second: dict[str, Any], where: str, what: str
-) -> None:
-    (found,) = two(**second)
-
-    assert found.startswith(f"one, two: {where} | ")
-    assert what in found
-
-
-def test_a_stack_beside_one_of_a_similar_name_is_apart() -> None:
-    assert two(stack_root="~/llama-swap-two") == []
-
-
-def test_all_clashes_of_two_stacks_are_reported_together() -> None:
-    machine = ("10.0.0.1", 22)
-    found = problems(declare("one", machine=machine), declare("two", machine=machine))
-
-    assert len(found) == 5
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "clash"),
-    [
-        (57344, 49152, True),
-        (57344, 57344, False),
-        (57344, None, False),
-    ],
-)
-def test_a_machine_has_one_setting_of_its_own(first: int, second: int | None, clash: bool) -> None:
-    machine = ("10.0.0.1", 22)
-    found = problems(
-        declare("one", machine=machine, mac_gpu_wired_limit_mb=first),
-        declare("two", machine=machine, mac_gpu_wired_limit_mb=second, **APART),
-    )
-
-    assert [p.what for p in found] == (
-        ["Both are the same machine, and want 57344 and 49152."] if clash else []
-    )
-
-
-def test_a_clash_is_seen_although_one_stack_has_a_problem_of_its_own() -> None:
-    found = two(proxy_port=3000, proxy_prt=1)
-
-    assert len(found) == 2
-
-
-def test_the_same_address_on_another_ssh_port_is_another_machine() -> None:
-    found = problems(
-        declare("one", machine=("10.0.0.1", 22)), declare("two", machine=("10.0.0.1", 2222))
-    )
-
-    assert found == []
-
-
 @pytest.mark.parametrize("value", [[], None, "x"])
 def test_a_lower_layer_that_cannot_be_merged_is_not_lost_in_silence(value: Any) -> None:
     """A group's list under a host's dictionary would leave no trace."""
@@ -485,14 +332,6 @@ def test_a_lower_layer_that_cannot_be_merged_is_not_lost_in_silence(value: Any) 
 
     assert any(f"{value!r} is no dictionary" in problem.what for problem in found)
     assert any("models, from group_data/all.py" in problem.where for problem in found)
-
-
-def test_a_daemon_has_no_terminal_window() -> None:
-    (found,) = problems(declare(launchd_domain="daemon", launchd_autostart="terminal"))
-
-    assert "launchd_autostart" in found.where
-    assert "no Terminal window" in found.what
-    assert problems(declare(launchd_domain="daemon", launchd_autostart="off")) == []
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from herd.core.files import templates
+from herd.core.mac.arguments_by_help import refused, setting_of
 from herd.core.mac.layout import Layout
 from herd.core.mac.llama_server_flags import CURRENT, Flags, arguments
-from herd.core.mac.arguments_by_help import refused, setting_of
 from herd.core.settings.llama_server_options import FLAGS
 from lab.llama_server import NAMED, installed, write_wrapper
 from tests.core.samples import declare, one_model, problems, resolved
