@@ -263,7 +263,9 @@ class Lab:
         """Which llama-server they get; told at the start, where it was tried."""
         return (self.directory / "llama-server").read_text()
 
-    def start(self, *, detached: bool = False) -> None:
+    def start(
+        self, *, detached: bool = False, popen: type[subprocess.Popen[bytes]] = subprocess.Popen
+    ) -> None:
         """Start the daemon and wait until everything listens; detached, it outlives us.
 
         Raises lab.real.NotThere before anything runs.
@@ -278,7 +280,7 @@ class Lab:
         leash = [] if detached else ["--leash"]
         log = self.directory / "daemon.log"
         with log.open("ab") as output:
-            daemon = subprocess.Popen(
+            daemon = popen(
                 [sys.executable, "-m", "lab.daemon", str(self.directory), *leash],
                 cwd=PROJECT,
                 env=os.environ | programs,

@@ -69,3 +69,27 @@ def test_its_death_and_its_trouble_are_told(tmp_path: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         run("stays", 0.5)
     assert monotonic() - began < 30
+
+
+def test_one_that_goes_on_is_written_to_and_read_and_ended(tmp_path: Path) -> None:
+    text = "import sys\nfor line in sys.stdin: print(line.upper(), end='', flush=True)\n"
+    (tmp_path / "echoes.py").write_text(text)
+
+    def start() -> "subprocess.Popen[str]":
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-m", "echoes"]
+        return preloaded.Popen(command, cwd=tmp_path, stdin=pipe, stdout=pipe, text=True)
+
+    with start() as first, start() as second:
+        assert first.stdin
+        assert first.stdout
+        first.stdin.write("one\n")
+        first.stdin.flush()
+        assert first.stdout.readline() == "ONE\n"
+        assert first.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            first.wait(0.1)
+        first.kill()
+        assert first.wait(30) == first.poll() == -signal.SIGKILL
+        assert second.communicate("two\n", timeout=30)[0] == "TWO\n"
+        assert second.returncode == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from herd.core.models.models_lock import Lock, Locked, dump
+from tests import preloaded
 from tests.core.samples import ROOT
 
 SECRETS = {"API_KEYS", "HERD_API_KEY", "HF_TOKEN"}
@@ -35,14 +36,11 @@ def project(tmp_path: Path) -> Path:
 
 def pyinfra(project: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
-    return subprocess.run(
+    return preloaded.run(
         [sys.executable, "-m", "pyinfra", "inventory.py", *arguments],
         cwd=project,
         env={**environment, "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", **variables},
-        capture_output=True,
-        text=True,
         timeout=60,
-        stdin=subprocess.DEVNULL,
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,15 +14,11 @@ from tests.core.samples import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 PROGRAMS = ("python", "pyinfra", "ruff", "mypy", "uv")
-# In place of a program: writes down how it was called. What parts the words of ARGS is no end.
-# A script of sh that Python reads as a text and its own lines: the path may have blanks.
-RECORDER = """#!/bin/sh
-''''exec "{python}" -S "$0" "$@" # '''
-import json, os, sys
-if sys.argv[1:3] == ["-m", "herd.make_arguments"]:
-    os.environ["PYTHONPATH"] = {root!r}
-    os.execv({python!r}, [{python!r}, "-S", *sys.argv[1:]])
-print(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]), file=open("calls", "a"))
+# In place of a program: writes down how it was called, how many words first. What parts the words
+# of ARGS is no end.
+RECORDER = r"""#!/bin/sh
+if [ "$1 $2" = "-m herd.make_arguments" ]; then PYTHONPATH={root} exec {python} -S "$@"; fi
+printf '%s\0' "$#" "${{0##*/}}" "$@" >>calls
 """
 # Says which calls do not parse, in the program's own words. Not in the tests' process: pyinfra_cli
 # patches the sockets of whoever imports it.
@@ -63,7 +60,8 @@ def workshop(directory: Path) -> None:
     (directory / "path").mkdir()
     for program in (*(f".venv/bin/{name}" for name in PROGRAMS), "path/npm"):
         file = directory / program
-        file.write_text(RECORDER.format(python=sys.executable, root=str(ROOT)))
+        quoted = {"python": shlex.quote(sys.executable), "root": shlex.quote(str(ROOT))}
+        file.write_text(RECORDER.format(**quoted))
         file.chmod(0o755)
     stamp(directory)
 
@@ -71,7 +69,8 @@ def workshop(directory: Path) -> None:
 def recorded(directory: Path) -> list[list[str]]:
     """The calls there since they were last removed."""
     calls = directory / "calls"
-    return [json.loads(call) for call in calls.read_text().splitlines()] if calls.exists() else []
+    words = iter(calls.read_bytes().decode().split("\0") if calls.exists() else ())
+    return [[next(words) for _ in range(int(count) + 1)] for count in words if count]
 
 
 def complaints(commands: Iterable[tuple[str, str]], directory: Path) -> list[str]:

@@ -53,7 +53,7 @@ class Fleet:
     def __init__(self, directory: Path, *names: str, **facts: Any) -> None:
         self.lab = Lab(directory, names or ("mac1",), **facts)
         self.files = write_model(self.lab.hub_root / REPO)
-        self.lab.start()
+        self.lab.start(popen=preloaded.Popen)
         self._locked = _terms(self._declared())
         # Every new lab declares the same, of a Hub with the same bytes: one lock is theirs all.
         lock, terms = self.lab.inventory.with_name("models.lock"), frozenset(self._locked)

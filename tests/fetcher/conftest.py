@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import preloaded
 from tests.fetcher.servers import KEY, Hub, Proxy, Server
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +66,7 @@ class Program:
 
     def __init__(self, home: Path) -> None:
         self.started: list[subprocess.Popen[str]] = []
+        self.popen: type[subprocess.Popen[str]] = preloaded.Popen
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT), "LC_ALL": "C",
             # Nobody here is known to the world's authorities; to read those is a fifth of a start.
@@ -77,7 +79,7 @@ class Program:
         """Beside the test."""
         text = document if isinstance(document, str) else json.dumps(document)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
-        process = subprocess.Popen(
+        process = self.popen(
             [sys.executable, "-m", "fetcher", *arguments],
             stdin=subprocess.PIPE, text=True, encoding="utf-8", env=self.environment, **pipes,
         )  # fmt: skip

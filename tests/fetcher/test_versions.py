@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,7 @@ def test_a_switch_that_is_cut_off_never_leaves_splits_of_two_versions(
     )
     usual = program.environment["PYTHONPATH"]
     program.environment["PYTHONPATH"] = f"{tmp_path}/site:{usual}"
+    program.popen = subprocess.Popen
     killed = fetch(program, hub, target)
     program.environment["PYTHONPATH"] = usual
     now = files(target)

@@ -16,6 +16,7 @@ import paramiko
 import pytest
 
 from lab.lab import Lab, Mac
+from tests import preloaded
 
 ROOT = Path(__file__).parents[2]
 PYINFRA = Path(sys.executable).with_name("pyinfra")
@@ -163,14 +164,8 @@ def test_a_reboot_drops_connections(mac: Mac, client: paramiko.SSHClient) -> Non
 
 
 def pyinfra(lab: Lab, folder: Path, *arguments: str) -> str:
-    result = subprocess.run(
-        [PYINFRA, lab.inventory, *arguments],
-        cwd=folder,
-        env=os.environ | {"HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = [str(PYINFRA), str(lab.inventory), *arguments]
+    result = preloaded.run(words, cwd=folder, env=os.environ | {"HOME": str(folder)}, timeout=120)
     assert result.returncode == 0, result.stderr
     return result.stdout + result.stderr
 
@@ -208,10 +203,8 @@ def reached(lab: Lab, folder: Path, known: Path, checking: str | None) -> tuple[
     else:
         inventory = lab.inventory
         options += ["--data", f"ssh_strict_host_key_checking={checking}"]
-    result = subprocess.run(
-        [PYINFRA, inventory, *options, "--limit", "mac1", "exec", "--", "echo hi"],
-        cwd=folder, env=os.environ | {"HOME": str(folder)}, capture_output=True, text=True,
-    )  # fmt: skip
+    words = [str(PYINFRA), str(inventory), *options, "--limit", "mac1", "exec", "--", "echo hi"]
+    result = preloaded.run(words, cwd=folder, env=os.environ | {"HOME": str(folder)}, timeout=120)
     return result.returncode == 0, result.stdout + result.stderr
 
 

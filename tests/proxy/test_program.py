@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from proxy.keys.store import KeyStore
+from tests import preloaded
 from tests.proxy.support.proxy import KEY, ROOT, command, config_file, program
 
 
@@ -23,15 +24,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def call(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*args),
-        cwd=ROOT,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
+    return preloaded.run(command(*args), cwd=ROOT, env={**os.environ, **env}, timeout=20)
 
 
 def port_of(startup: str) -> int:

@@ -1,14 +1,16 @@
 """What comes from outside moves no cursor and hides nothing, whoever prints it."""
 
+import os
 import re
-import subprocess
-import sys
+import tempfile
 import unicodedata
 from pathlib import Path
 
 import pytest
 
 from herd.core.text.harmless import harmless
+from tests import preloaded
+from tests.core.samples import ROOT
 
 HOSTILE = {
     "\x1b[2J\x1b[H": r"\x1b[2J\x1b[H",
@@ -77,12 +79,13 @@ def printed() -> dict[str, tuple[str, str]]:
     hostile = "\1".join(HOSTILE).encode("utf-8", "surrogatepass")
     found = {}
     for way in WAYS:
-        done = subprocess.run(
-            [sys.executable, script, way], input=hostile, capture_output=True, check=False,
-            timeout=120, cwd=script.parents[3],
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr.decode()
-        found[way] = done.stdout.decode(), done.stderr.decode()
+        with tempfile.TemporaryFile() as given:
+            given.write(hostile)
+            given.seek(0)
+            words = [str(script), way]
+            done = preloaded.run(words, cwd=ROOT, env=os.environ, timeout=120, stdin=given)
+        assert done.returncode == 0, done.stderr
+        found[way] = done.stdout, done.stderr
     return found
 
 

@@ -18,6 +18,7 @@ from proxy.app import Settings, create_engine
 from proxy.engine.engine import Engine
 from proxy.keys.store import KeyStore
 from proxy.limits import Limits
+from tests import preloaded
 from tests.proxy.support.plain import PlainPolicy
 
 KEY = "sk-herd-the-key-of-these-tests"
@@ -277,7 +278,7 @@ def program(
     *args: str, config: Path, env: dict[str, str] | None = None
 ) -> Iterator[subprocess.Popen[str]]:
     """`python -m proxy serve` as a process of its own, on a free port."""
-    process = subprocess.Popen(
+    process = preloaded.Popen(
         command("serve", "--config", str(config), "--listen", "127.0.0.1:0", *args),
         cwd=ROOT,
         env={**os.environ, **(env or {})},

@@ -16,6 +16,7 @@ import yaml
 
 from lab.llama_server import write_wrapper
 from lab.reciter import write_model
+from tests import preloaded
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = (
@@ -23,6 +24,7 @@ COMMAND = (
     if "LAB_LLAMA_SWAP" in os.environ
     else [sys.executable, "-m", "lab.llama_swap"]
 )
+start = subprocess.Popen if "LAB_LLAMA_SWAP" in os.environ else preloaded.Popen
 
 
 def free_port() -> int:
@@ -43,7 +45,7 @@ def llama_swap(directory: Path, models: dict[str, Any], **config: Any) -> Iterat
     file = directory / "config.yaml"
     file.write_text(yaml.safe_dump({"startPort": port + 1, "models": models, **config}))
     with (directory / "llama-swap.log").open("wb") as log:
-        process = subprocess.Popen(
+        process = start(
             [*COMMAND, "-config", str(file), "-listen", f"127.0.0.1:{port}"],
             cwd=ROOT, stdout=log, stderr=log,
         )  # fmt: skip
