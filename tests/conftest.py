@@ -9,6 +9,7 @@ import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ pytest.register_assert_rewrite(
 )
 
 from tests.clients import table  # noqa: E402
+from tests.e2e import one_mac  # noqa: E402
 from tests.environment import clean, dropped, heed_signals  # noqa: E402
 
 # Begun first, so that no processor waits for them in the end.
@@ -49,6 +51,18 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """More than processors: an end-to-end test waits a third of its time, as for a restart; with
     two to each, what has a time to come up in came too late now and then."""
     return min(8, (os.cpu_count() or 1) * 3 // 2 or 2)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """By modules, of which those that share a Mac are as one."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return one_mac.scope_of(nodeid.partition("::")[0])
+
+    return ByModule(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e import one_mac
 from tests.e2e.fleet import Fleet
 
 
@@ -22,11 +23,22 @@ def make_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
         fleet.stop()
 
 
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """One Mac with the stack deployed by its defaults, for the tests of a module."""
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """One Mac with the stack deployed by its defaults."""
     fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1")
     run = fleet.deploy()
     assert run.code == 0, run.err
     yield fleet
     fleet.stop()
+
+
+_of_all = pytest.fixture(scope="session", name="of_all")(serving)
+_of_a_module = pytest.fixture(scope="module", name="of_a_module")(serving)
+
+
+@pytest.fixture(scope="module")
+def deployed(request: pytest.FixtureRequest) -> Fleet:
+    """For the tests of a module, or of all those that share one."""
+    shared = request.module.__name__ in one_mac.NAMES
+    fleet: Fleet = request.getfixturevalue("of_all" if shared else "of_a_module")
+    return fleet

@@ -27,10 +27,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["defaults", *(pytest.param(n, marks=pytest.mark.soak) for n in list(SETTINGS)[1:])],
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("name", SETTINGS)
 def test_a_run_that_changes_nothing_asks_twice(deployed: Fleet, name: str) -> None:
     """And so does its plan."""
     mac, data = deployed["mac1"], SETTINGS[name]
@@ -45,6 +43,7 @@ def test_a_run_that_changes_nothing_asks_twice(deployed: Fleet, name: str) -> No
     dry = deployed.pyinfra("--dry", str(deployed.inventory(mac1=data)), "deploy.py")
     assert dry.code == 0, dry.err
     assert len(sent(mac)) == ONCE
+    assert deployed.deploy().code == 0  # as the other modules have it
 
 
 @pytest.mark.soak

@@ -31,10 +31,12 @@ ANNA = {
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Two Macs that differ in all that changes a file, deployed to and asked."""
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Two Macs that differ in all that changes a file, deployed to."""
     fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1", "mac2")
     pair(fleet.lab.directory, "mac2")
+    run = fleet.deploy(**settings(fleet))
+    assert run.code == 0, run.err
     yield fleet
     fleet.stop()
 
@@ -62,22 +64,19 @@ def offline(fleet: Fleet, verb: str, *words: str) -> Run:
     )
 
 
-def test_deploy_and_rendering_write_the_same_bytes_under_the_same_modes(
-    fleet: Fleet, tmp_path: Path
-) -> None:
-    deployed = fleet.deploy(**settings(fleet))
-    assert deployed.code == 0, deployed.err
+def same_bytes_under_the_same_modes(fleet: Fleet, directory: Path) -> None:
+    """Of a deploy, and of a rendering without a connection."""
     inventory = fleet.lab.directory / "inventory-of-a-test.py"
     asked = fleet.herd("facts", inventory=inventory)
     assert asked.code == 0, asked.err
     for mac in fleet.lab.macs.values():
         mac.clear_log()
-    done = offline(fleet, "render", "--out", str(tmp_path / "out"))
+    done = offline(fleet, "render", "--out", str(directory / "out"))
     assert done.code == 0, done.err
 
-    assert [mac.log for mac in fleet.lab.macs.values()] == [[], []]
+    assert all(mac.log == [] for mac in fleet.lab.macs.values())
     for name, mac in fleet.lab.macs.items():
-        root = tmp_path / "out" / name
+        root = directory / "out" / name
         rows = (root / "MANIFEST").read_text().splitlines()
         split = [row.split(" ", 2) for row in rows if row[:3].isdigit()]
         modes = {path: (mode, digest) for mode, digest, path in split}
@@ -102,12 +101,30 @@ def test_deploy_and_rendering_write_the_same_bytes_under_the_same_modes(
         assert known == set(modes)
 
 
-def test_asking_again_changes_nothing_and_a_mac_that_is_gone_is_forgotten(fleet: Fleet) -> None:
-    inventory = fleet.inventory(**settings(fleet))
-    first = fleet.herd("facts", inventory=inventory)
-    path = fleet.lab.directory / "facts.lock"
+def test_deploy_and_rendering_write_the_same_bytes(deployed: Fleet, tmp_path: Path) -> None:
+    """Of the defaults; and no check finds a fault in them."""
+    deployed.inventory(mac1={})
+    same_bytes_under_the_same_modes(deployed, tmp_path)
+    done = offline(deployed, "check-configs", "--out", str(tmp_path / "checked"))
+
+    (deployed.lab.directory / "facts.lock").unlink()
+    assert done.code == 0, done.out + done.err
+    assert "nothing is wrong" in done.out
+
+
+@pytest.mark.soak
+def test_whatever_is_declared_is_written_and_rendered(two: Fleet, tmp_path: Path) -> None:
+    two.inventory(**settings(two))
+    same_bytes_under_the_same_modes(two, tmp_path)
+
+
+@pytest.mark.soak
+def test_asking_again_changes_nothing_and_a_mac_that_is_gone_is_forgotten(two: Fleet) -> None:
+    inventory = two.inventory(**settings(two))
+    first = two.herd("facts", inventory=inventory)
+    path = two.lab.directory / "facts.lock"
     before = path.read_text()
-    again = fleet.herd("facts", "--limit", "mac1", inventory=inventory)
+    again = two.herd("facts", "--limit", "mac1", inventory=inventory)
 
     assert (first.code, again.code) == (0, 0)
     assert again.out == "[mac1] as it was\n"
@@ -119,15 +136,16 @@ def test_asking_again_changes_nothing_and_a_mac_that_is_gone_is_forgotten(fleet:
 
     scope: dict[str, Any] = {}
     exec(inventory.read_text(), scope)
-    only = fleet.lab.directory / "only.py"
+    only = two.lab.directory / "only.py"
     only.write_text(f"macs = {scope['macs'][:1]!r}\n")
-    assert fleet.herd("facts", inventory=only).code == 0
+    assert two.herd("facts", inventory=only).code == 0
     assert set(json.loads(path.read_text())["hosts"]) == {"mac1"}
 
 
-def test_the_deployed_configuration_has_no_fault(fleet: Fleet, tmp_path: Path) -> None:
-    fleet.herd("facts", inventory=fleet.inventory(**settings(fleet)))
-    done = offline(fleet, "check-configs", "--out", str(tmp_path / "out"))
+@pytest.mark.soak
+def test_the_deployed_configuration_has_no_fault(two: Fleet, tmp_path: Path) -> None:
+    two.herd("facts", inventory=two.inventory(**settings(two)))
+    done = offline(two, "check-configs", "--out", str(tmp_path / "out"))
 
     assert done.code == 0, done.out + done.err
     assert "nothing is wrong" in done.out

@@ -77,6 +77,7 @@ def test_the_key_is_in_its_file_and_nowhere_else(fleet: Fleet) -> None:
         assert secret not in text
 
 
+@pytest.mark.soak
 def test_it_stays_from_deploy_to_deploy(fleet: Fleet) -> None:
     before, job = key(fleet), fleet["mac1"].launchd.job(LABEL)
     assert fleet.deploy().code == 0
@@ -86,9 +87,8 @@ def test_it_stays_from_deploy_to_deploy(fleet: Fleet) -> None:
 
 
 # What else is no secret: tests/operations/test_launchd.py
-@pytest.mark.parametrize(
-    "how", ["rm", *(pytest.param(way, marks=pytest.mark.soak) for way in ("chmod 644", ": >"))]
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("how", ["rm", "chmod 644", ": >"])
 def test_another_is_made_where_it_was_lost_or_could_be_read(fleet: Fleet, how: str) -> None:
     """To remove it and to deploy is how it is rotated."""
     before = key(fleet)

@@ -208,6 +208,7 @@ def test_status_of_a_stopped_stack_is_a_failure(fleet: Fleet) -> None:
     assert re.search(r"^  serves +llama-swap does not answer on /health$", run.out, re.MULTILINE)
 
 
+@pytest.mark.soak
 def test_status_without_a_key_here_looks_at_what_it_can(fleet: Fleet) -> None:
     run = fleet.herd("status", API_KEYS="")
     wrong = fleet.herd("status", API_KEYS="sk-of-another-fleet-0123456789")
@@ -332,6 +333,7 @@ def test_what_a_verb_did_is_for_programs_too(fleet: Fleet, two: Path) -> None:
     assert json.loads(nobody.out)["unreached"] == {"mac2": "cannot connect to mac2"}
 
 
+@pytest.mark.soak
 def test_restart_ends_a_llama_server_that_outlived_its_llama_swap(fleet: Fleet) -> None:
     """It would keep its port, and the model could not be loaded."""
     mac = fleet["mac1"]
@@ -361,6 +363,7 @@ def test_one_service_is_stopped_and_started_and_the_other_runs_on(fleet: Fleet) 
     assert (mac.launchd.job("com.moonspirit.llama-swap") or {})["pid"] == job["pid"]
 
 
+@pytest.mark.soak
 def test_start_names_who_has_its_port(fleet: Fleet) -> None:
     mac = fleet["mac1"]
     assert fleet.herd("stop").code == 0
@@ -406,7 +409,8 @@ def test_run_takes_over_from_the_background_until_ctrl_c(fleet: Fleet) -> None:
     assert mac.run("pgrep -f llama-").stdout == ""
 
 
-@pytest.mark.parametrize("terminal", [True, pytest.param(False, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("terminal", [True, False])
 def test_run_ends_when_the_connection_does(fleet: Fleet, terminal: bool) -> None:
     """A lost connection hangs up the terminal; a model of 63 GB must not stay in memory."""
     mac = fleet["mac1"]
@@ -421,6 +425,7 @@ def test_run_ends_when_the_connection_does(fleet: Fleet, terminal: bool) -> None
     until(lambda: mac.run("pgrep -f llama-").stdout == "")
 
 
+@pytest.mark.soak
 def test_stop_ends_what_runs_in_a_terminal_too(fleet: Fleet) -> None:
     mac = fleet["mac1"]
     assert mac.run("open -a Terminal llama-swap/start.command").returncode == 0
@@ -433,6 +438,7 @@ def test_stop_ends_what_runs_in_a_terminal_too(fleet: Fleet) -> None:
     assert none_served(mac)
 
 
+@pytest.mark.soak
 def test_a_second_foreground_start_is_refused_before_it_loads_anything(fleet: Fleet) -> None:
     mac = fleet["mac1"]
     mac.run("open -a Terminal llama-swap/start.command", check=True)
@@ -557,6 +563,7 @@ def test_logs_of_both_of_one_and_of_as_many_lines_as_wanted(fleet: Fleet) -> Non
     assert told["hosts"]["mac1"]["proxy"] == [three.out.splitlines()[-1].removeprefix("[mac1] ")]
 
 
+@pytest.mark.soak
 def test_logs_of_all_services_follow_for_a_program(fleet: Fleet) -> None:
     """A line of JSON for each of a log, with whose it is; nothing of tail's own."""
     with under_way(fleet, "logs", "-n", "1", "-f", "--json") as (process, descriptor):
@@ -746,6 +753,7 @@ def test_key_shows_one_once_and_keeps_its_hash(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
+@pytest.mark.soak
 def test_key_refuses_a_name_twice_bad_names_and_a_broken_file(tmp_path: Path) -> None:
     assert key(tmp_path, "me").code == 0
     before = (tmp_path / "config.json").read_text()
@@ -816,6 +824,7 @@ def test_the_others_are_done(fleet: Fleet, two: Path) -> None:
         assert "Traceback" not in run.err
 
 
+@pytest.mark.soak
 def test_an_alias_of_the_ssh_configuration_is_the_address_that_ssh_takes(fleet: Fleet) -> None:
     """For status, chat and whoever else asks the endpoint; behind a jump host it is to be said."""
     scope: dict[str, Any] = {}
