@@ -81,7 +81,8 @@ def mac(user: str, **said: Any) -> Mac:
 
 def make(root: Path) -> None:
     """The project's files: our code as it is, settings and locks of its own."""
-    for name in ("herd", "proxy", "fetcher", "templates"):
+    shutil.copytree(ROOT / "herd", root / "herd")  # as far as it is compiled
+    for name in ("proxy", "fetcher", "templates"):
         skip = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, root / name, ignore=skip)
     (root / "group_data").mkdir()

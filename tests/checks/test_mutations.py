@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.checks import sample
-from tests.checks.sample import HASH, OTHER, check, edit
+from tests.checks.sample import HASH, OTHER, Checked, check, edit
 
 ALL, INVENTORY = "group_data/all.py", "inventory.py"
 LOCK, FACTS = "models.lock", "facts.lock"
@@ -301,12 +301,49 @@ def test_the_project_itself_has_no_fault(project: Path) -> None:
     assert (found.code, found.results) == (0, []), found.said
 
 
-# One of each rule in each file; the others are of `make soak`.
-FEW = {(fault.rule, fault.file): name for name, fault in reversed(FAULTS.items())}.values()
+def assert_told(found: Checked, project: Path, fault: Fault) -> None:
+    text = (project / fault.file).read_text().splitlines()
+    lines = [line for rule, file, line in found.wrong if (rule, file) == (fault.rule, fault.file)]
+    assert lines, found.said
+    assert all(1 <= line <= len(text) for line in lines), lines
+    assert any(fault.at in text[line - 1] for line in lines), [text[line - 1] for line in lines]
+    for secret in (KEY, TOKEN, ODD, OTHER[:43]):
+        assert secret not in found.said or fault.rule not in ("secret-in-git", "api-keys")
+
+
+# Faults that hide none of the others: one check finds them all.
+TOGETHER = (
+    *("the hash of a placeholder", "a flag of no name", "too much memory"),
+    *("an undefined variable in a branch that no host takes", "a template that nobody renders"),
+    *("a model for everybody", "a foreground start that sh does not read"),
+    *("a job with a key of no name", "logs that anybody may read"),
+    "a proxy that asks the wrong port",
+    *("a script that sh does not read", "a key in git", "a token in git", "a private key in git"),
+    *("keys for a workflow in git", "config.json in git"),
+)
+# Of what ends a check early, or hides others: one of each rule in each file.
+TOLD = {(FAULTS[name].rule, FAULTS[name].file) for name in TOGETHER}
+ALONE = {
+    (fault.rule, fault.file): name
+    for name, fault in reversed(FAULTS.items())
+    if (fault.rule, fault.file) not in TOLD
+}.values()
+
+
+def test_all_faults_are_told_at_once(project: Path) -> None:
+    for name in TOGETHER:
+        FAULTS[name].put(project)
+
+    found = check(project)
+
+    assert found.code == 1, found.said
+    assert "Traceback" not in found.said
+    for name in TOGETHER:
+        assert_told(found, project, FAULTS[name])
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in FEW else pytest.param(n, marks=pytest.mark.soak) for n in FAULTS]
+    "name", [n if n in ALONE else pytest.param(n, marks=pytest.mark.soak) for n in FAULTS]
 )
 def test_a_fault_ends_the_check_with_its_rule_at_its_line(project: Path, name: str) -> None:
     fault = FAULTS[name]
@@ -316,10 +353,4 @@ def test_a_fault_ends_the_check_with_its_rule_at_its_line(project: Path, name: s
 
     assert found.code == 1, found.said
     assert "Traceback" not in found.said
-    text = (project / fault.file).read_text().splitlines()
-    lines = [line for rule, file, line in found.wrong if (rule, file) == (fault.rule, fault.file)]
-    assert lines, found.said
-    assert all(1 <= line <= len(text) for line in lines), lines
-    assert any(fault.at in text[line - 1] for line in lines), [text[line - 1] for line in lines]
-    for secret in (KEY, TOKEN, ODD, OTHER[:43]):
-        assert secret not in found.said or fault.rule not in ("secret-in-git", "api-keys")
+    assert_told(found, project, fault)

@@ -149,6 +149,7 @@ def test_hosts_with_the_same_change_are_together(project: Path) -> None:
     assert "0 of 2 hosts as they were" in done.stdout
 
 
+@pytest.mark.soak
 def test_a_change_of_one_host_names_it_alone(project: Path) -> None:
     commit(project)
     edit("inventory.py", '"ctx_size": 4096', '"ctx_size": 2048')(project)
@@ -176,6 +177,7 @@ def test_a_change_of_the_code_is_shown_as_one_of_a_setting(project: Path) -> Non
     assert done.stdout.count("+++ ") < 8
 
 
+@pytest.mark.soak
 def test_hosts_that_come_and_go(project: Path) -> None:
     commit(project)
     (project / "inventory.py").write_text('macs = [("mac3", {"ssh_user": "anna"}), "mac1"]\n')

@@ -176,6 +176,9 @@ def test_what_is_quoted_of_the_source_is_what_it_says() -> None:
     assert steps in quoted
 
 
+COMPILED = ("fetcher", "herd", "lab", "proxy")
+
+
 @contextmanager
 def fresh_copy(document: Document) -> Iterator[Path]:
     """A copy of the project with an environment; a lab in it has Macs with the names that the
@@ -189,6 +192,9 @@ def fresh_copy(document: Document) -> Iterator[Path]:
             if (ROOT / file).is_file():
                 (directory / file).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / file, directory / file)
+        for made in (file for part in COMPILED for file in (ROOT / part).rglob("*.pyc")):
+            (directory / made.relative_to(ROOT)).parent.mkdir(exist_ok=True)
+            shutil.copy2(made, directory / made.relative_to(ROOT))
         (directory / ".venv").mkdir()
         for part in Path(sys.prefix).iterdir():
             if not part.name.startswith("."):
@@ -204,8 +210,8 @@ def fresh_copy(document: Document) -> Iterator[Path]:
                 Lab(directory / ".lab").stop()
 
 
-LONG = {"docs/operations.md"}
-"""Those that deploy again and again."""
+LONG = {"docs/operations.md", "docs/develop.md", "docs/fleet.md"}
+"""Those that deploy again and again, or whose steps are those of other tests."""
 
 
 @pytest.mark.parametrize(

@@ -70,14 +70,16 @@ def servers(mac: Mac) -> list[str]:
 @pytest.fixture(scope="module")
 def terminal(deployed: Fleet) -> Fleet:
     """A Mac that ran the stack in the background, and now does in a Terminal window."""
-    deployed.settles(**data("terminal"))
+    run = deployed.deploy(**data("terminal"))
+    assert run.code == 0, run.err
     return deployed
 
 
 @pytest.fixture(scope="module")
 def off(terminal: Fleet) -> Fleet:
     """A Mac that ran the stack in a Terminal window, and on which it now is only installed."""
-    terminal.settles(**data("off"))
+    run = terminal.deploy(**data("off"))
+    assert run.code == 0, run.err
     return terminal
 
 
@@ -144,7 +146,8 @@ def test_the_windows_red_button_stops_both(terminal: Fleet) -> None:
     until(lambda: commands(mac) == [])
 
 
-@pytest.mark.parametrize("victim", ["llama_swap", pytest.param("proxy", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("victim", ["llama_swap", "proxy"])
 def test_in_the_window_the_end_of_one_is_the_end_of_both(terminal: Fleet, victim: str) -> None:
     """The window says so, instead of serving half of the stack."""
     mac = terminal["mac1"]

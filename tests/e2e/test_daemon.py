@@ -65,7 +65,8 @@ def daemon(
     assert run.code == 1
     assert "`make sudoers`" in run.err
     fleet["mac1"].set(sudo=rules(fleet))
-    fleet.settles(mac1=DAEMON)
+    run = fleet.deploy(mac1=DAEMON)
+    assert run.code == 0, run.err
     yield fleet
     fleet.stop()
 
@@ -108,6 +109,7 @@ def test_it_is_stopped_and_started_by_the_rule(daemon: Fleet) -> None:
     check(daemon, "daemon")
 
 
+@pytest.mark.soak
 def test_what_runs_is_changed_without_another_word_of_roots(daemon: Fleet) -> None:
     """The rule is the same: the property list is, and what it runs is the user's."""
     mac = daemon["mac1"]
@@ -135,6 +137,7 @@ def test_what_does_not_come_up_is_put_back(daemon: Fleet) -> None:
     daemon.settles(mac1=DAEMON)
 
 
+@pytest.mark.soak
 def test_a_quarantined_or_disabled_daemon_is_mended(daemon: Fleet) -> None:
     """macOS 27 would not load the one at its next start, no macOS the other."""
     mac = daemon["mac1"]
@@ -163,6 +166,7 @@ def test_one_that_runs_and_is_quarantined_is_mended_before_a_restart_shows_it(
     assert daemon["mac1"].quarantine(path) is None
 
 
+@pytest.mark.soak
 def test_without_metal_the_deploy_fails_with_words(daemon: Fleet) -> None:
     """It would serve on the CPU, and look healthy."""
     mac = daemon["mac1"]
@@ -204,22 +208,25 @@ def spoil(mac: Mac) -> None:
         mac.quarantines(old)
 
 
-def test_there_and_back_one_copy_runs(agent: Fleet) -> None:
-    mac = agent["mac1"]
+def test_there_and_back_one_copy_runs(daemon: Fleet) -> None:
+    """Of daemons agents, as somebody is logged in from now on, and of these daemons again."""
+    mac = daemon["mac1"]
+    mac.set(console=True)
+    assert daemon.deploy().code == 0
+    check(daemon, "agent")
+    mac.reboot()
+    until(lambda: both_served(mac))
+    check(daemon, "agent")
+
     spoil(mac)
-    agent.settles(mac1=DAEMON)
-    check(agent, "daemon")
+    daemon.settles(mac1=DAEMON)
+    check(daemon, "daemon")
     for label in LABELS:
         assert f'"{label}" => disabled' in mac.launchd("print-disabled", "gui/501")["out"]
     mac.reboot()
     until(lambda: both_served(mac))
-    check(agent, "daemon")
-
-    agent.settles()
-    check(agent, "agent")
-    mac.reboot()
-    until(lambda: both_served(mac))
-    check(agent, "agent")
+    check(daemon, "daemon")
+    mac.set(console=False)
 
 
 @pytest.mark.soak

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.fleet import Fleet
 
 
-@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("link", [pytest.param(False, marks=pytest.mark.soak), True])
 def test_a_directory_that_others_may_write_is_a_problem_of_that_mac(
     tmp_path: Path, link: bool
 ) -> None:

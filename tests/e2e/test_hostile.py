@@ -1,7 +1,7 @@
 """Hostile text in settings comes through the whole chain exactly, or is refused with the reason."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +30,19 @@ HOSTILE = {
     },
     "recite": None,
 }
+SETTINGS = {"stack_root": ROOT, "models": HOSTILE}
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """mac1 has hostile settings, mac2 its stack far from its home; both were deployed to once."""
-    fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1", "mac2")
+    """A Mac with hostile settings, deployed to once."""
+    fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1")
     write_model(fleet.lab.hub_root / REPO / FOLDER, "it's $1 & 2")
     write_model(fleet.lab.hub_root / REPO / "other", "other")
-    run = fleet.deploy(**settings(fleet))
+    run = fleet.deploy(mac1=SETTINGS)
     assert run.code == 0, run.err
     yield fleet
     fleet.stop()
-
-
-def volume(fleet: Fleet) -> Path:
-    return fleet["mac2"].root / "Volumes/Big Disk/llm"
-
-
-def settings(fleet: Fleet) -> dict[str, Any]:
-    volume(fleet).parent.mkdir(parents=True, exist_ok=True)
-    return {
-        "mac1": {"stack_root": ROOT, "models": HOSTILE},
-        "mac2": {"stack_root": str(volume(fleet))},
-    }
 
 
 def command_lines(fleet: Fleet, name: str) -> list[list[str]]:
@@ -103,17 +92,23 @@ def test_nothing_of_a_hostile_root_lands_elsewhere(fleet: Fleet) -> None:
     assert "id" not in {path.name for path in home.rglob("*")}
 
 
-def test_a_root_far_from_home(fleet: Fleet) -> None:
-    assert fleet.says("mac2") == SENTENCE
-    assert (volume(fleet) / "llama-swap.log").exists()
-    assert not (fleet["mac2"].home / "llama-swap").exists()
+@pytest.mark.soak
+def test_a_root_far_from_home(make_fleet: Callable[..., Fleet]) -> None:
+    fleet = make_fleet("mac1")
+    volume = fleet["mac1"].root / "Volumes/Big Disk/llm"
+    volume.parent.mkdir(parents=True)
+    fleet.settles(mac1={"stack_root": str(volume)})
+
+    assert fleet.says() == SENTENCE
+    assert (volume / "llama-swap.log").exists()
+    assert not (fleet["mac1"].home / "llama-swap").exists()
 
 
 def test_a_second_run_changes_nothing(fleet: Fleet) -> None:
-    run = fleet.deploy(**settings(fleet))
+    run = fleet.deploy(mac1=SETTINGS)
 
     assert run.code == 0, run.err
-    assert {name: run.changed(name) for name in fleet.lab.macs} == {"mac1": set(), "mac2": set()}
+    assert run.changed("mac1") == set()
 
 
 MACRO = "holds `${`, which llama-swap reads as a macro and offers no escape for"

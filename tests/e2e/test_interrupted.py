@@ -256,7 +256,7 @@ def is_repaired(fleet: Fleet, **data: Any) -> None:
     assert debris(fleet) == []
 
 
-# -- In each run of the tests: representative ones
+# -- Representative ones; one is in each run of the tests: test_launchd.py
 
 
 @pytest.mark.soak
@@ -280,6 +280,7 @@ def test_killed_while_the_proxy_is_installed(fleet: Fleet) -> None:
     is_repaired(fleet)
 
 
+@pytest.mark.soak
 def test_killed_while_llama_swap_is_switched_over(fleet: Fleet) -> None:
     killed_in(fleet, LLAMA_SWAP, 0.05, llama_swap_watch_config=False)
 
@@ -375,6 +376,7 @@ def test_a_person_who_presses_ctrl_c_need_not_wait(slow: Fleet) -> None:
     was_sent_once(slow)
 
 
+@pytest.mark.soak
 def test_connection_lost_while_a_model_is_fetched(slow: Fleet) -> None:
     """The run says so and ends; the next one goes on."""
     deploying = slow.begin(mac1=BIG_MODEL)

@@ -214,6 +214,7 @@ def theirs(fleet: Fleet) -> Path:
     return fleet.inventory(mac1=data(*BOTH))
 
 
+@pytest.mark.soak
 def test_status_and_chat_take_the_key_of_the_environment(fleet: Fleet, theirs: Path) -> None:
     def herd(verb: str, key: str) -> Run:
         return fleet.herd(verb, inventory=theirs, **holding(key))
@@ -243,6 +244,7 @@ def test_chat_asks_a_model_that_the_key_may_use(fleet: Fleet) -> None:
     assert "this key may use none of its models" in refused.err
 
 
+@pytest.mark.soak
 def test_usage_is_told_by_host_and_survives_a_restart_of_the_proxy(
     fleet: Fleet, theirs: Path
 ) -> None:
@@ -281,6 +283,7 @@ def herd_in(fleet: Fleet, directory: Path, *words: str, program: str = "herd") -
     return Run(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.soak
 def test_a_new_key_and_a_deploy_are_enough_for_one_mac(fleet: Fleet, tmp_path: Path) -> None:
     """Without editing anything: the entry is in config.json, which is shipped as it is."""
     files = ("deploy.py", "config.py", "pyproject.toml")
@@ -299,6 +302,7 @@ def test_a_new_key_and_a_deploy_are_enough_for_one_mac(fleet: Fleet, tmp_path: P
     assert where(fleet["mac1"], key) == []
 
 
+@pytest.mark.soak
 def test_where_data_has_keys_a_new_one_is_to_be_pasted_there(fleet: Fleet, tmp_path: Path) -> None:
     inventory = str(fleet.inventory(mac1=data(*BOTH)))
 
@@ -331,6 +335,7 @@ def certificate(directory: Path, name: str) -> dict[str, str]:
     return {"proxy_tls_certificate": str(crt), "proxy_tls_key": str(key)}
 
 
+@pytest.mark.soak
 def test_https_and_a_renewed_certificate_without_a_restart(fleet: Fleet, tmp_path: Path) -> None:
     mac = fleet["mac1"]
     first, second = certificate(tmp_path, "first"), certificate(tmp_path, "second")

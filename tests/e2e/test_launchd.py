@@ -18,6 +18,7 @@ import pytest
 
 from lab.lab import Mac
 from tests.e2e.fleet import SENTENCE, Fleet, is_served, plain, until
+from tests.e2e.test_interrupted import is_repaired, killed_in
 
 LABELS = {"llama-swap": "com.moonspirit.llama-swap", "proxy": "com.moonspirit.proxy"}
 OPERATIONS = {"llama-swap": "Services | Run llama-swap", "proxy": "Services | Run the proxy"}
@@ -147,7 +148,7 @@ def test_no_other_jobs_and_no_leftovers_are_there(deployed: Fleet) -> None:
 # -- what goes on without a deploy
 
 
-@pytest.mark.parametrize("way", ["reboot", "new login"])
+@pytest.mark.parametrize("way", ["reboot", pytest.param("new login", marks=pytest.mark.soak)])
 def test_the_stack_serves_again_without_a_deploy(deployed: Fleet, way: str) -> None:
     mac = deployed["mac1"]
     if way == "reboot":
@@ -315,7 +316,7 @@ STATES: list[Callable[[Mac, str], None]] = [
 ]
 # Two at a time, one per job; `make soak` has each alone, on each job.
 PAIRS = [
-    (booted_out, file_deleted),
+    pytest.param((booted_out, file_deleted), marks=pytest.mark.soak),
     (restart_lost, disabled),
     pytest.param((loaded_from_elsewhere, deaf_to_sigterm), marks=pytest.mark.soak),
 ]
@@ -360,6 +361,20 @@ def test_one_deploy_repairs_each(
     repair(deployed, {job: state})
 
 
+def test_a_deploy_that_is_killed_while_it_switches_a_job_is_repaired(
+    deployed: Fleet, mac: Mac
+) -> None:
+    """In each of its steps: test_interrupted.py."""
+    restart_lost(mac, "llama-swap")
+    killed_in(deployed, OPERATIONS["llama-swap"], 0.05)
+
+    is_repaired(deployed)
+
+    shown = mac.launchd.print(f"gui/501/{LABELS['llama-swap']}")
+    assert "that-of-an-older-run" not in shown
+
+
+@pytest.mark.soak
 def test_what_was_repaired_serves_after_a_reboot_too(deployed: Fleet, mac: Mac) -> None:
     """`disable` outlives a reboot: a job that was only loaded again would not come back."""
     disabled(mac, "proxy")
@@ -374,6 +389,7 @@ def test_what_was_repaired_serves_after_a_reboot_too(deployed: Fleet, mac: Mac) 
 # -- what no deploy can mend
 
 
+@pytest.mark.soak
 def test_a_port_that_somebody_else_took_is_named_and_nobody_is_killed(
     deployed: Fleet, mac: Mac
 ) -> None:
@@ -409,6 +425,7 @@ def test_another_users_process_on_a_port_is_seen_by_connecting(deployed: Fleet, 
     until(lambda: is_served(mac.ports["llama_swap"]))
 
 
+@pytest.mark.soak
 def test_nobody_at_the_console_is_a_problem_with_its_fix(deployed: Fleet, mac: Mac) -> None:
     """And somebody who logs in again is all that it takes."""
     mac.set(console=False)

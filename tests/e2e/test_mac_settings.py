@@ -35,9 +35,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     assert run.code == 1
     assert "`make sudoers`" in run.err
     fleet["mac1"].set(sudo=rules(fleet))
-    assert fleet.settles(mac1=SETTINGS).changed("mac1") >= {
-        *(POWER, UPDATES, WAY_IN, LIMIT, NETWORKS)
-    }
+    run = fleet.deploy(mac1=SETTINGS)
+    assert run.code == 0, run.err
+    assert run.changed("mac1") >= {POWER, UPDATES, WAY_IN, LIMIT, NETWORKS}
     yield fleet
     fleet.stop()
 
@@ -87,6 +87,7 @@ def test_what_a_restart_forgets_is_done_again(kept: Fleet) -> None:
     assert "main" not in mac.facts["pf"], "nobody loads /etc/pf.conf again"
 
 
+@pytest.mark.soak
 def test_what_somebody_changed_by_hand_comes_back(kept: Fleet) -> None:
     mac = kept["mac1"]
     kept.says()
@@ -104,6 +105,7 @@ def test_what_somebody_changed_by_hand_comes_back(kept: Fleet) -> None:
     assert kept.says() == SENTENCE
 
 
+@pytest.mark.soak
 def test_what_was_there_is_noted_once(kept: Fleet) -> None:
     mac = kept["mac1"]
     notes = (mac.home / NOTES).read_text().splitlines()
@@ -131,7 +133,12 @@ def test_an_upgraded_python_is_let_in_again(kept: Fleet) -> None:
 @pytest.mark.parametrize(
     ("tool", "off", "still"),
     [
-        ("pmset", {"sleep_disabled": 0}, "SleepDisabled is 0 still, not 1"),
+        pytest.param(
+            "pmset",
+            {"sleep_disabled": 0},
+            "SleepDisabled is 0 still, not 1",
+            marks=pytest.mark.soak,
+        ),
         pytest.param(
             "sysctl",
             {"wired_limit_mb": 0},
@@ -172,6 +179,7 @@ def test_a_tool_that_says_it_did_and_did_not_is_an_error(
     assert kept.deploy(mac1=SETTINGS).code == 0
 
 
+@pytest.mark.soak
 def test_status_says_what_is_otherwise_and_what_restarts(kept: Fleet) -> None:
     mac = kept["mac1"]
     mac.set(power=mac.facts["power"] | {"womp": "1"})
@@ -199,6 +207,7 @@ def test_what_cannot_be_is_refused_before_anything_is_changed(kept: Fleet) -> No
     assert run.changed("mac1") == set()
 
 
+@pytest.mark.soak
 def test_what_is_let_be_again_stays_as_it_is(kept: Fleet) -> None:
     mac = kept["mac1"]
     before = (rows(mac), (mac.home / NOTES).read_text())

@@ -90,6 +90,7 @@ def test_without_sudo_one_instruction_says_what_to_do(first: tuple[Fleet, Run, A
     assert contents(fleet["mac2"]) == before
 
 
+@pytest.mark.soak
 def test_formula_that_is_installed_but_not_trusted_is_trusted(fleet: Fleet) -> None:
     brew(fleet, f"untrust --formula {FULL_NAME}")
 
@@ -112,6 +113,7 @@ def test_trust_in_the_whole_tap_is_enough(fleet: Fleet) -> None:
     brew(fleet, f"untrust --tap {TAP}")
 
 
+@pytest.mark.soak
 def test_failed_install_shows_why_and_the_next_run_goes_on(fleet: Fleet) -> None:
     """From a tap that somebody tapped earlier by hand, and never trusted."""
     brew(fleet, f"uninstall {FULL_NAME}")
@@ -132,6 +134,7 @@ def test_failed_install_shows_why_and_the_next_run_goes_on(fleet: Fleet) -> None
     assert fleet.says() == SENTENCE
 
 
+@pytest.mark.soak
 def test_nothing_is_upgraded_unasked(fleet: Fleet) -> None:
     """Not even while something else of the same operation is missing."""
     fleet["mac1"].set(formulae={"llama.cpp": "0.9.7", "uv": "0.14.0", "python@3.13": "3.13.99"})
@@ -186,6 +189,7 @@ def test_current_server_gets_the_current_flag(fleet: Fleet) -> None:
     assert fleet.says() == SENTENCE
 
 
+@pytest.mark.soak
 def test_config_that_llama_swap_rejects_leaves_the_old_one_running(fleet: Fleet) -> None:
     """Its words are shown, and a loaded model does not even notice."""
     assert fleet.says() == SENTENCE
@@ -260,6 +264,7 @@ def test_each_build_of_llama_server_on_a_fresh_mac(
     assert fleet.says() == SENTENCE
 
 
+@pytest.mark.soak
 def test_what_homebrew_has_in_the_way_is_found_before_anything_is_changed(fleet: Fleet) -> None:
     """A keg that is not linked, a stranger's program, one that cannot run, another's prefix."""
     mac = fleet["mac1"]

@@ -15,6 +15,9 @@ from tests.e2e.fleet import SENTENCE, Fleet, plain
 from tests.e2e.test_infra import verify
 from tests.e2e.test_one_question import ONCE
 
+# What each kind declares and is asked is decided in tests/core; here all go the whole way.
+pytestmark = pytest.mark.soak
+
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwAD"
     "hgGAWjR9awAAAABJRU5ErkJggg=="
@@ -55,7 +58,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     tiny_parts.write_whole(hub / SMALL / "small.gguf")
     tiny_parts.write_whole(hub / EMBEDS / "embeds.gguf", PoolingType.LAST)
     tiny_parts.write_whole(hub / RANKS / "ranks.gguf", PoolingType.RANK)
-    first = fleet.settles(mac1=DATA)
+    first = fleet.deploy(mac1=DATA)
+    assert first.code == 0, first.err
     assert "recite, sees, hears, embeds and ranks together fits, " in plain(first.err)
     yield fleet
     fleet.stop()
@@ -161,7 +165,6 @@ def test_a_model_that_answers_nothing_fails_each_run_with_llama_servers_words(
     assert fleet.deploy(mac1=DATA).code == 0
 
 
-@pytest.mark.soak
 def test_parts_that_are_no_longer_declared_go(fleet: Fleet) -> None:
     sees = {"repo": SEES, "ctx_size": 512, "mmproj": None, "preload": True}
     plainly = {**MODELS, "sees": sees, "recite": {"ctx_size": 512, "preload": True}}

@@ -6,11 +6,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from herd.core.mac.layout import SYSTEM_PATH
 from lab.lab import Mac
 from lab.mac import ROOTS
 from tests import preloaded
 from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, plain
+
+LABEL = "com.moonspirit.pull"
 
 
 def in_front(mac: Mac, directory: Path) -> str:
@@ -34,12 +38,10 @@ os.execv("{mac.root}/bin/sh", ["sh", *words])
     return f"{directory}:{mac.path}"
 
 
-def test_a_mac_deploys_to_itself_and_its_launchd_does_so_again(
-    make_fleet: Callable[..., Fleet], tmp_path: Path
-) -> None:
-    fleet = make_fleet("mac1", "mac2")
+def pulling(fleet: Fleet, directory: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """`make pull` on mac1 itself."""
     mac = fleet["mac1"]
-    path = in_front(mac, tmp_path)
+    path = in_front(mac, directory)
 
     def pull(*words: str) -> "subprocess.CompletedProcess[str]":
         return preloaded.run(
@@ -52,6 +54,16 @@ def test_a_mac_deploys_to_itself_and_its_launchd_does_so_again(
             },
             timeout=300,
         )
+
+    return pull
+
+
+def test_a_mac_deploys_to_itself_and_its_launchd_does_so_again(
+    make_fleet: Callable[..., Fleet], tmp_path: Path
+) -> None:
+    fleet = make_fleet("mac1", "mac2")
+    mac = fleet["mac1"]
+    pull = pulling(fleet, tmp_path)
 
     nobody = pull("--host", "mac3")
     assert nobody.returncode == 1
@@ -74,22 +86,28 @@ def test_a_mac_deploys_to_itself_and_its_launchd_does_so_again(
 
     every = pull("--every", "60")
     assert every.returncode == 0, every.stderr
-    label = "com.moonspirit.pull"
-    job = mac.launchd.job(label)
-    assert job
+    assert mac.launchd.job(LABEL)
     assert shlex.split(every.stdout)[:4] == ["This", "Mac", "pulls", "now,"]
     again = pull("--every", "60")
     assert again.stdout.startswith("This Mac pulls every 60 minutes, as mac1; ")
     assert pull("--every", "0").stdout == "This Mac pulls no more by itself.\n"
-    assert mac.launchd.job(label) is None
-    assert not (mac.home / f"Library/LaunchAgents/{label}.plist").exists()
+    assert mac.launchd.job(LABEL) is None
+    assert not (mac.home / f"Library/LaunchAgents/{LABEL}.plist").exists()
 
-    # Who takes the stack off takes that along, or it would come back.
-    assert pull("--every", "60").returncode == 0
-    assert mac.launchd.job(label)
+
+@pytest.mark.soak
+def test_who_takes_the_stack_off_takes_that_along(
+    make_fleet: Callable[..., Fleet], tmp_path: Path
+) -> None:
+    """Or it would come back."""
+    fleet = make_fleet("mac1")
+    mac = fleet["mac1"]
+    assert fleet.deploy("--limit", "mac1").code == 0
+    assert pulling(fleet, tmp_path)("--every", "60").returncode == 0
+    assert mac.launchd.job(LABEL)
     gone = fleet.herd("uninstall", "--yes", "--limit", "mac1")
     assert gone.code == 0, gone.err
-    assert mac.launchd.job(label) is None
+    assert mac.launchd.job(LABEL) is None
     assert not list(mac.home.glob("Library/L*/*pull*"))
     mac.clear_log()
     assert fleet.herd("uninstall", "--yes", "--limit", "mac1").code == 0

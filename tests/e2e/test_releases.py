@@ -62,41 +62,6 @@ def pid(fleet: Fleet, job: str) -> str:
     return shown["pid"]
 
 
-def test_a_pinned_release_serves_is_replaced_and_comes_back(fleet: Fleet) -> None:
-    """A second run changes nothing; a rollback holds until something else is pinned."""
-    assert fleet.says() == SENTENCE
-    config = (stack(fleet) / "config.yaml").read_text()
-    assert f"{stack(fleet)}/releases/llama.cpp/current/llama-server\n" in config
-    assert not (fleet["mac1"].prefix / "bin/llama-server").exists()
-    again = fleet.deploy(mac1=pins(fleet, "b1", "v1"))
-    assert again.code == 0, again.err
-    assert again.changed("mac1") == set()
-    proxy, swap = pid(fleet, "proxy"), pid(fleet, "llama-swap")
-
-    newer = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
-
-    assert newer.code == 0, newer.err
-    assert {INSTALL, SWITCH, LLAMA_SWAP} <= newer.changed("mac1")
-    assert (runs(fleet), pid(fleet, "proxy")) == ("b2", proxy)
-    assert pid(fleet, "llama-swap") != swap
-    assert "versions: llama.cpp b2, llama-swap v1" in plain(newer.err)
-
-    back = fleet.rollback(mac1=pins(fleet, "b2", "v1"))
-
-    assert back.code == 0, back.err
-    assert runs(fleet) == "b1"
-    assert fleet.says() == SENTENCE
-    held = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
-    assert (held.code, held.changed("mac1")) == (0, set()), held.err
-    words = "llama.cpp is held at b1 since a rollback, and llama_cpp_release is b2"
-    assert words in plain(back.err)
-    assert words in plain(held.err)
-    again = fleet.rollback(mac1=pins(fleet, "b2", "v1"))
-    assert (again.code, again.changed("mac1")) == (0, set()), again.err
-    forward = fleet.deploy(mac1=pins(fleet, "b2", "v1", homebrew_upgrade=True))
-    assert (forward.code, runs(fleet)) == (0, "b2"), forward.err
-
-
 def ask_on(fleet: Fleet, stop: threading.Event, found: list[tuple[int, str]]) -> None:
     """One request after the other; of each its code, and what it says or when to come back."""
     url = f"http://127.0.0.1:{fleet['mac1'].ports['proxy']}/v1/chat/completions"
@@ -112,13 +77,19 @@ def ask_on(fleet: Fleet, stop: threading.Event, found: list[tuple[int, str]]) ->
             time.sleep(0.1)
 
 
-def test_an_upgrade_cuts_nobody_off(fleet: Fleet) -> None:
+def test_a_pinned_release_is_upgraded_cuts_nobody_off_and_comes_back(fleet: Fleet) -> None:
     """Of those who ask all the time, each is answered whole, or told when to come back; and nobody
-    stays drained."""
+    stays drained. A second run changes nothing; a rollback holds until something else is pinned."""
+    assert fleet.says() == SENTENCE
+    config = (stack(fleet) / "config.yaml").read_text()
+    assert f"{stack(fleet)}/releases/llama.cpp/current/llama-server\n" in config
+    assert not (fleet["mac1"].prefix / "bin/llama-server").exists()
+    again = fleet.deploy(mac1=pins(fleet, "b1", "v1"))
+    assert again.code == 0, again.err
+    assert again.changed("mac1") == set()
+    proxy, swap = pid(fleet, "proxy"), pid(fleet, "llama-swap")
     stop, found = threading.Event(), list[tuple[int, str]]()
-    first = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
-    assert first.code == 0, first.err
-    inventory = fleet.inventory(mac1=pins(fleet, "b4", "v1"))
+    inventory = fleet.inventory(mac1=pins(fleet, "b2", "v1"))
     asking = [threading.Thread(target=ask_on, args=(fleet, stop, found)) for _ in range(2)]
     for each in asking:
         each.start()
@@ -132,11 +103,30 @@ def test_an_upgrade_cuts_nobody_off(fleet: Fleet) -> None:
     assert run.code == 0, run.out + run.err
     assert "upgrade of mac1, 1 of 1" in run.out
     assert f"recite at http://127.0.0.1:{fleet['mac1'].ports['proxy']}: {SENTENCE}" in run.out
-    assert runs(fleet) == "b4"
+    said = plain(run.out + run.err)
+    assert "versions: llama.cpp b2, llama-swap v1" in said
+    assert all(name in said for name in (INSTALL, SWITCH, LLAMA_SWAP))
+    assert (runs(fleet), pid(fleet, "proxy")) == ("b2", proxy)
+    assert pid(fleet, "llama-swap") != swap
     assert {said for code, said in found if code == 200} == {SENTENCE}
     assert {code for code, _ in found} <= {200, 503}
     assert all(said.isdigit() for code, said in found if code == 503)
     assert not (stack(fleet) / "availability.json").exists()
+
+    back = fleet.rollback(mac1=pins(fleet, "b2", "v1"))
+
+    assert back.code == 0, back.err
+    assert runs(fleet) == "b1"
+    assert fleet.says() == SENTENCE
+    held = fleet.deploy(mac1=pins(fleet, "b2", "v1"))
+    assert (held.code, held.changed("mac1")) == (0, set()), held.err
+    words = "llama.cpp is held at b1 since a rollback, and llama_cpp_release is b2"
+    assert words in plain(back.err)
+    assert words in plain(held.err)
+    again = fleet.rollback(mac1=pins(fleet, "b2", "v1"))
+    assert (again.code, again.changed("mac1")) == (0, set()), again.err
+    forward = fleet.deploy(mac1=pins(fleet, "b2", "v1", homebrew_upgrade=True))
+    assert (forward.code, runs(fleet)) == (0, "b2"), forward.err
 
 
 # Whatever it is asked about itself it answers; it only does not do its work.
@@ -289,6 +279,7 @@ def test_what_is_homebrews_again_is_linked_to_no_release(fleet: Fleet) -> None:
     assert fleet.says() == SENTENCE
 
 
+@pytest.mark.soak
 def test_a_roll_begins_with_the_canaries_and_ends_at_the_first_that_fails(
     make_fleet: Callable[..., Fleet],
 ) -> None:

@@ -16,6 +16,8 @@ OPEN = "Models | Let the Macs of this site fetch from here"
 BIG = "lab/big-GGUF"
 MIB = 1 << 20
 MACS = ("mac1", "mac2", "mac3")
+# Of whom two show how it goes; all three are of the soak.
+TWO = ("--limit", "mac1", "--limit", "mac2")
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +74,14 @@ def lose(fleet: Fleet, *names: str) -> None:
 BIG_MODEL = {"big": {"repo": BIG, "ctx_size": 256}}
 
 
-def test_three_macs_fetch_a_model_from_the_hub_once(fleet: Fleet) -> None:
-    run = deploy(fleet, **everybody(**BIG_MODEL))
+def test_macs_fetch_a_model_from_the_hub_once(fleet: Fleet) -> None:
+    run = deploy(fleet, *TWO, **everybody(**BIG_MODEL))
 
     wanted = size(fleet, BIG, "lab/recite-GGUF")
     assert wanted <= fleet.hub()["bytes"] <= 1.05 * wanted
-    assert {name for name in MACS if is_exact(fleet, name, BIG)} == set(MACS)
+    assert {name for name in MACS[:2] if is_exact(fleet, name, BIG)} == {"mac1", "mac2"}
     assert "from the Hub" in plain(run.err + run.out)
-    for name in MACS:
+    for name in MACS[:2]:
         assert fleet.says(name, model="big") == SENTENCE
         (grant,) = [fleet[name].home / "llama-swap/peers.json"]
         assert grant.stat().st_mode & 0o777 == 0o600
@@ -89,11 +91,11 @@ def test_a_second_run_opens_nothing_and_changes_nothing(fleet: Fleet) -> None:
     """Each is asked who it is and then for the rest, though they ask each other's models."""
     for name in MACS:
         fleet[name].clear_log()
-    run = deploy(fleet, **everybody(**BIG_MODEL))
+    run = deploy(fleet, *TWO, **everybody(**BIG_MODEL))
 
     assert {name: run.changed(name) for name in MACS if run.changed(name)} == {}
     assert fleet.hub()["bytes"] == 0
-    assert [len(fleet[name].log) for name in MACS] == [ONCE] * len(MACS)
+    assert [len(fleet[name].log) for name in MACS] == [ONCE, ONCE, 0]
 
 
 @pytest.mark.soak
@@ -127,11 +129,11 @@ def test_verify_models_mends_a_mac_from_its_neighbours(fleet: Fleet) -> None:
     fleet.hub("reset")
     inventory = fleet.inventory(**everybody(**BIG_MODEL))
 
-    run = fleet.herd("verify-models", inventory=inventory)
+    run = fleet.herd("verify-models", *TWO, inventory=inventory)
 
     assert run.code == 0, run.err
     assert fleet.hub()["bytes"] == 0
-    assert {name for name in MACS if is_exact(fleet, name, BIG)} == set(MACS)
+    assert is_exact(fleet, "mac1", BIG)
 
 
 def test_make_fetch_asks_the_hub_once_for_all(fleet: Fleet) -> None:
@@ -139,13 +141,15 @@ def test_make_fetch_asks_the_hub_once_for_all(fleet: Fleet) -> None:
     write_model(fleet.lab.hub_root / repo, "alt", pad_bytes=MIB)
     fleet.hub("reset")
 
-    run = fleet.herd("fetch", repo)
+    run = fleet.herd("fetch", repo, *TWO)
 
     assert run.code == 0, run.err
     assert size(fleet, repo) <= fleet.hub()["bytes"] <= 1.05 * size(fleet, repo)
-    assert {name for name in MACS if is_exact(fleet, name, repo)} == set(MACS)
+    assert {name for name in MACS[:2] if is_exact(fleet, name, repo)} == {"mac1", "mac2"}
 
 
+@pytest.mark.soak
+@pytest.mark.usefixtures("shared")
 def test_a_mac_of_another_site_asks_the_hub(fleet: Fleet) -> None:
     lose(fleet, "mac3")
     data = everybody(**BIG_MODEL)
@@ -158,6 +162,7 @@ def test_a_mac_of_another_site_asks_the_hub(fleet: Fleet) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.usefixtures("shared")
 def test_a_mac_alone_in_its_run_asks_nobody_else(fleet: Fleet) -> None:
     directory = fleet["mac2"].home / "llama-swap/models/big-GGUF"
     lost = next(directory.glob("*00002*.gguf"))

@@ -73,7 +73,6 @@ def test_what_was_put_there_goes_and_all_else_stays(fleet: Fleet) -> None:
     assert (asked.code, "--yes" in asked.err) == (1, True)
     assert fleet.says() == SENTENCE
 
-    kill_in(fleet, "Files | Remove the stack's files")
     first = fleet.herd("uninstall", "--yes")
     assert first.code == 0, first.err
     left = everything(mac) - fresh

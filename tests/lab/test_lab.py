@@ -17,6 +17,7 @@ import pytest
 from lab import control, processes
 from lab.lab import PROJECT, Lab
 from lab.mac import USER
+from tests import preloaded
 
 Until = Callable[..., Any]
 
@@ -79,13 +80,11 @@ def command(folder: Path, *words: str, llama_swap: str = "") -> tuple[int, str]:
     }
     named = {"LAB_LLAMA_SWAP": llama_swap} if llama_swap else {}
     named["LAB_LLAMA_SERVER"] = "stand-in"
-    result = subprocess.run(
+    result = preloaded.run(
         [sys.executable, "-m", "lab", *words],
         cwd=folder,
         env=here | named | {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
+        timeout=120,
     )
     return result.returncode, result.stdout + result.stderr
 
@@ -132,6 +131,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert command(tmp_path, "status")[0] == 3
 
 
+@pytest.mark.soak
 def test_the_llama_swap_that_is_named_is_the_one_that_is_poured_and_told(tmp_path: Path) -> None:
     """Wherever brew is called from, and in a lab where the stand-in was poured before."""
     poured = ("shell", "mac1", "$LAB_MAC/opt/homebrew/bin/llama-swap -version")

@@ -24,6 +24,7 @@ from lab.llama_swap.config import load
 from lab.llama_swap.macros import ConfigError
 from lab.reciter import write_model
 from lab.sentence import SENTENCE
+from tests import preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
 RESPONDER = shlex.join([sys.executable, "-ISu", str(Path(__file__).with_name("responder.py"))])
@@ -59,7 +60,8 @@ class Swap:
         address = f"127.0.0.1:{self.ports}"
         command = [*self.command, "-config", str(self.config), "-listen", address, *flags]
         with self.output.open("wb") as output, self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(
+            start = preloaded.Popen if self.command == STAND_IN else subprocess.Popen
+            self.process = start(
                 command, stdout=output, stderr=errors, cwd=ROOT, env={**os.environ, **environment}
             )
         self.client.base_url = httpx2.URL(f"http://{address}")
@@ -445,6 +447,7 @@ def test_unloading_waits_until_the_process_is_gone(swap: Swap) -> None:
         assert swap.running() == {}
 
 
+@pytest.mark.soak
 def test_a_deaf_process_is_killed_after_unload_timeout(swap: Swap) -> None:
     swap.start({"models": {"a": model("--deaf=1", unloadTimeout=1)}})
     pid = swap.chat("a").json()["pid"]
@@ -545,6 +548,7 @@ def test_unloading_turns_away_who_waits_for_a_start(swap: Swap) -> None:
     assert swap.running() == {}
 
 
+@pytest.mark.soak
 def test_an_idle_model_is_unloaded_after_its_ttl(swap: Swap) -> None:
     swap.start({"globalTTL": 100, "models": {"a": model(ttl=1), "b": model(ttl=0)}})
     swap.chat("a")
@@ -578,6 +582,7 @@ def test_by_default_one_model_runs_at_a_time(swap: Swap) -> None:
     assert swap.running() == {"b": "ready"}
 
 
+@pytest.mark.soak
 def test_groups_say_who_is_stopped(swap: Swap) -> None:
     groups = {
         "together": {"swap": False, "members": ["a", "b"]},
@@ -599,6 +604,7 @@ def test_groups_say_who_is_stopped(swap: Swap) -> None:
     assert seen == {"a": "ap", "b": "ab", "p": "abp", "m": "abmp", "other": "op"}
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("place", ["legacy", "routing"])
 def test_a_matrix_says_who_may_stay(swap: Swap, place: str) -> None:
     """The cheapest way is taken, the first of equals; who is in no set is alone."""
@@ -853,6 +859,7 @@ def test_a_reload_stops_models_and_their_streams(swap: Swap) -> None:
     assert swap.chat("a").status_code == 404
 
 
+@pytest.mark.soak
 def test_a_reload_preloads_before_the_old_process_has_left(swap: Swap) -> None:
     """So a process that is slow to leave keeps the port, and nothing tries a second time."""
     preload = {"hooks": {"on_startup": {"preload": ["a"]}}, "models": {"a": model("--linger=1")}}
@@ -882,6 +889,7 @@ def test_an_invalid_reload_changes_nothing(swap: Swap, text: str) -> None:
     assert swap.chat("a").json()["pid"] == pid
 
 
+@pytest.mark.soak
 def test_the_watcher_sees_a_new_time_and_not_a_missing_file(swap: Swap) -> None:
     swap.start({"models": {"a": model()}}, "-watch-config")
     swap.chat("a")

@@ -280,6 +280,7 @@ def test_what_memory_arithmetic_needs_is_locked_and_nothing_else_is_read(fleet: 
     assert fleet.stats["bytes"] < 1 << 16 < found.size
 
 
+@pytest.mark.soak
 def test_a_header_is_read_to_its_end_and_no_further(fleet: Fleet) -> None:
     """Some writers put keys behind the tokenizer."""
     (fleet.root / "me/odd-GGUF").mkdir(exist_ok=True)

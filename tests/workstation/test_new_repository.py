@@ -372,6 +372,7 @@ def test_the_workstations_keys_lie_beside_the_inventory(fleet: Path, tmp_path: P
     assert "config.json" not in git(fleet, "status", "--short", "--untracked-files")
 
 
+@pytest.mark.soak
 def test_a_deploy_is_refused_as_ever_and_asks_for_nothing_else(fleet: Path) -> None:
     (fleet / "models.lock").unlink()
     for verb in ("plan", "deploy", "upgrade"):

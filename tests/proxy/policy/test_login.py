@@ -10,8 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from proxy.accounting.charging import Ticket
 from proxy.exchange import Reply, Request
-from proxy.policy import login
-from proxy.policy.policy import TICK
+from proxy.policy import login, policy
 from tests.proxy.support.policy import ANNA, ROOT, STANDARD, Desk, entry
 
 OWN = {"Host": "mac.example:3000", "Origin": "http://mac.example:3000",
@@ -20,7 +19,8 @@ PAGE = {"Host": "mac.example:3000", "Accept": "text/html,*/*", "Sec_Fetch_Mode":
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setattr(policy, "TICK", 0.02)
     return Desk(tmp_path / "config.json")
 
 
@@ -180,7 +180,11 @@ def watching(desk: Desk, line: str = "GET /logs/stream", **headers: str) -> None
 
 async def ticks(desk: Desk) -> list[str]:
     """Why streams were broken off, after two looks at what runs."""
-    await asyncio.sleep(2.2 * TICK)
+    async with asyncio.timeout(30):
+        for _ in range(2):
+            timer = desk.policy._timer
+            while timer and desk.policy._timer is timer:  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0.01)
     return desk.aborted
 
 

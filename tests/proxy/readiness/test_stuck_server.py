@@ -48,6 +48,7 @@ async def becomes(agent: int, true: Callable[[str], bool]) -> None:
             await asyncio.sleep(0.1)
 
 
+@pytest.mark.soak
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="it looks into /proc")
 def test_a_server_that_stands_still_is_found_and_let_in_again() -> None:
     async def situation(proxy: Stack, swap: int) -> None:
