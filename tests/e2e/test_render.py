@@ -18,6 +18,7 @@ MADE = (
     "llama-swap.key",
     "proxy/env-",
     "answered/",
+    "last-good/",
     "usage.db",
     "last-deploy.json",
     "installed-packages",
