@@ -14,6 +14,7 @@ the books. Each folder may import those below it, and `exchange`; no module impo
     accounting   tokens, books, metrics, the access log
     model_files  verified model files, for other Macs
     readiness    whether requests are taken, and who is told
+    gateways     what gateways of one herd tell each other of keys' limits
     engine       connections, and the bytes between them
     keys         keys: entries, scopes, limits, which one a request shows
     body         the one meaning of a request's body

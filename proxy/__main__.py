@@ -13,6 +13,7 @@ from proxy.commands import availability
 from proxy.commands.keys_new import add_keys_new, keys_new
 from proxy.commands.usage import add_usage, show_usage
 from proxy.engine.upstream_pool import HAPROXY, LLAMA_SWAP
+from proxy.gateways.sharing import Sharing
 from proxy.keys.store import KeyStore
 from proxy.model_files.verified import VerifiedFiles
 from proxy.options import add_serve
@@ -27,6 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     args = root.parse_args(argv)
     if ("tls_cert" in args) != ("tls_key" in args):
         root.error("--tls-cert and --tls-key go together")
+    if "other_gateways" in args and not (args.gateway and "upstream_key_file" in args):
+        root.error("--other-gateways needs --gateway, and the key in --upstream-key-file")
     match args.command:
         case "keys":
             return keys_new(args)
@@ -85,7 +88,8 @@ def run_server(args: argparse.Namespace) -> int:
     try:
         grants = getattr(args, "grants", None)
         gateways = getattr(args, "gateways", None)
-        keys = KeyStore(args.config, os.environ.get("API_KEYS", ""), grants, gateways)
+        others = getattr(args, "other_gateways", None)
+        keys = KeyStore(args.config, os.environ.get("API_KEYS", ""), grants, gateways, others)
         certificate = Certificate(args.tls_cert, args.tls_key) if "tls_cert" in args else None
         beside = args.config.absolute().parent
         usage = Usage(getattr(args, "usage", beside / "usage.db"))
@@ -93,7 +97,13 @@ def run_server(args: argparse.Namespace) -> int:
         return fail(f"cannot start: {problem}")
     shelf = VerifiedFiles(args.files) if "files" in args else None
     readiness = Readiness(getattr(args, "availability", beside / availability.FILE))
-    state = PolicyState(keys, usage, files=shelf, readiness=readiness, gateway=args.gateway)
+    sharing = None
+    if others is not None:
+        authorities = getattr(args, "gateway_authorities", None)
+        sharing = Sharing(others, args.upstream_key_file, authorities)
+    state = PolicyState(
+        *(keys, usage), files=shelf, readiness=readiness, gateway=args.gateway, sharing=sharing
+    )
     policy = HerdPolicy(state)
     settings = Settings(
         keys=keys,
@@ -103,6 +113,7 @@ def run_server(args: argparse.Namespace) -> int:
         certificate=certificate,
         behind=HAPROXY if args.gateway else LLAMA_SWAP,
         readiness=readiness,
+        sharing=sharing,
         agent=args.agent,
         token_deadline=args.token_deadline,
     )

@@ -10,6 +10,7 @@ from proxy.engine.engine import Engine
 from proxy.engine.upstream_key import UpstreamKey
 from proxy.engine.upstream_pool import LLAMA_SWAP, Behind
 from proxy.exchange import Policy
+from proxy.gateways.sharing import Sharing
 from proxy.keys.store import KeyStore
 from proxy.limits import Limits
 from proxy.readiness.readiness import Readiness
@@ -30,6 +31,8 @@ class Settings:
     """Where HAProxy's agent check is answered, if it is."""
     token_deadline: float = 60.0
     """Seconds for one token of a model that may be stuck, which is looked for with the agent."""
+    sharing: Sharing | None = None
+    """Of limits with other gateways."""
     limits: Limits = field(default_factory=Limits)
     certificate: Certificate | None = None
     """Without one, plain HTTP is spoken."""

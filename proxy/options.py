@@ -98,6 +98,22 @@ def _add_upstream(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="what listens at --upstream is HAProxy, with the Macs of a herd behind it",
     )
+    group.add_argument(
+        "--other-gateways",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with the herd's other gateways, their keys and URLs, with which a key's limits "
+        "are shared; it may come, change and go while the proxy runs",
+    )
+    group.add_argument(
+        "--gateway-authorities",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="PATH",
+        help="file with who may vouch for their certificates (PEM; default: whom the system "
+        "trusts)",
+    )
 
 
 def _add_readiness(group: argparse._ArgumentGroup) -> None:

@@ -58,8 +58,12 @@ async def serve(settings: Settings, host: str, port: int, *, drain_seconds: floa
             settings.keys,
         )
         await service.start(settings.agent)
+        if settings.sharing is not None:
+            settings.sharing.start()
         await stop.wait()
         settings.readiness.ending = True
+        if settings.sharing is not None:
+            settings.sharing.close()
         left = await engine.finish(drain_seconds)
         _log.info("ending, %d requests broken off", left)
     finally:
@@ -71,9 +75,12 @@ async def serve(settings: Settings, host: str, port: int, *, drain_seconds: floa
 
 
 def reload(settings: Settings) -> None:
-    """Takes what may have changed in files: keys, the owner's word, and the certificate."""
+    """Takes what may have changed in files: keys, the owner's word, other gateways, and the
+    certificate."""
     settings.keys.reload()
     settings.readiness.look()
+    if settings.sharing is not None:
+        settings.sharing.look()
     if settings.certificate is not None:
         settings.certificate.renew()
 

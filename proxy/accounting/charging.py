@@ -1,7 +1,8 @@
 """The books of running requests: each has a ticket, and is charged while it runs and at its end."""
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from proxy.accounting.answer_observer import Plain, Stream
 from proxy.accounting.estimate import (
@@ -199,13 +200,22 @@ class Books:
 
     def used_today(self, key: str) -> int:
         """What this key has used today, before this process too."""
+        return self._used(key).get(key, 0)
+
+    def all_used_today(self) -> Mapping[str, int]:
+        """The same of all keys, in one look."""
+        return self._used(None)
+
+    def _used(self, key: str | None) -> Mapping[str, int]:
         if self._usage is None:
-            return 0
+            return {}
+        used: Counter[str] = Counter()
         try:
-            rows = self._usage.rows(since=today(), key=key)
+            for row in self._usage.rows(since=today(), key=key):
+                used[row.key] += row.prompt + row.completion
         except ValueError:  # said in the log by the one who writes it
-            return 0
-        return sum(row.prompt + row.completion for row in rows)
+            pass
+        return used
 
     def _charge(
         self, ticket: Ticket, label: str, told: Tokens, requests: int, errors: int

@@ -6,7 +6,7 @@ take several microseconds each, makes its families of the numbers when they are 
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -67,6 +67,7 @@ class Metrics(Collector):
         self.upstream: bool | None = None
         self.drained = False
         self.stuck: Collection[str] = ()
+        self.heard: Mapping[str, bool] = {}
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
@@ -106,6 +107,14 @@ class Metrics(Collector):
         for model in self.stuck:
             stuck.add_metric([model], 1)
         yield stuck
+        heard = GaugeMetricFamily(
+            "proxy_gateway_heard",
+            "Whether another gateway is heard, so that limits hold for both.",
+            labels=["gateway"],
+        )
+        for gateway, is_heard in self.heard.items():
+            heard.add_metric([gateway], is_heard)
+        yield heard
 
     def text(self) -> bytes:
         """All of it, as Prometheus reads it."""

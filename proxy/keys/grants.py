@@ -1,7 +1,7 @@
 """Keys granted by files beside config.json, which may come, change and go.
 
-What such a key opens is said by which file it is in, whatever its entry says: model files and
-nothing else, or inference for the clients of a gateway.
+What such a key opens is said by which file it is in, whatever its entry says, and it is one thing:
+model files, inference for the clients of a gateway, or what gateways tell each other of limits.
 """
 
 import logging
@@ -18,12 +18,12 @@ _log = logging.getLogger("proxy.keys")
 
 
 class Grants:
-    """The keys in force of such a file: of other Macs, that fetch files, or of a `gateway`."""
+    """The keys in force of such a file, and the one scope that they have; inference is for a
+    gateway, which speaks for clients that it knows."""
 
-    def __init__(self, path: Path, *, gateway: bool = False) -> None:
+    def __init__(self, path: Path, scope: Scope = Scope.FILES) -> None:
         self.keys: tuple[Key, ...] = ()
-        self._gateway = gateway
-        self._only = frozenset({Scope.INFERENCE if gateway else Scope.FILES})
+        self._scope = scope
         self._name = str(path)
         self._stamp: Stamp = None
         self.look()
@@ -49,9 +49,8 @@ class Grants:
         except ValueError as problem:
             _log.error("%s grants nothing: %s", self._name, problem)
         else:
-            (what,) = self._only
-            _log.info("%s grants %s to %d keys", self._name, what, len(keys))
-            only, gateway = self._only, self._gateway
+            _log.info("%s grants %s to %d keys", self._name, self._scope, len(keys))
+            only, gateway = frozenset({self._scope}), self._scope is Scope.INFERENCE
             return [
                 replace(key, scopes=only, models=(), limits=Limits(), gateway=gateway)
                 for key in keys

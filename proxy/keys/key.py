@@ -19,6 +19,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
     METRICS = "metrics"
     FILES = "files"
+    LIMITS = "limits"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +119,10 @@ class Keys:
     def limits(self, name: str) -> Limits | None:
         """The limits of a name; None if it has none."""
         return self._limits.get(name)
+
+    def limited(self) -> dict[str, Limits]:
+        """Those of all names that have any."""
+        return {name: limits for name, limits in self._limits.items() if limits is not None}
 
     def names(self) -> frozenset[str]:
         """How the keys are called."""

@@ -1,6 +1,7 @@
 """What config.json and API_KEYS may say about keys, and a fresh one. No message quotes a key."""
 
 import json
+import re
 import secrets
 from collections.abc import Sequence
 
@@ -30,6 +31,20 @@ def parse_grants(text: str) -> list[Key]:
     if faults:
         raise ValueError("; ".join(faults))
     return keys
+
+
+def parse_urls(text: str) -> dict[str, str]:
+    """`urls` in the text of a file of grants, by the names of keys; ValueError as above."""
+    _, config = _read(text)
+    urls = config.get("urls", {})
+    if not isinstance(urls, dict) or not all(
+        isinstance(url, str) and _URL.fullmatch(url) for url in urls.values()
+    ):
+        raise ValueError('"urls" must be as {"gateway-gw2": "https://gw2.example.com:3100"}')
+    return urls
+
+
+_URL = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
 def _read(text: str) -> tuple[list[object], dict[str, object]]:

@@ -65,10 +65,12 @@ class Denied:
 class Meter:
     """The state of one name."""
 
-    __slots__ = ("_day", "_limits", "_requests", "_tokens", "_used", "open")
+    __slots__ = ("_day", "_limits", "_requests", "_tokens", "_used", "elsewhere", "open")
 
     def __init__(self, limits: Limits, now: float) -> None:
         self.open = 0
+        self.elsewhere = 0
+        """How many are open at other gateways of the herd."""
         self._limits = Limits()
         self._requests: _Bucket | None = None
         self._tokens: _Bucket | None = None
@@ -84,7 +86,8 @@ class Meter:
 
     def hold(self) -> Denied | None:
         """One request more that is under way, though not let in yet; or why not."""
-        if (parallel := self._limits.parallel) is not None and self.open >= parallel:
+        parallel = self._limits.parallel
+        if parallel is not None and self.open + self.elsewhere >= parallel:
             return Denied("requests at once", parallel, 0)
         self.open += 1
         return None
@@ -92,9 +95,9 @@ class Meter:
     def enter(self, now: float, today: float) -> Denied | None:
         """One request more, or why not. `now` is monotonic, `today` is seconds since 1970."""
         limits = self._limits
-        if limits.parallel is not None and self.open >= limits.parallel:
+        if limits.parallel is not None and self.open + self.elsewhere >= limits.parallel:
             return Denied("requests at once", limits.parallel, 0)
-        if limits.tpd is not None and self.used(today) >= limits.tpd:
+        if limits.tpd is not None and self.used_by_all(today) >= limits.tpd:
             return Denied("tokens per day", limits.tpd, DAY - today % DAY)
         if (tokens := self._tokens) is not None:
             tokens.fill(now)
@@ -128,6 +131,10 @@ class Meter:
             self._day, self._used = day, 0
         return self._used
 
+    def used_by_all(self, today: float) -> int:
+        """The same, with what was used at other gateways."""
+        return self.used(today)
+
     def headers(self, now: float, today: float) -> Headers:
         """What is left, as OpenAI's clients read it."""
         lines: Headers = []
@@ -136,7 +143,7 @@ class Meter:
             lines += _told("requests", requests.size, requests.level, requests.wait(requests.size))
         left = [] if self._tokens is None else [self._of_minute(self._tokens, now)]
         if (day := self._limits.tpd) is not None:
-            left.append((day - self.used(today), day, DAY - today % DAY))
+            left.append((day - self.used_by_all(today), day, DAY - today % DAY))
         if left:
             level, size, reset = min(left)
             lines += _told("tokens", size, level, reset)
@@ -159,8 +166,7 @@ class Meters:
         """The meter of a name, with these limits from now on."""
         meter = self._meters.get(name)
         if meter is None:
-            meter = self._meters[name] = Meter(limits, now)
-            meter.charge_today(self._used_today(name), today)
+            meter = self._begun(name, limits, self._used_today(name), now, today)
         meter.limit(limits, now)
         return meter
 
@@ -169,6 +175,11 @@ class Meters:
         for name, meter in list(self._meters.items()):
             if name not in names and not meter.open:
                 del self._meters[name]
+
+    def _begun(self, name: str, limits: Limits, used: int, now: float, today: float) -> Meter:
+        meter = self._meters[name] = Meter(limits, now)
+        meter.charge_today(used, today)
+        return meter
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxy.keys.grants import Grants, stamp
-from proxy.keys.key import Key, Keys
+from proxy.keys.key import Key, Keys, Scope
 from proxy.keys.keys_file import parse_key_list, parse_keys
 
 _log = logging.getLogger("proxy.keys")
@@ -20,8 +20,9 @@ class KeyStore:
     """
 
     def __init__(
-        self, config: Path, env: str = "", grants: Path | None = None, gateways: Path | None = None
-    ) -> None:
+        self, config: Path, env: str = "", grants: Path | None = None,
+        gateways: Path | None = None, other_gateways: Path | None = None,
+    ) -> None:  # fmt: skip
         """Reads the keys; ValueError says in one line why there are none to work with."""
         self.on_change: Callable[[Keys], None] = lambda _: None
         self._config = config
@@ -29,8 +30,8 @@ class KeyStore:
         self._env = env
         self._stamp = stamp(self._name)
         self._own, self._origin = self._read()
-        self._grants = [Grants(grants)] if grants is not None else []
-        self._grants += [Grants(gateways, gateway=True)] if gateways is not None else []
+        files = {Scope.FILES: grants, Scope.INFERENCE: gateways, Scope.LIMITS: other_gateways}
+        self._grants = [Grants(path, scope) for scope, path in files.items() if path is not None]
         self._keys = self._all()
         self._remind()
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from proxy.accounting.metrics import CONTENT_TYPE, Metrics
 from proxy.accounting.usage import Usage, first_day
 from proxy.exchange import Error, Fetch, Local, LocalHandler, Reply, Request
+from proxy.gateways.sharing import Sharing
 from proxy.keys.key import Key, Scope
 from proxy.keys.store import KeyStore
 from proxy.model_files.handler import Files
@@ -27,7 +28,7 @@ class Handlers:
     def __init__(
         self, keys: KeyStore, usage: Usage | None, metrics: Metrics, sessions: login.Sessions,
         clock: Callable[[], float], shelf: VerifiedFiles | None, readiness: Readiness,
-        dashboard: str,
+        dashboard: str, sharing: Sharing | None,
     ) -> None:  # fmt: skip
         self._keys = keys
         self._usage = usage
@@ -36,6 +37,7 @@ class Handlers:
         self._clock = clock
         self._readiness = readiness
         self._dashboard = dashboard
+        self._sharing = sharing
         self._files = Files(shelf) if shelf is not None else None
 
     def handle(self, own: Own, key: Key | None, error: Error) -> Reply | Local:
@@ -54,6 +56,8 @@ class Handlers:
                 return Local(self._models_of(key, error, one=own is Own.MODEL))
             case Own.USAGE:
                 return Local(self._used(error))
+            case Own.LIMITS if self._sharing is not None:
+                return Local(self._limits(self._sharing, error))
             case Own.LOGIN:
                 return Local(self._login)
             case Own.LOGOUT:
@@ -69,6 +73,8 @@ class Handlers:
         """As Prometheus reads it."""
         self._metrics.drained = bool(self._readiness.closed)
         self._metrics.stuck = self._readiness.stuck
+        if self._sharing is not None:
+            self._metrics.heard = self._sharing.heard
         return self._metrics.text()
 
     async def _live(self, request: Request, body: bytes, fetch: Fetch) -> Reply:
@@ -140,6 +146,16 @@ class Handlers:
             return Reply(status=200, headers=headers, body=json.dumps({"data": rows}).encode())
 
         return used
+
+    def _limits(self, sharing: Sharing, error: Error) -> LocalHandler:
+        async def limits(request: Request, body: bytes, fetch: Fetch) -> Reply:
+            try:
+                told = await sharing.answering.answer(request.query)
+            except ValueError as fault:
+                return error(400, "bad_request", f"The query is {fault}.", request)
+            return Reply(status=200, headers=[_JSON], body=told)
+
+        return limits
 
     async def _login(self, request: Request, body: bytes, fetch: Fetch) -> Reply:
         if request.method != "POST":

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from proxy.exchange import RawHeaders
 from proxy.keys.key import Scope
-from proxy.policy.routes import Route, route_of
+from proxy.policy.routes import Own, Route, route_of
 
 PAGE = "/haproxy"
 _ADMIN = Route(Scope.ADMIN)
@@ -24,6 +24,7 @@ _PAGES = {
     }.items()
 }
 """HAProxy's own page, the same for programs, and its metrics."""
+_PAGES["GET", Own.LIMITS.value] = Route(Scope.LIMITS, Own.LIMITS)
 
 # What HAProxy and the Macs go by, or say in answers.
 _OURS = frozenset({b"x-request-id", b"x-herd-model", b"x-served-by", b"x-served-why"})

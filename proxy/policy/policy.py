@@ -17,8 +17,10 @@ from proxy.accounting.usage import Usage
 from proxy.body.media_urls import Inspection
 from proxy.body.named_model import is_form
 from proxy.exchange import Caller, Fetch, File, Forward, Local, Outcome, Reply, Request
+from proxy.gateways.sharing import Sharing
 from proxy.keys.key import Key, Keys, Scope
 from proxy.keys.rate_limits import Denied, Meter, Meters
+from proxy.keys.shared_limits import SharedMeters
 from proxy.keys.store import KeyStore
 from proxy.model_files.verified import VerifiedFiles
 from proxy.policy import behind_a_gateway, cors, error_dialect, login, on_a_gateway, retry_after
@@ -73,6 +75,8 @@ class PolicyState:
     readiness: Readiness = field(default_factory=Readiness)
     gateway: bool = False
     """Whether HAProxy is behind this, with the Macs of a herd."""
+    sharing: Sharing | None = None
+    """With other gateways; None where there is no other."""
 
 
 class HerdPolicy:
@@ -97,10 +101,15 @@ class HerdPolicy:
         readiness.name_of = lambda model: self._keys.slots.name_of(model)
         self._handlers = Handlers(
             state.keys, state.usage, state.metrics, state.sessions, clock, state.files, readiness,
-            on_a_gateway.PAGE if state.gateway else "/ui/",
+            on_a_gateway.PAGE if state.gateway else "/ui/", state.sharing,
         )  # fmt: skip
         readiness.numbers = self._handlers.numbers
-        self._meters = Meters(self._books.used_today)
+        self._meters: Meters = Meters(self._books.used_today)
+        self._shared: SharedMeters | None = None
+        if state.sharing is not None:
+            self._meters = self._shared = SharedMeters(self._books.used_today)
+            state.sharing.serve(self._shared, lambda: self._keys, clock)
+            self._share(self._shared)
         self._sending: dict[Request, Key] = {}  # files on their way
         self._held: dict[Request, Meter] = {}  # not let in yet, and counted
         self._timer: asyncio.TimerHandle | None = None
@@ -260,6 +269,8 @@ class HerdPolicy:
         if self._sending:
             self._sending.pop(request, None)
         self._let_go(request)
+        if self._shared is not None and _is_told_limits(request, outcome):
+            return
         name = request.caller.label if request.caller else "-"
         ticket = self._books.close(request, name, outcome)
         first = prompt = completion = None
@@ -279,6 +290,13 @@ class HerdPolicy:
         self._state.metrics.keys = len(keys.entries)
         self._end_what_is_over()
         self._meters.keep(keys.names())
+        if self._shared is not None:
+            self._share(self._shared)
+
+    def _share(self, meters: SharedMeters) -> None:
+        """Other gateways are to hear of every name what was used of this day."""
+        used = self._books.all_used_today()
+        meters.begin(self._keys.limited(), used, self._clock(), time.time())
 
     def _end_what_is_over(self) -> None:
         now, today, sessions = self._clock(), time.time(), self._state.sessions
@@ -372,6 +390,13 @@ class HerdPolicy:
 def _of_gateway(request: Request) -> bool:
     caller = request.caller
     return isinstance(caller, Visitor) and caller.key is not None and caller.key.gateway
+
+
+def _is_told_limits(request: Request, outcome: Outcome) -> bool:
+    """Whether it is another gateway's, which asks again with each answer."""
+    caller = request.caller
+    route = caller.route if isinstance(caller, Visitor) else None
+    return route is not None and route.own is Own.LIMITS and outcome.status == 200
 
 
 def _unkept(handled: Reply | Local) -> Reply | Local:

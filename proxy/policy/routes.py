@@ -11,6 +11,7 @@ from types import MappingProxyType
 from urllib.parse import unquote
 
 from proxy.exchange import Ending, Forward
+from proxy.gateways.message import PATH as LIMITS
 from proxy.http import event_stream
 from proxy.keys.key import Scope
 from proxy.model_files.handler import PREFIX
@@ -26,6 +27,7 @@ class Own(Enum):
     MODELS = "/v1/models"
     MODEL = "/v1/models/"
     USAGE = "/admin/usage"
+    LIMITS = LIMITS
     LOGIN = "/login"
     LOGOUT = "/logout"
     FILES = "/files"
