@@ -300,7 +300,13 @@ def gateways_of(
         known = noted_facts.read(noted_facts.beside(inventory)) if names else NotedFacts()
         chips = {name: bandwidth(mac.chip or "") for name, mac in known.hosts.items()}
         speeds = {name: speed for name, speed in chips.items() if speed}
-    return {name: fleet.gateway(settings[name], members, speeds) for name in names}
+    gateways = [fleet.as_gateway(mac, own) for mac, own in members.items() if mac.name in names]
+    return {
+        name: fleet.gateway(
+            settings[name], members, speeds, [each for each in gateways if each.name != name]
+        )
+        for name in names
+    }
 
 
 def _authorities(name: str, settings: Settings, base: Path) -> dict[str, str]:

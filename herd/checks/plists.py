@@ -114,6 +114,7 @@ def _paths(subject: Subject, file: Written, data: Any) -> Iterator[Finding]:
         layout.peers,
         layout.gateways,
         layout.swap_key,
+        layout.other_gateways,
         *map(layout.of_gateway, ("gateway.key", "usage.db", "availability.json")),
         python,
         *map(layout.log, ALL_JOBS),

@@ -30,6 +30,12 @@ def run() -> None:
         uid=uid,
         authorities=want.authorities,
     )
+    gateway.others(
+        name="Know the other gateways",
+        layout=layout,
+        gateways=layout.gateway.others,
+        key_of=lambda name: desired(name).layout.gateway_key,
+    )
     files.private(name="Keep its logs private", paths=[layout.log(job) for job in GATEWAY_JOBS])
     stack.job(name="Run HAProxy", layout=layout, bundle=bundle, job_name=GATEWAY, uid=uid)
     stack.job(

@@ -36,7 +36,8 @@ START, UNQUARANTINE, CLOSE = "start", "unquarantine", "close"
 class Patient:
     """A Mac as it was found. `now` is the workstation's clock, in seconds since 1970.
 
-    `gateway` says what is wrong with the endpoint of all Macs, where this one is it.
+    `gateway` says what is wrong with the endpoint of all Macs, where this one is it; `unheard` are
+    other gateways that do not tell it what they let in.
     `closed` is what its owner said of new requests, where they are not taken, and `server` why no
     model can start, as `make status` has it.
     `elsewhere` are services that run as jobs of the other domain, with what they are there.
@@ -55,6 +56,7 @@ class Patient:
     symptoms: Symptoms = field(default_factory=Symptoms)
     disk_free: int | None = None
     gateway: str = ""
+    unheard: Sequence[str] = ()
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     edited: Sequence[str] = ()
     closed: str = ""

@@ -62,6 +62,17 @@ def gateway(patient: Patient) -> Iterator[Finding]:
         )
 
 
+def unheard(patient: Patient) -> Iterator[Finding]:
+    """Limits that are no limits of the herd meanwhile."""
+    if patient.gateway or not patient.unheard:
+        return
+    yield Finding(
+        "gateway-not-heard",
+        f"a key's limits hold at each gateway; not heard: {', '.join(patient.unheard)}",
+        "start it, or deploy the gateways in one run; `make logs ARGS=gateway-proxy` says why",
+    )
+
+
 def models(patient: Patient) -> Iterator[Finding]:
     """Those whose files are not there as locked, and those that failed last."""
     if missing := sorted(set(patient.unfit) - set(patient.served.states)):
@@ -124,4 +135,7 @@ def slow_answers(patient: Patient) -> Iterator[Finding]:
             )
 
 
-RULES = (complaint, closed, stuck, cannot_start, gateway, models, words_of_the_log, slow_answers)
+RULES = (
+    *(complaint, closed, stuck, cannot_start, gateway, unheard),
+    *(models, words_of_the_log, slow_answers),
+)

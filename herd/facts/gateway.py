@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pyinfra.api import StringCommand
 
 from herd.core.gateway.servers import Servers, parse
+from herd.core.live import proxy_metrics
+from herd.core.live.proxy_metrics import ProxyMetrics
 from herd.facts.fact import Fact
 from herd.facts.script import script
 
@@ -43,6 +45,20 @@ class GatewayAnswers(Fact[GatewayServes]):
 
     def process(self, output: Iterable[str]) -> GatewayServes:
         return GatewayServes(*(int(line) for line in output if line.strip().isdecimal()))
+
+
+class GatewayNumbers(Fact[ProxyMetrics | None]):
+    """What the proxy before HAProxy counts, asked on its host; None if it does not answer."""
+
+    @staticmethod
+    def default() -> None:
+        return None
+
+    def command(self, socket: str) -> StringCommand:
+        return script("proxy-numbers", socket)
+
+    def process(self, output: Iterable[str]) -> ProxyMetrics | None:
+        return proxy_metrics.parse("\n".join(output) + "\n")
 
 
 class GatewayServers(Fact[Servers]):

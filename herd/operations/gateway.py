@@ -9,7 +9,9 @@ from pyinfra.api import QuoteString, StringCommand
 from pyinfra.facts.files import FileContents
 
 from herd.core.files import written_files
+from herd.core.gateway.fleet import Mac
 from herd.core.gateway.known import Known, entries, hashes, name_of
+from herd.core.gateway.known import others as others_file
 from herd.core.mac.archives import Bundle
 from herd.core.mac.endpoints import local_gateway
 from herd.core.mac.job_definitions import GATEWAY
@@ -63,12 +65,44 @@ def known(layout: Layout, gateways: Sequence[str], *, key_of: Callable[[str], st
     + gateways: their names in the inventory
     + key_of: the path of the key on one of them
     """
-    (entry,) = host.get_fact(State, paths=[layout.gateways])
+    yield from _kept(layout.gateways, gateways, key_of, entries)
+
+
+def _others_asks(
+    layout: Layout, gateways: Sequence[Mac], *, key_of: Callable[[str], str]
+) -> Iterator[Question]:
+    yield Question(State, paths=[layout.other_gateways])
+
+
+@operation(asks=_others_asks, changes=[State])
+def others(layout: Layout, gateways: Sequence[Mac], *, key_of: Callable[[str], str]) -> Commands:
+    """
+    Let the other gateways hear what this one lets in, and hear them, as `known` has it of Macs; the
+    proxy that runs takes the file by itself.
+
+    + layout: where the stack lives
+    + gateways: the other ones, and how they are reached
+    + key_of: the path of the key on one of them
+    """
+
+    def text(told: list[Known]) -> str:
+        return others_file(told, gateways)
+
+    names = [each.name for each in gateways]
+    yield from _kept(layout.other_gateways, names, key_of, text)
+
+
+def _kept(
+    path: str, gateways: Sequence[str], key_of: Callable[[str], str],
+    text_of: Callable[[list[Known]], str],
+) -> Commands:  # fmt: skip
+    """A file of gateways by the hashes of their keys; none of none."""
+    (entry,) = host.get_fact(State, paths=[path])
     if not gateways:
         if entry.kind == "absent":
             host.noop("there is no gateway")
         else:
-            yield StringCommand("rm -f", QuoteString(layout.gateways))
+            yield StringCommand("rm -f", QuoteString(path))
         return
     told: list[Known] = []
     unknown = []
@@ -81,14 +115,14 @@ def known(layout: Layout, gateways: Sequence[str], *, key_of: Callable[[str], st
                 continue
         unknown.append(name)
     if unknown and entry.kind == "file":
-        there = hashes("\n".join(host.get_fact(FileContents, path=layout.gateways) or []))
+        there = hashes("\n".join(host.get_fact(FileContents, path=path) or []))
         kept = [(name, there.get(name_of(name))) for name in unknown]
         told += [Known(name, sha256) for name, sha256 in kept if sha256]
-    text = entries(told)
+    text = text_of(told)
     if is_as_wanted(entry, text, "600"):
         host.noop("the gateways are known")
         return
-    yield from write(layout.gateways, text, "600")
+    yield from write(path, text, "600")
 
 
 def _configured_asks(

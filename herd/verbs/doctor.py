@@ -113,6 +113,7 @@ def _patient(remote: Remote, seen: Drift) -> Patient:
         server=why_no_model(remote) or "",
         disk_free=remote.mac.disk_free if there.free is None else there.free,
         gateway=gateway_rows.complaint(remote, held) or "",
+        unheard=gateway_rows.unheard(remote),
         unfit=[model.name for model in locked(remote) if model.pending(there)],
         expiries=_expiries(remote),
         certificate=_certificate(remote),

@@ -5,13 +5,14 @@ from dataclasses import asdict
 from typing import Any
 
 from herd.connections.remote import Remote
+from herd.core.gateway import known
 from herd.core.gateway.fleet import Gateway
 from herd.core.gateway.servers import Servers
 from herd.core.mac.endpoints import local_gateway, public_gateway
 from herd.core.mac.job_definitions import GATEWAY_JOBS
 from herd.core.mac.launchd import Job
 from herd.core.text.secret import key_options
-from herd.facts.gateway import GatewayAnswers, GatewayServers
+from herd.facts.gateway import GatewayAnswers, GatewayNumbers, GatewayServers
 from herd.facts.gathered import Question
 from herd.verbs.told import Told
 from herd.workstation.api_keys import Held
@@ -23,6 +24,8 @@ def asks(remote: Remote, held: Held) -> Iterator[Question]:
         url, stdin = local_gateway(remote.settings), key_options(held.secret)
         yield Question(GatewayAnswers, url=url, _stdin=stdin)
         yield Question(GatewayServers, **_where(remote))
+    if remote.gateway and remote.gateway.others:
+        yield Question(GatewayNumbers, socket=remote.layout.gateway_control)
 
 
 def tell(told: Told, remote: Remote, jobs: Mapping[str, Job | None]) -> None:
@@ -42,7 +45,20 @@ def tell(told: Told, remote: Remote, jobs: Mapping[str, Job | None]) -> None:
     for pool in remote.gateway.pools:
         if count := seen.waiting.get(pool.backend):
             told.row("queue", f"{count} of {remote.gateway.queue} wait for {pool.names[0]}")
-    told.add(herd={"endpoint": f"{url}/v1", **_plain(remote.gateway, seen)})
+    others, dark = remote.gateway.others, unheard(remote)
+    if others:
+        together = f"a key's hold for {', '.join(each.name for each in others)} and this one"
+        alone = f"a key's hold at each gateway; not heard: {', '.join(dark)}"
+        told.row("limits", alone if dark else together)
+    told.add(herd={"endpoint": f"{url}/v1", **_plain(remote.gateway, seen), "unheard": dark})
+
+
+def unheard(remote: Remote) -> list[str]:
+    """Other gateways that do not tell this one what they let in, so that limits hold at each."""
+    if remote.gateway is None or not remote.gateway.others:
+        return []
+    numbers = remote.ask(GatewayNumbers, socket=remote.layout.gateway_control)
+    return known.unheard(remote.gateway.others, numbers.heard if numbers else {})
 
 
 def _plain(gateway: Gateway, seen: Servers) -> dict[str, Any]:

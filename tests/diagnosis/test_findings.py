@@ -124,6 +124,7 @@ FAULTS: dict[str, tuple[Patient, str, str]] = {
     "other certificate": (served(other_certificate=True), "not-serving", "another certificate"),
     "a stranger at the proxy's port": (served(stranger=True), "not-serving", "somebody else"),
     "gateway": (replace(RIGHT, gateway="HAProxy does not answer"), "gateway", "HAProxy"),
+    "gateway alone": (replace(RIGHT, unheard=["gw2"]), "gateway-not-heard", "not heard: gw2"),
     "files missing": (replace(RIGHT, unfit=[MODEL]), "model-files", MODEL),
     "last request failed": (served(failed={MODEL: "HTTP 502 at 9"}), "request-failed", "HTTP 502"),
     "health check": (

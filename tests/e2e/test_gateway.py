@@ -17,6 +17,7 @@ from tests import preloaded
 from tests.e2e.fleet import KEY, PROJECT, SENTENCE, Fleet, is_served, until
 
 MACS = ("mac1", "mac2")
+OTHERS = "gateway/others.json"
 
 
 class Herd:
@@ -48,15 +49,22 @@ class Herd:
             mac: {each["name"] for each in operations if mac in each["success"]} for mac in MACS
         }
 
-    def ask(self, path: str, key: str = KEY, body: Any = None) -> httpx2.Response:
-        url = f"http://127.0.0.1:{self.data['mac1']['gateway_port']}{path}"
+    def ask(
+        self, path: str, key: str = KEY, body: Any = None, gateway: str = "mac1"
+    ) -> httpx2.Response:
+        url = f"http://127.0.0.1:{self.data[gateway]['gateway_port']}{path}"
         headers = {"Authorization": f"Bearer {key}"}
         method = "GET" if body is None else "POST"
         return httpx2.request(method, url, headers=headers, json=body, timeout=60)
 
-    def says(self) -> httpx2.Response:
+    def says(self, gateway: str = "mac1", key: str = KEY) -> httpx2.Response:
         body = {"model": "recite", "messages": [{"role": "user", "content": "Hello"}]}
-        return self.ask("/v1/chat/completions", body=body)
+        return self.ask("/v1/chat/completions", key, body, gateway)
+
+    def tokens_missing(self, gateway: str, key: str, asking: str) -> float:
+        """In the minute of a key, as one gateway tells who has the key of another."""
+        told = self.ask("/gateways/limits", asking, gateway=gateway).json()["limits"]
+        return float(told[key][6]) if key in told else 0.0
 
     def pids(self) -> dict[str, str]:
         """Of the gateway's jobs."""
@@ -202,6 +210,44 @@ def test_nobody_takes_the_only_one_that_serves_a_model(herd: Herd) -> None:
     fix = "Have another Mac serve it, too, or say --accept-outage."
     assert told == {name: {"outcome": "left", "why": f"{why} {fix}"} for name in told}
     assert "left as they are: mac2, mac1" in run.err
+
+
+@pytest.mark.soak
+def test_with_a_second_one_a_limit_is_still_one(herd: Herd) -> None:
+    """Each knows the other by its key's hash and its address; once it is none any more, nobody
+    does."""
+    few = "sk-test-FEW-not-a-secret-0123456789"
+    keys = [{"name": "me", "sha256": sha256(KEY.encode()).hexdigest()}]
+    keys += [{"name": "few", "sha256": sha256(few.encode()).hexdigest(), "tpm": 1}]
+    given = {name: dict(data) for name, data in herd.data.items()}
+    ports = herd.fleet["mac2"].ports
+    herd.data["mac2"] |= {f"{p}_port": ports[p] for p in ("gateway", "gateway_haproxy")}
+    for data in herd.data.values():
+        data["api_keys"] = keys
+    herd.gateways = ["mac1", "mac2"]
+    herd.deploy()
+
+    others = {name: json.loads((herd.root(name) / OTHERS).read_text()) for name in MACS}
+    for name, other in (("mac1", "mac2"), ("mac2", "mac1")):
+        key = (herd.root(other) / "gateway/gateway.key").read_bytes()
+        entry = {"name": f"gateway-{other}", "sha256": sha256(key).hexdigest()}
+        url = f"http://127.0.0.1:{herd.data[other]['gateway_port']}"
+        assert others[name] == {"apiKeys": [entry], "urls": {f"gateway-{other}": url}}
+        assert stat.S_IMODE((herd.root(name) / OTHERS).stat().st_mode) == 0o600
+    assert herd.deploy() == {"mac1": set(), "mac2": set()}
+
+    assert herd.says(key=few).status_code == 200
+    asking = (herd.root("mac1") / "gateway/gateway.key").read_text().strip()
+    until(lambda: herd.tokens_missing("mac2", "few", asking) > 1)
+    assert herd.says("mac2", key=few).status_code == 429
+    assert herd.says("mac2").status_code == 200
+    told = herd.fleet.herd("status", "--limit", "mac2", inventory=herd.inventory, HERD_API_KEY=KEY)
+    assert "  limits      a key's hold for mac1 and this one\n" in told.out, told.out
+
+    herd.gateways, herd.data = ["mac1"], given
+    assert "Gateway | Know the other gateways" in herd.deploy()["mac1"]
+    assert not (herd.root("mac1") / OTHERS).exists()
+    assert herd.says().status_code == 200
 
 
 @pytest.mark.soak

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from herd.core.gateway.known import unheard
 from herd.core.mac.questions import question
 from herd.core.models.tasks import CHAT
 from herd.core.settings.problems import Problem
 from herd.facts.answers import Answers, Served
+from herd.facts.gateway import GatewayNumbers
 from herd.workstation import certificate_files
 from herd.workstation.chat_completion import ChatError
 from herd.workstation.typed_commands import command
@@ -98,6 +100,23 @@ def test_the_key_sees_exactly_its_models(running: Mac, key: str) -> None:
         refuse([_silent(running, where, error)])
     if seen != (own := {model for model in listed if running.held.may_use(model)}):
         refuse([Problem(where, _other_models(seen, own), "deploy again: it mends the proxy.")])
+
+
+def test_gateways_hear_each_other(running: Mac, found: Callable[[str], None]) -> None:
+    """Else a key's limits hold at each; one that was just started is given a moment."""
+    gateway, socket = running.layout.gateway, running.layout.gateway_control
+    if gateway is None or not gateway.others:
+        pytest.skip("it is no gateway beside others")
+    for _ in range(TRIES):
+        numbers = running.ask(GatewayNumbers, socket=socket)
+        if not (dark := unheard(gateway.others, numbers.heard if numbers else {})):
+            found(", ".join(each.name for each in gateway.others))
+            return
+        time.sleep(4 * PAUSE)
+    what = f"It does not hear {', '.join(dark)}, so a key has its limits at each."
+    how = command("logs", LIMIT=running.name, ARGS="gateway-proxy")
+    fix = f"start those, or deploy all gateways in one run; `{how}` says why."
+    refuse([Problem(f"{running.name}: port {running.settings.gateway_port}", what, fix)])
 
 
 def test_a_completion_streams(running: Mac, key: str, found: Callable[[str], None]) -> None:

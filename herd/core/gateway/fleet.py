@@ -9,7 +9,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from herd.core.gateway.timeouts import Timeouts
 from herd.core.settings.schema import Settings
@@ -44,6 +44,11 @@ class Mac:
     def host(self) -> str:
         """Its address, as it stands before a port."""
         return f"[{self.address}]" if ":" in self.address else self.address
+
+    @property
+    def url(self) -> str:
+        """Where its proxy is asked."""
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     @property
     def number(self) -> int:
@@ -125,6 +130,8 @@ class Gateway:
     vouched: bool = False
     """Whether there is a file of who may vouch for the Macs; else it is whom the system trusts."""
     timing: Timeouts = field(default_factory=Timeouts)
+    others: Sequence[Mac] = ()
+    """The other gateways: how clients reach the proxy before their HAProxy."""
 
     @property
     def key_file(self) -> str:
@@ -176,11 +183,17 @@ def mac(name: str, settings: Settings, address: str) -> Mac:
     )
 
 
+def as_gateway(mac: Mac, settings: Settings) -> Mac:
+    """The same host, as other gateways reach the one on it."""
+    return replace(mac, port=settings.gateway_port, agent_port=None)
+
+
 def gateway(
-    settings: Settings, hosts: Mapping[Mac, Settings], speeds: Mapping[str, int] | None = None
-) -> Gateway:
-    """What a gateway with these settings is told of the herd: of those hosts that serve. `speeds`
-    has what is known of how fast they are, by name."""
+    settings: Settings, hosts: Mapping[Mac, Settings], speeds: Mapping[str, int] | None = None,
+    others: Sequence[Mac] = (),
+) -> Gateway:  # fmt: skip
+    """What a gateway with these settings is told of the herd: of those hosts that serve, and of its
+    `others`. `speeds` has what is known of how fast they are, by name."""
     macs = {mac: own for mac, own in hosts.items() if own.serves}
     return Gateway(
         macs=list(macs),
@@ -192,6 +205,7 @@ def gateway(
         buffer=settings.gateway_buffer_kib * 1024,
         session_headers=[name.lower() for name in settings.gateway_session_headers],
         vouched=settings.gateway_tls_authorities is not None,
+        others=others,
     )
 
 

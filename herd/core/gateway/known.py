@@ -1,10 +1,14 @@
-"""The gateways that a Mac's proxy believes: `gateways.json`, a list of keys (docs/proxy.md)."""
+"""The gateways that a proxy believes, as a list of keys (docs/proxy.md): on a Mac `gateways.json`,
+on a gateway `others.json`, which has their URLs, too."""
 
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from herd.core.gateway.fleet import Mac
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,19 @@ def name_of(gateway: str) -> str:
 def entries(known: list[Known]) -> str:
     """The whole file."""
     return json.dumps({"apiKeys": [each.entry for each in known]}, indent=2) + "\n"
+
+
+def others(known: list[Known], gateways: Iterable[Mac]) -> str:
+    """The whole file on a gateway: one whose key is not known yet is asked all the same."""
+    keys = [{"name": name_of(each.gateway), "sha256": each.sha256} for each in known]
+    urls = {name_of(each.name): each.url for each in gateways}
+    return json.dumps({"apiKeys": keys, "urls": urls}, indent=2) + "\n"
+
+
+def unheard(gateways: Iterable[Mac], heard: Mapping[str, bool]) -> list[str]:
+    """Those of the other gateways that do not tell this one what they let in, given what its proxy
+    says of each key's name."""
+    return [each.name for each in gateways if not heard.get(name_of(each.name))]
 
 
 def hashes(text: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ def faults(macs: Mapping[Mac, Settings], gateways: Collection[str]) -> Iterator[
             "No host serves a model, so there is nothing to be the gateway of.",
             'name the Macs in a group of their own, too: macs = ["studio.local"].',
         )
+    yield from _same_place(macs, gateways)
     for mac, settings in macs.items() if gateways else ():
         if settings.serves and mac.agent_port is None:
             yield Problem(
@@ -31,12 +32,33 @@ def faults(macs: Mapping[Mac, Settings], gateways: Collection[str]) -> Iterator[
             )
         if mac.name in gateways:
             yield from _clashes(mac, settings)
+        if not settings.serves and len(gateways) > 1 and mac.tls and _is_number(mac.address):
+            yield Problem(
+                f"{mac.name}: proxy_address",
+                f"Other gateways reach it as {mac.address}, and believe a certificate for a name.",
+                'give a name in its certificate: proxy_address = "gw1.example.com".',
+            )
         if not settings.serves and settings.launchd_autostart == "terminal":
             yield Problem(
                 f"{mac.name}: launchd_autostart",
                 "It is a gateway and serves no model, so there is nothing to open in a window.",
                 'set "background" or "off".',
             )
+
+
+def _same_place(macs: Mapping[Mac, Settings], gateways: Collection[str]) -> Iterator[Problem]:
+    """Gateways tell each other what they let in, so each has to be reached itself."""
+    at: dict[tuple[str, int], str] = {}
+    for mac, settings in macs.items():
+        if mac.name in gateways:
+            place = mac.address, settings.gateway_port
+            if (first := at.setdefault(place, mac.name)) != mac.name:
+                yield Problem(
+                    f"{mac.name}: proxy_address",
+                    f"Other gateways would reach it at {mac.host}:{place[1]}, as they do {first}.",
+                    'give each an address of its own: proxy_address = "gw2.example.com"; a name '
+                    "for both is for clients.",
+                )
 
 
 def _is_number(address: str) -> bool:

@@ -16,12 +16,14 @@ _COUNTED = (_REQUESTS, _TOKENS, f"{_FIRST}_sum", f"{_FIRST}_count")
 
 @dataclass(frozen=True)
 class ProxyMetrics:
-    """`counters` only rise; `open` requests are under way, `stuck` models give no token."""
+    """`counters` only rise; `open` requests are under way, `stuck` models give no token; of other
+    gateways, by the names of their keys, whether they are `heard`."""
 
     counters: Counters = field(default_factory=dict)
     open: int = 0
     drained: bool = False
     stuck: tuple[str, ...] = ()
+    heard: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ def parse(text: str) -> ProxyMetrics | None:
     counters: dict[Name, float] = {}
     gauges: dict[str, float] = {}
     stuck = []
+    heard: dict[str, bool] = {}
     try:
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
@@ -51,6 +54,8 @@ def parse(text: str) -> ProxyMetrics | None:
                     counters[sample.name, frozenset(sample.labels.items())] = sample.value
                 elif sample.name == "proxy_stuck":
                     stuck.append(sample.labels.get("model", ""))
+                elif sample.name == "proxy_gateway_heard":
+                    heard[sample.labels.get("gateway", "")] = bool(sample.value)
                 else:
                     gauges[sample.name] = sample.value
     except (ValueError, KeyError, IndexError):
@@ -58,7 +63,7 @@ def parse(text: str) -> ProxyMetrics | None:
     if "proxy_open_requests" not in gauges:
         return None
     opened, drained = gauges["proxy_open_requests"], gauges.get("proxy_drained", 0.0)
-    return ProxyMetrics(counters, int(opened), bool(drained), tuple(stuck))
+    return ProxyMetrics(counters, int(opened), bool(drained), tuple(stuck), heard)
 
 
 def done(increases: Counters) -> Done:

@@ -70,6 +70,10 @@ def of_gateway(looks: Sequence[Look]) -> Reading:
         problems.append("its proxy does not answer")
     elif now.gateway.drained:
         problems.append("takes no new requests")
+    else:
+        problems += [
+            f"{name} is not heard" for name, is_it in now.gateway.heard.items() if not is_it
+        ]
     if pools is None:
         problems.append("HAProxy does not answer")
     elif not pools.ready:

@@ -103,11 +103,21 @@ def gateway_proxy_command(layout: Layout, python: str) -> list[str]:
         *("--upstream-key-file", layout.gateway_key),
         *("--usage", layout.of_gateway("usage.db")),
         *("--availability", layout.gateway_availability),
+        *_shared_limits(layout),
         *(word for job in GATEWAY_JOBS for word in ("--log-file", layout.log(job))),
         *("--log-max-mb", f"{settings.proxy_log_max_mb}"),
         *("--logs-kept", f"{settings.proxy_logs_kept}"),
         *(pair if settings.proxy_tls_certificate else ()),
     ]
+
+
+def _shared_limits(layout: Layout) -> list[str]:
+    """What a gateway needs that is not the only one; who they are, it reads by itself."""
+    gateway = layout.gateway
+    if gateway is None or not gateway.others:
+        return []
+    vouched = ["--gateway-authorities", layout.of_gateway("authorities.pem")]
+    return ["--other-gateways", layout.other_gateways, *(vouched if gateway.vouched else ())]
 
 
 ALL_JOBS = (*JOBS, *GATEWAY_JOBS)

@@ -144,6 +144,11 @@ class Layout:
         """The key of this gateway: made here, by a deploy, and known to nobody else."""
         return self.of_gateway("gateway.key")
 
+    @property
+    def other_gateways(self) -> str:
+        """The others of the herd, on a gateway: their keys, as hashes, and where they are asked."""
+        return self.of_gateway("others.json")
+
     def of_gateway(self, name: str) -> str:
         """A file of this host as a gateway."""
         return self.under("gateway", name)
@@ -157,6 +162,11 @@ class Layout:
     def gateway_availability(self) -> str:
         """The same of the proxy before a gateway."""
         return self.of_gateway("availability.json")
+
+    @property
+    def gateway_control(self) -> str:
+        """Where that proxy answers who is on this host (proxy/readiness/control.py)."""
+        return self.of_gateway("availability.sock")
 
     @property
     def availability(self) -> str:

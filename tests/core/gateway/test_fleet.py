@@ -165,3 +165,11 @@ def test_the_last_slots_are_given_by_hand_before_3_2(weights: tuple[int, ...]) -
         for share in pool.shares:
             part = -(-(busy + 1) * pool.factor * share.weight // (100 * sum(weights)))
             assert busy < 0 or part <= share.slots
+
+
+def test_a_gateway_is_reached_by_others_as_by_clients() -> None:
+    own = settings(gateway_port=4000, proxy_agent_port=3001)
+    one = fleet.as_gateway(fleet.mac("gw1", own, "gw1.example.com"), own)
+
+    assert (one.url, one.agent_port) == ("http://gw1.example.com:4000", None)
+    assert fleet.gateway(own, {}, others=[one]).others == [one]

@@ -1,11 +1,13 @@
-"""gateways.json is a list of keys that the proxy takes, whatever a gateway is called."""
+"""gateways.json is a list of keys that the proxy takes, whatever a gateway is called; so is
+others.json, with where each is asked."""
 
 import hashlib
 
 import pytest
 
-from herd.core.gateway.known import Known, entries, hashes, name_of
-from proxy.keys.keys_file import parse_grants
+from herd.core.gateway.fleet import Mac
+from herd.core.gateway.known import Known, entries, hashes, name_of, others, unheard
+from proxy.keys.keys_file import parse_grants, parse_urls
 from tests.core.samples import HOSTILE
 
 NAMES = [*HOSTILE, "mac1", "studio1.example.com", "x" * 200, "@ssh/me@studio.local"]
@@ -34,3 +36,26 @@ def test_what_is_none_of_ours_has_none(text: str) -> None:
 
 def test_a_hash_is_one() -> None:
     assert hashes('{"apiKeys": [{"name": "a", "sha256": "\\n"}]}') == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gateway_takes_any_other_and_asks_it(name: str) -> None:
+    """Also one whose key it does not know yet."""
+    digest = hashlib.sha256(b"one").hexdigest()
+    gateways = [Mac(name, "10.0.0.1", 3100), Mac("other", "fd00::1", 3100, tls=True)]
+    text = others([Known(name, digest)], gateways)
+
+    assert [key.digest.hex() for key in parse_grants(text)] == [digest]
+    assert parse_urls(text) == {
+        name_of(name): "http://10.0.0.1:3100",
+        name_of("other"): "https://[fd00::1]:3100",
+    }
+    assert hashes(text) == {name_of(name): digest}
+    assert parse_grants(others([], gateways)) == []
+
+
+def test_who_is_not_heard_is_told_by_its_name() -> None:
+    gateways = [Mac(name, "10.0.0.1", 3100) for name in ("gw 1", "gw2", "gw3")]
+
+    assert unheard(gateways, {name_of("gw 1"): True, name_of("gw2"): False}) == ["gw2", "gw3"]
+    assert unheard(gateways, {}) == ["gw 1", "gw2", "gw3"]

@@ -89,3 +89,25 @@ def test_what_serves_no_model_has_no_window() -> None:
 
 def test_where_no_settings_are_right_that_is_told_first() -> None:
     assert list(problems.faults({}, ["mac1"])) == []
+
+
+def two(own: Settings, *addresses: str) -> list[str]:
+    known = {fleet.mac(f"gw{n}", own, each): own for n, each in enumerate(addresses, start=1)}
+    known[fleet.mac("mac", settings(proxy_agent_port=3001), "10.0.0.9")] = settings(
+        proxy_agent_port=3001
+    )
+    names = [mac.name for mac in known if mac.name != "mac"]
+    return [each.where for each in problems.faults(known, names)]
+
+
+def test_gateways_are_reached_each_by_itself() -> None:
+    """A name for both, as clients have it, would lead one of them to itself."""
+    assert two(modelless(), "10.0.0.1", "10.0.0.2") == []
+    assert two(modelless(), "herd.example.com", "herd.example.com") == ["gw2: proxy_address"]
+
+
+def test_gateways_with_a_certificate_are_reached_by_name() -> None:
+    own = modelless(**TLS)
+
+    assert two(own, "10.0.0.1", "gw2.example.com") == ["gw1: proxy_address"]
+    assert two(own, "10.0.0.1") == []

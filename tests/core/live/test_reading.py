@@ -111,6 +111,10 @@ def test_a_gateway_has_its_pools() -> None:
     assert (found.busy, found.total, found.waiting, found.problems) == (1, 4, 7, ())
     assert found.rates.requests == 6.0
     assert of_gateway([at(0, 1, Pools(0, 3))]).problems == ("no Mac is ready",)
+    dark = ProxyMetrics(heard={"gateway-gw2": False, "gateway-gw3": True})
+    assert of_gateway([Look(0, gateway=dark, pools=Pools(1, 1))]).problems == (
+        "gateway-gw2 is not heard",
+    )
     assert of_gateway([Look(0)]).problems == (
         "its proxy does not answer",
         "HAProxy does not answer",

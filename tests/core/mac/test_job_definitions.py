@@ -12,8 +12,10 @@ import pytest
 
 from herd.core.files import templates, written_files
 from herd.core.files.written_files import Start
+from herd.core.gateway import fleet
+from herd.core.gateway.fleet import Mac
 from herd.core.mac import job_definitions
-from herd.core.mac.job_definitions import JOBS, LLAMA_SWAP, PROXY
+from herd.core.mac.job_definitions import GATEWAY_PROXY, JOBS, LLAMA_SWAP, PROXY
 from herd.core.mac.launchd import DIGEST
 from herd.core.mac.layout import Layout
 from tests.core.samples import BUNDLE, layout, settings
@@ -159,6 +161,27 @@ def test_behind_a_gateway_the_proxy_says_how_it_is() -> None:
     words = definition(PROXY, layout(proxy_agent_port=3001))["ProgramArguments"]
 
     assert words[-4:] == ["--agent", "[::]:3001", "--token-deadline", "60"]
+
+
+def test_a_gateway_that_is_not_the_only_one_shares_its_limits() -> None:
+    """And one alone is run as ever."""
+    own = layout()
+
+    def words(*others: Mac, vouched: bool = False) -> list[str]:
+        gateway = dataclasses.replace(
+            fleet.gateway(own.settings, {}, others=others), vouched=vouched
+        )
+        found = definition(GATEWAY_PROXY, dataclasses.replace(own, gateway=gateway))
+        return list(found["ProgramArguments"])
+
+    other = Mac("gw2", "10.0.0.2", 3100)
+    place = "/Users/me/llama-swap/gateway"
+    shared = ["--other-gateways", f"{place}/others.json"]
+    alone = words()
+    assert [word for word in words(other) if word not in alone] == shared
+    believed = ["--gateway-authorities", f"{place}/authorities.pem"]
+    assert [word for word in words(other, vouched=True) if word not in alone] == shared + believed
+    assert words(vouched=True) == alone
 
 
 def test_a_certificate_is_named_where_it_stands_and_its_content_is_no_part_of_the_job() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from proxy.keys.key import Limits, Scope
+from proxy.keys.keys_file import parse_urls
 from proxy.keys.store import KeyStore
 from tests.proxy.support.policy import ANNA, PLAIN, ROOT, STANDARD, entry
 
@@ -199,3 +200,27 @@ def test_a_gateways_key_is_said_by_its_file(tmp_path: Path) -> None:
     assert (peer.scopes, peer.gateway) == (FILES, False)
     gateways.unlink()
     assert store.current().find(OTHER) is None
+
+
+def test_another_gateways_key_is_for_limits_and_nothing_else(tmp_path: Path) -> None:
+    """Whatever the entry says; where it is asked is no key."""
+    desk, others = Desk(tmp_path), tmp_path / "others.json"
+    store = KeyStore(desk.config, other_gateways=others)
+    written = entry("gateway-gw2", OTHER, scopes=["admin"], gateway=False, rpm=1)
+    others.write_text(json.dumps({"apiKeys": [written], "urls": {"gateway-gw2": "http://x:1"}}))
+
+    key = store.current().find(OTHER)
+    assert key is not None
+    assert (key.scopes, key.gateway, key.limits) == ({Scope.LIMITS}, False, Limits())
+    others.unlink()
+    assert store.current().find(OTHER) is None
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [[], {"a": 1}, {"a": "http://x"}, {"a": "ftp://x:1"}, {"a": "http://x:1/"}, {"a": "http://u@x:1"},
+     {"a": "http://x:1\n"}, {"a": "http://x:123456"}, {"a": "http://x y:1"}],
+)  # fmt: skip
+def test_where_a_gateway_is_asked_has_one_form(urls: object) -> None:
+    with pytest.raises(ValueError, match="urls"):
+        parse_urls(json.dumps({"apiKeys": [], "urls": urls}))

@@ -33,6 +33,8 @@ def desk(tmp_path: Path) -> Desk:
         ("GET /haproxy/metrics", ROOT, 404),
         ("GET /haproxy;up", ROOT, 400),
         ("GET /health", ROOT, 404),
+        ("GET /gateways/limits", ROOT, 404),  # there is no other gateway
+        ("GET /gateways/limits", None, 401),
         ("POST /v1/chat/completions", ANNA, 0),
         ("GET /v1/models", ANNA, 0),
         ("GET /admin/usage", ROOT, 0),
