@@ -72,6 +72,8 @@ def _others_asks(
     layout: Layout, gateways: Sequence[Mac], *, key_of: Callable[[str], str]
 ) -> Iterator[Question]:
     yield Question(State, paths=[layout.other_gateways])
+    if gateways:  # of those that are not in this run
+        yield Question(FileContents, path=layout.other_gateways)
 
 
 @operation(asks=_others_asks, changes=[State])
