@@ -136,6 +136,7 @@ def commit(project: Path) -> None:
         subprocess.run(["git", *identity, *words], cwd=project, check=True, capture_output=True)
 
 
+@pytest.mark.soak
 def test_hosts_with_the_same_change_are_together(project: Path) -> None:
     commit(project)
     edit("group_data/all.py", "llama_swap_health_timeout = 900", "llama_swap_health_timeout = 60")(

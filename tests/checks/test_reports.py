@@ -73,6 +73,7 @@ def test_a_note_fails_nothing(tmp_path: Path) -> None:
     assert {(rule, level) for rule, level, *_ in found.results} == {("facts", "note")}
 
 
+@pytest.mark.soak
 def test_no_host_yet_is_no_failure_and_the_rest_is_checked(tmp_path: Path) -> None:
     sample.make(tmp_path)
     (tmp_path / "inventory.py").write_text("macs = []\n")

@@ -97,6 +97,7 @@ def test_a_login_starts_no_second_copy(daemon: Fleet) -> None:
     assert both_served(mac)
 
 
+@pytest.mark.soak
 def test_it_is_stopped_and_started_by_the_rule(daemon: Fleet) -> None:
     mac, inventory = daemon["mac1"], daemon.inventory(mac1=DAEMON)
     stopped = daemon.herd("stop", inventory=inventory)

@@ -58,6 +58,7 @@ def test_a_deployed_mac_says_itself_what_its_gpu_may_wire(deployed: Fleet) -> No
     assert "- let the GPU wire 2.5 GiB: mac_gpu_wired_limit_mb = 2560" in limited.out
 
 
+@pytest.mark.soak
 def test_a_mac_that_nobody_has_yet(deployed: Fleet, tmp_path: Path) -> None:
     """Without a host it is about group_data/all.py; what is not locked is asked of the Hub."""
     some = deployed.herd("fit", "--memory", "96", "--macos", "15")

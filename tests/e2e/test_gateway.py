@@ -124,6 +124,7 @@ def test_a_change_is_taken_over_without_a_restart(herd: Herd) -> None:
     assert herd.deploy() == {"mac1": set(), "mac2": set()}
 
 
+@pytest.mark.soak
 def test_what_it_is_told_can_be_looked_at(herd: Herd) -> None:
     run = herd.fleet.herd("status", inventory=herd.inventory, HERD_API_KEY=KEY)
 

@@ -101,8 +101,7 @@ def test_a_deployed_mac_passes_and_says_how_fast_it_is(deployed: Fleet) -> None:
     assert f"a completion streams: {speed}" in run.out
 
 
-# One of the jobs, and one of the models.
-FEW = ("proxy not loaded", "model file truncated")
+FEW = ("proxy not loaded",)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +127,7 @@ def test_after_all_breakages_the_mac_is_as_before(deployed: Fleet) -> None:
     assert run.failed() == set(), run.out
 
 
+@pytest.mark.soak
 def test_without_a_key_of_the_host_what_needs_one_is_skipped_with_the_reason(
     deployed: Fleet,
 ) -> None:

@@ -50,13 +50,12 @@ def holding(key: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(deployed: Fleet) -> Iterator[Fleet]:
     """One Mac with the keys of anna and ben, deployed by anna."""
-    fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1")
-    run = fleet.deploy(environment=holding(ANNA), mac1=data(*BOTH))
+    run = deployed.deploy(environment=holding(ANNA), mac1=data(*BOTH))
     assert run.code == 0, run.err
-    yield fleet
-    fleet.stop()
+    yield deployed
+    assert deployed.deploy().code == 0
 
 
 class Stream:

@@ -166,6 +166,7 @@ def test_the_stack_serves_again_without_a_deploy(deployed: Fleet, way: str) -> N
     assert run.changed("mac1") == set()
 
 
+@pytest.mark.soak
 def test_killed_processes_come_back(deployed: Fleet, mac: Mac) -> None:
     """launchd brings back the two that are its own.
 

@@ -160,6 +160,7 @@ def test_what_a_run_that_changes_nothing_asks_for_models_is_one_command(fleet: F
     assert fleet.hub()["requests"] == 0
 
 
+@pytest.mark.soak
 def test_a_corrupted_byte_on_disk_is_found_and_mended(fleet: Fleet) -> None:
     split = models(fleet) / "recite-GGUF/recite-00002-of-00003.gguf"
     corrupt(split)
@@ -309,6 +310,7 @@ def test_trouble_is_ridden_out_with_visible_progress(fleet: Fleet) -> None:
     assert fleet.says(model="big") == SENTENCE
 
 
+@pytest.mark.soak
 def test_gated_repository_without_a_token_says_what_it_wants(fleet: Fleet) -> None:
     run = deploy(fleet, gated={"repo": GATED, "ctx_size": 256})
 
@@ -348,6 +350,7 @@ def test_a_token_opens_it_and_shows_nowhere(fleet: Fleet) -> None:
     assert fleet.says(model="gated") == SENTENCE
 
 
+@pytest.mark.soak
 def test_disk_too_small_is_refused_before_the_first_byte(fleet: Fleet) -> None:
     write_model(fleet.lab.hub_root / "lab/more-GGUF", "more")
     fleet["mac1"].set(disk_free_kb=10 << 20)

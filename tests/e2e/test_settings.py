@@ -188,6 +188,7 @@ def test_what_is_not_locked_is_a_settings_error(fleet: Fleet) -> None:
     assert "mac2: proxy_port" in text
 
 
+@pytest.mark.soak
 def test_no_hub_is_one_clear_report(fleet: Fleet) -> None:
     run = fleet.herd("lock", HF_ENDPOINT="http://127.0.0.1:1")
 
@@ -197,6 +198,7 @@ def test_no_hub_is_one_clear_report(fleet: Fleet) -> None:
     assert "  mac2: models.recite" in run.err
 
 
+@pytest.mark.soak
 def test_bad_keys_are_named_without_showing_them(
     fleet: Fleet, workstation: Path, config: Path
 ) -> None:

@@ -136,6 +136,8 @@ def test_verify_models_mends_a_mac_from_its_neighbours(fleet: Fleet) -> None:
     assert is_exact(fleet, "mac1", BIG)
 
 
+@pytest.mark.soak
+@pytest.mark.usefixtures("shared")
 def test_make_fetch_asks_the_hub_once_for_all(fleet: Fleet) -> None:
     repo = "lab/alt-GGUF"
     write_model(fleet.lab.hub_root / repo, "alt", pad_bytes=MIB)

@@ -117,6 +117,7 @@ def test_a_terminal_shows_the_herd_until_ctrl_c(
     assert screen.raw.endswith(("\x1b[?25h\x1b[?1049l", "\x1b[?1049l\x1b[?25h"))
 
 
+@pytest.mark.soak
 def test_a_pipe_gets_plain_text_and_programs_a_line_a_round(deployed: Fleet, herd: Path) -> None:
     assert deployed.says() == SENTENCE  # so that it is loaded
     plain: list[Run] = []

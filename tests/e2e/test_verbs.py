@@ -350,6 +350,7 @@ def test_restart_ends_a_llama_server_that_outlived_its_llama_swap(fleet: Fleet) 
     assert fleet.says() == SENTENCE
 
 
+@pytest.mark.soak
 def test_one_service_is_stopped_and_started_and_the_other_runs_on(fleet: Fleet) -> None:
     mac = fleet["mac1"]
     job = mac.launchd.job("com.moonspirit.llama-swap") or {}
@@ -373,6 +374,7 @@ def test_start_names_who_has_its_port(fleet: Fleet) -> None:
     refused(run, f"port {mac.ports['proxy']} is held by another user's process", "stop that first")
 
 
+@pytest.mark.soak
 def test_start_before_any_deploy_says_so(make_fleet: Callable[..., Fleet]) -> None:
     fleet = make_fleet()
     run, logs = fleet.herd("start"), fleet.herd("logs", "proxy")
@@ -638,6 +640,7 @@ def test_what_fetch_says_to_declare_is_served_without_fetching_again(
     assert fleet.says(model="many") == SENTENCE
 
 
+@pytest.mark.soak
 def test_fetch_errors_are_one_line(fleet: Fleet) -> None:
     refused(fleet.herd("fetch", "lab/nothing-GGUF"), "lab/nothing-GGUF is not on", "HF_TOKEN")
     refused(
@@ -810,6 +813,7 @@ def test_hosts_that_do_not_answer_are_named(fleet: Fleet, two: Path, limit: list
     assert ("mac1  http" in run.out) is not bool(limit)
 
 
+@pytest.mark.soak
 def test_the_others_are_done(fleet: Fleet, two: Path) -> None:
     for verb, words in (
         ("usage", "[mac1] "),

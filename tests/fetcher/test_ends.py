@@ -59,7 +59,9 @@ def test_a_journal_is_there_from_the_beginning_and_grows(
     wait_for(lambda: files(target) == hub.files)
 
 
-@pytest.mark.parametrize("moment", [0.4, 0.9, 1.6, 2.3])
+@pytest.mark.parametrize(
+    "moment", [0.9, *(pytest.param(moment, marks=pytest.mark.soak) for moment in (0.4, 1.6, 2.3))]
+)
 def test_a_killed_run_is_resumed_with_little_fetched_again(
     program: Program, hub: Hub, target: Path, moment: float
 ) -> None:

@@ -302,6 +302,7 @@ def test_retry_after_is_honoured_by_all_connections(
     assert files(target) == hub.files
 
 
+@pytest.mark.soak
 def test_a_limit_that_is_used_up_is_waited_for(program: Program, hub: Hub, target: Path) -> None:
     """Without Retry-After, and more often than a connection is tried otherwise."""
     for _ in range(7):

@@ -203,7 +203,11 @@ def no_http(head: bytes, say: Say, release: threading.Event) -> None:
     say(b"220 ftp ready\r\n" * 3)
 
 
-ENDLESS = [endless_head, endless_line, endless_chunks, flood, drops, silent, short, no_http]
+ENDLESS = [
+    *(endless_line, endless_chunks, flood, short, no_http),
+    # Each lasts as long as a run waits for anything.
+    *(pytest.param(talk, marks=pytest.mark.soak) for talk in (endless_head, drops, silent)),
+]
 
 
 @pytest.mark.parametrize("talk", ENDLESS)
@@ -311,7 +315,10 @@ def whole(start: int, end: int, say: Say, release: threading.Event) -> None:
     say(answer(CONTENT))
 
 
-GIVERS = [dripping, dripping_heads, one_each, shifted, of_another, beyond, whole]
+GIVERS = [
+    *(dripping, shifted, of_another, beyond, whole),
+    *(pytest.param(give, marks=pytest.mark.soak) for give in (dripping_heads, one_each)),
+]
 
 
 @pytest.mark.parametrize("give", GIVERS)
@@ -348,7 +355,17 @@ PROGRESS: dict[str, Callable[[float], int]] = {
 }
 
 
-@pytest.mark.parametrize("step", PROGRESS.values(), ids=PROGRESS)
+# Of what does not move, and of what moves too slowly; each of them is of the soak.
+FEW = ("one more at each poll", "slower than the Hub")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(step, id=name, marks=[] if name in FEW else [pytest.mark.soak])
+        for name, step in PROGRESS.items()
+    ],
+)
 def test_progress_slower_than_the_hub_s_is_not_waited_for(
     run: Run, step: Callable[[float], int]
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_port_that_somebody_took_first_is_no_rejection(
     assert len(set(ports)) == 2
 
 
+@pytest.mark.soak
 def test_the_answer_of_whoever_took_the_port_is_no_acceptance(
     machine: Machine, llama_swap: Path
 ) -> None:

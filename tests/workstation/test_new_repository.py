@@ -152,6 +152,7 @@ def test_what_is_there_is_said_and_left(here: Path, name: str) -> None:
     assert files(here) == before
 
 
+@pytest.mark.soak
 def test_the_forge_and_the_hook_run_what_is_there(fleet: Path) -> None:
     """The workflow is the toolkit's own, but for how it comes to the command."""
     workflow = yaml.safe_load((fleet / ".github/workflows/configs.yml").read_text())
@@ -433,6 +434,7 @@ def versions(tmp_path: Path) -> Path:
     return code
 
 
+@pytest.mark.soak
 def test_an_upgrade_from_tag_to_tag_merges_nothing_and_shows_what_it_changes(
     versions: Path, tmp_path: Path
 ) -> None:

@@ -96,7 +96,8 @@ def test_xonsh_reads_it_as_python_would() -> None:
     assert ast.literal_eval(words) == ast.literal_eval("r" + encoded(command).partition("\"' ")[2])
 
 
-@pytest.mark.parametrize("shell", [pytest.param("fish", marks=pytest.mark.soak), "tcsh"])
+@pytest.mark.soak
+@pytest.mark.parametrize("shell", ["fish", "tcsh"])
 def test_each_script_gets_there_whole(shell: str, program: str, tmp_path: Path) -> None:
     path = needs(shell)
     texts = [scripts.text(path.stem) for path in (ROOT / "herd/scripts").glob("*/*.sh")]
