@@ -5,10 +5,7 @@ and what a change touches. So each of their tests begins with the stack running 
 puts back what it broke or changed.
 """
 
-MODULES = (
-    *("autostart", "deploy", "fit", "infra", "keys", "one_question", "render", "swap_key", "top"),
-    "verbs",
-)
+MODULES = ("deploy", "fit", "infra", "one_question", "render", "swap_key", "top", "verbs")
 NAMES = {f"tests.e2e.test_{name}" for name in MODULES}
 
 

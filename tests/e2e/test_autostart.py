@@ -1,7 +1,7 @@
 """launchd_autostart: background, terminal and off, each as its comment says, and every switch."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -68,18 +68,11 @@ def servers(mac: Mac) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def background(deployed: Fleet) -> Iterator[Fleet]:
-    """A Mac that runs the stack in the background, and does so again in the end."""
-    yield deployed
-    assert deployed.deploy().code == 0
-
-
-@pytest.fixture(scope="module")
-def terminal(background: Fleet) -> Fleet:
+def terminal(deployed: Fleet) -> Fleet:
     """A Mac that ran the stack in the background, and now does in a Terminal window."""
-    run = background.deploy(**data("terminal"))
+    run = deployed.deploy(**data("terminal"))
     assert run.code == 0, run.err
-    return background
+    return deployed
 
 
 @pytest.fixture(scope="module")
@@ -266,14 +259,14 @@ def test_background_again_serves_and_does_so_after_a_reboot(off: Fleet) -> None:
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("before", "after"), list(itertools.permutations(MODES, 2)))
-def test_each_switch_and_a_reboot_after_it(background: Fleet, before: str, after: str) -> None:
-    mac = background["mac1"]
-    switch(background, before)
-    switch(background, after)
+def test_each_switch_and_a_reboot_after_it(deployed: Fleet, before: str, after: str) -> None:
+    mac = deployed["mac1"]
+    switch(deployed, before)
+    switch(deployed, after)
 
     mac.reboot()
     if after == "off":
         assert commands(mac) == []
     else:
         until(lambda: both_served(mac))
-    check(background, after)
+    check(deployed, after)

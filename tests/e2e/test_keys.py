@@ -50,12 +50,13 @@ def holding(key: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def fleet(deployed: Fleet) -> Iterator[Fleet]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """One Mac with the keys of anna and ben, deployed by anna."""
-    run = deployed.deploy(environment=holding(ANNA), mac1=data(*BOTH))
+    fleet = Fleet(tmp_path_factory.mktemp("lab"), "mac1")
+    run = fleet.deploy(environment=holding(ANNA), mac1=data(*BOTH))
     assert run.code == 0, run.err
-    yield deployed
-    assert deployed.deploy().code == 0
+    yield fleet
+    fleet.stop()
 
 
 class Stream:
