@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,9 @@ class Served:
                 "model": NAME,
                 "stream": True,
                 "ignore_eos": True,
+                "max_tokens": 10_000,
+                "logprobs": True,
+                "top_logprobs": 20,
                 "messages": [{"role": "user", "content": "Hello"}],
             }
         ).encode()
@@ -59,7 +63,7 @@ class Served:
             f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEYS['busy']}"
             f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        # As little room as there can be, so that the model waits and does not come to an end.
+        # As little room as there can be, and tokens of 2 kB, so that the model waits for ever.
         with socket.socket() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.settimeout(60)
@@ -68,11 +72,11 @@ class Served:
             assert connection.recv(12) == b"HTTP/1.1 200"
             yield
 
-    def await_refusal(self, seen: int, seconds: float) -> None:
-        """Until the log has a 429 of `busy` after its first `seen` requests."""
+    def await_refusal(self, seen: int, client: "subprocess.Popen[str]", seconds: float) -> None:
+        """Until the log has a 429 of `busy` after its first `seen` requests, or the client ends."""
         end = time.monotonic() + seconds
         while not any(status == 429 for _, status, _ in self.requests("busy")[seen:]):
-            if time.monotonic() > end:
+            if client.poll() is not None or time.monotonic() > end:
                 return
             time.sleep(0.05)
 

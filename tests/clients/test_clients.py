@@ -180,7 +180,7 @@ def test_a_busy_key_is_waited_for(client: Client, desk: Desk, served: Served) ->
     before = len(served.requests("busy"))
     with served.occupied():
         process = desk.start(desk.set_up(NAME), KEYS["busy"])
-        served.await_refusal(before, SECONDS)
+        served.await_refusal(before, process, SECONDS)
     out, err = desk.end(process)
 
     statuses = [status for _, status, _ in served.requests("busy")[before:]]
