@@ -25,6 +25,8 @@ HERE = "llama_swap_cannot_be_reached_from_here"
 """In the lab every Mac is this machine."""
 OTHERS = "what_makes_no_chat_answers_in_its_own_way"
 """The lab's model makes chats."""
+GATEWAYS = "gateways_hear_each_other"
+"""This Mac is none."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def test_a_deployed_mac_passes_and_says_how_fast_it_is(deployed: Fleet) -> None:
 
     assert run.code == 0, run.out
     assert run.failed() == set()
-    assert run.skipped() == {HERE, OTHERS}
+    assert run.skipped() == {HERE, OTHERS, GATEWAYS}
     assert len(run.outcomes["mac1"]["passed"]) >= 19
     speed = run.found["a_completion_streams"]
     assert "recite: first token after " in speed
@@ -135,7 +137,7 @@ def test_without_a_key_of_the_host_what_needs_one_is_skipped_with_the_reason(
 
     assert run.code == 0, run.out
     needs_one = CLIENTS - {"without_a_key_nobody_is_let_in"} | {OTHERS}
-    assert run.skipped() - {HERE} == needs_one
+    assert run.skipped() - {HERE, GATEWAYS} == needs_one
     assert all("is none of this host's keys" in run.told[name] for name in needs_one)
     assert "sk-of-nobody" not in run.out
 
@@ -288,7 +290,7 @@ def test_from_outside_only_the_proxy_can_be_reached(deployed: Fleet, outside: Pa
     with breakage.breaks(deployed["mac1"]):
         bad = verify(deployed, inventory=outside)
 
-    assert (good.failed(), good.skipped()) == (set(), {OTHERS}), good.out
+    assert (good.failed(), good.skipped()) == (set(), {OTHERS, GATEWAYS}), good.out
     check = "llama_swap_cannot_be_reached_from_here"
     assert bad.failed() == {check, breakage.check} | breakage.follows
     assert f"{deployed['mac1'].ports['llama_swap']} answers from here" in bad.told[check]

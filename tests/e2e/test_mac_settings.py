@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.lab import Mac
-from tests.e2e.fleet import SENTENCE, Fleet, until
+from tests.e2e.fleet import SENTENCE, Fleet, is_served, until
 
 DOMAIN = "/Library/Preferences/com.apple.SoftwareUpdate"
 SETTINGS: dict[str, Any] = {
@@ -83,6 +83,8 @@ def test_what_a_restart_forgets_is_done_again(kept: Fleet) -> None:
     mac.reboot()
 
     until(lambda: keeps_its_jobs(mac))
+    until(lambda: is_served(mac.ports["proxy"]) and is_served(mac.ports["llama_swap"]))
+    assert kept.says() == SENTENCE  # a deploy would wait until the model is loaded
     assert kept.deploy(mac1=SETTINGS).changed("mac1") == set()
     assert "main" not in mac.facts["pf"], "nobody loads /etc/pf.conf again"
 

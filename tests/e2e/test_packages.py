@@ -148,12 +148,9 @@ def test_nothing_is_upgraded_unasked(fleet: Fleet) -> None:
     assert brew(fleet, "list --versions") == before
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(
-    ("variant", "flags"),
-    [
-        pytest.param("transition", "--load-mode mmap+mlock", marks=pytest.mark.soak),
-        ("old", "--mlock"),
-    ],
+    ("variant", "flags"), [("transition", "--load-mode mmap+mlock"), ("old", "--mlock")]
 )
 def test_upgrade_when_asked_brings_flags_that_the_new_server_takes(
     fleet: Fleet, variant: str, flags: str

@@ -24,6 +24,7 @@ STARTUP = {
 }
 
 
+@pytest.mark.soak
 def test_what_a_startup_file_prints_is_one_problem_that_names_the_file(
     make_fleet: Callable[..., Fleet],
 ) -> None:

@@ -214,7 +214,7 @@ def assert_short(longest: Callable[[], Coroutine[Any, Any, float]]) -> None:
 # Of each part that reads what others send, the kind that took longest once.
 FEW = (
     *("31 MiB of a message", "names with escapes", "fields", "packed", "chunks of a byte"),
-    *("many with few chunks", "chunks behind a request", "behind each other", "header lines"),
+    *("chunks behind a request", "behind each other", "header lines"),
 )
 
 
