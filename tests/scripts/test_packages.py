@@ -62,6 +62,14 @@ def test_a_failure_of_brew_is_told(machine: Machine, prefix: Path) -> None:
     assert (done.returncode, done.stdout) == (3, "Error: no\n")
 
 
+def test_what_else_is_already_running_is_told(machine: Machine, prefix: Path) -> None:
+    """It may be why a formula cannot be installed."""
+    homebrew(prefix, "echo 'Error: a server process is already running' >&2; exit 1")
+
+    told = machine.run("brew", prefix, 0, "install", "x").stdout
+    assert told == "Error: a server process is already running\n"
+
+
 LOCKED = """echo "Error: A \\`brew $*\\` process has already locked $0." >&2
 echo 'Please wait for it to finish or terminate it to continue.' >&2
 exit 1"""

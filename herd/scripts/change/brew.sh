@@ -22,7 +22,7 @@ while :; do
   # lock, which come with each try: "A `brew install …` process has already locked …", "Another
   # `brew update` process is already running", each followed by "Please wait for it to finish".
   { "$prefix/bin/brew" "$@" </dev/null 2>&1; echo $? >"$said.code"; } | tee "$said" |
-    awk '!/process (has already locked|is already running)|Please wait for it to finish/ { print; fflush() }'
+    awk '!/^(Error: )?A(nother)? (active )?(`brew|Homebrew) .*process (has already locked|is already (running|in progress))|^Please wait for it to finish/ { print; fflush() }'
   code=$(cat "$said.code")
   [ "$code" -ne 0 ] || exit 0
   grep -q 'Please wait for it to finish' "$said" || exit "$code"
