@@ -5,12 +5,12 @@ root=$1 swap=http://127.0.0.1:$2 haproxy=$3
 LC_ALL=C
 export LC_ALL
 . memory.sh
+. proxy-metrics.sh
 get() { curl -q --noproxy '*' -s --max-time 3 "$@"; }
 with_key() { # FILE URL
   printf 'header = "Authorization: Bearer %s"\n' "$(cat "$1" 2>/dev/null)" | get --config - "$2"
   echo
 }
-numbers() { get -f --unix-socket "$1" http://proxy/metrics; }
 echo "--- running"
 running=$(with_key "$root/llama-swap.key" "$swap/running")
 printf '%s\n' "$running"
@@ -19,10 +19,10 @@ for url in $(printf '%s\n' "$running" | grep -o '"proxy":"http://127\.0\.0\.1:[0
   with_key "$root/llama-swap.key" "$url/slots"
 done
 echo "--- proxy"
-numbers "$root/availability.sock"
+proxy_metrics "$root/availability.sock"
 [ -n "$haproxy" ] || exit 0
 echo "--- gateway"
-numbers "$root/gateway/availability.sock"
+proxy_metrics "$root/gateway/availability.sock"
 echo "--- haproxy"
 with_key "$root/gateway/gateway.key" "http://127.0.0.1:$haproxy/haproxy;csv"
 exit 0
