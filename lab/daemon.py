@@ -94,10 +94,10 @@ class Host:
         """A power cut and a start: nothing is asked to leave."""
         self.launchd.forget()
         self.sshd.disconnect()
+        await asyncio.to_thread(processes.kill_all, [str(self.machine.root)])
         for window in self.windows:
             window.close()
         self.windows.clear()
-        await asyncio.to_thread(processes.kill_all, [str(self.machine.root)])
         self.boot()
 
 

@@ -49,6 +49,15 @@ def _alive(pid: int) -> bool:
         return False
 
 
+def _has_left(pid: int) -> bool:
+    """Whether nothing of it is there but what its parent may ask for. A process loses its
+    environment first, by which it is known, and its ports with the last of its threads."""
+    try:
+        return not _alive(pid) and len(os.listdir(f"/proc/{pid}/task")) == 1
+    except OSError:
+        return True
+
+
 def environment(pid: int) -> dict[str, str]:
     """The environment a process was started with (Linux only; empty elsewhere)."""
     pairs = (entry.decode(errors="replace").partition("=") for entry in _environ(pid))
@@ -58,7 +67,7 @@ def environment(pid: int) -> dict[str, str]:
 def kill_all(roots: Iterable[str], grace: float = 0.0) -> int:
     """End every process of these Macs, politely for `grace` seconds; returns how many there were.
 
-    Repeats because a process may fork while we look.
+    Repeats because a process may fork while we look, and until their ports are free.
     """
     import signal
     import time
@@ -69,7 +78,7 @@ def kill_all(roots: Iterable[str], grace: float = 0.0) -> int:
     first = True
     while True:
         alive = [pid for root in roots for pid in of_mac(root) if pid != os.getpid()]
-        if not alive:
+        if not alive and all(map(_has_left, seen)):
             return len(seen)
         if time.monotonic() >= deadline + 5:  # unkillable: nothing more can be done
             return len(seen)
