@@ -89,6 +89,19 @@ def problems(*hosts: Declared) -> list[Problem]:
     return cross_checks.check(hosts)[1]
 
 
+def model(**fields: Any) -> dict[str, Any]:
+    """Host data that declares one more model, with these fields."""
+    return {"models": {"tiny": {"repo": "me/tiny-GGUF", **fields}}}
+
+
+def groups(**members: list[str]) -> dict[str, Any]:
+    """Host data that declares the models a and b, and these groups."""
+    return {
+        "models": {name: {"repo": f"me/{name}"} for name in ("a", "b")},
+        "llama_swap_groups": {name: {"members": names} for name, names in members.items()},
+    }
+
+
 def assert_told(data: Mapping[str, Any], where: str, what: str, fix: str) -> None:
     """What a host says is a problem at that place, in those words, with that way to mend it."""
     found = problems(declare(**data))

@@ -4,20 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.core.samples import assert_told, declare, problems
-
-
-def model(**fields: Any) -> dict[str, Any]:
-    """Host data that declares one more model, with these fields."""
-    return {"models": {"tiny": {"repo": "me/tiny-GGUF", **fields}}}
-
-
-def groups(**members: list[str]) -> dict[str, Any]:
-    return {
-        "models": {name: {"repo": f"me/{name}"} for name in ("a", "b")},
-        "llama_swap_groups": {name: {"members": names} for name, names in members.items()},
-    }
-
+from tests.core.samples import assert_told, declare, groups, model, problems
 
 # What a host says; where the problem is, what is wrong, and how to mend it.
 BAD: dict[str, tuple[dict[str, Any], str, str, str]] = {

@@ -8,21 +8,9 @@ from herd.core.settings import cross_checks
 from herd.core.settings.cross_checks import Declared
 from herd.core.settings.precedence import Layer
 from herd.core.settings.problems import report
-from tests.core.samples import ALL, assert_told, declare, defaults, problems
+from tests.core.samples import ALL, assert_told, declare, defaults, groups, model, problems
 
 HOST = "from host mac1 of the inventory"
-
-
-def model(**fields: Any) -> dict[str, Any]:
-    """Host data that declares one more model, with these fields."""
-    return {"models": {"tiny": {"repo": "me/tiny-GGUF", **fields}}}
-
-
-def groups(**members: list[str]) -> dict[str, Any]:
-    return {
-        "models": {name: {"repo": f"me/{name}"} for name in ("a", "b")},
-        "llama_swap_groups": {name: {"members": names} for name, names in members.items()},
-    }
 
 
 # What a host says; where the problem is, what is wrong, and how to mend it.
