@@ -70,16 +70,14 @@ def servers(mac: Mac) -> list[str]:
 @pytest.fixture(scope="module")
 def terminal(deployed: Fleet) -> Fleet:
     """A Mac that ran the stack in the background, and now does in a Terminal window."""
-    run = deployed.deploy(**data("terminal"))
-    assert run.code == 0, run.err
+    deployed.settles(**data("terminal"))
     return deployed
 
 
 @pytest.fixture(scope="module")
 def off(terminal: Fleet) -> Fleet:
     """A Mac that ran the stack in a Terminal window, and on which it now is only installed."""
-    run = terminal.deploy(**data("off"))
-    assert run.code == 0, run.err
+    terminal.settles(**data("off"))
     return terminal
 
 

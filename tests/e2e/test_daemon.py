@@ -65,8 +65,7 @@ def daemon(
     assert run.code == 1
     assert "`make sudoers`" in run.err
     fleet["mac1"].set(sudo=rules(fleet))
-    run = fleet.deploy(mac1=DAEMON)
-    assert run.code == 0, run.err
+    fleet.settles(mac1=DAEMON)
     yield fleet
     fleet.stop()
 
@@ -213,7 +212,7 @@ def test_there_and_back_one_copy_runs(daemon: Fleet) -> None:
     """Of daemons agents, as somebody is logged in from now on, and of these daemons again."""
     mac = daemon["mac1"]
     mac.set(console=True)
-    assert daemon.deploy().code == 0
+    daemon.settles()
     check(daemon, "agent")
     mac.reboot()
     until(lambda: both_served(mac))

@@ -181,7 +181,7 @@ def test_a_roll_under_load_fails_nobody_and_leaves_nobody_drained(herd: Herd) ->
     for data in herd.data.values():
         data["models"] = {"recite": {"ctx_size": 640}}
     port = herd.data["mac1"]["gateway_port"]
-    with Streams([port], KEY, clients=1, model="recite") as streams:
+    with Streams([port], KEY, clients=2, model="recite") as streams:
         until(lambda: streams.became[WHOLE] >= 2)
         run = herd.fleet.herd("roll", inventory=herd.inventory)
 

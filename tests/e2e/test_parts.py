@@ -58,8 +58,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     tiny_parts.write_whole(hub / SMALL / "small.gguf")
     tiny_parts.write_whole(hub / EMBEDS / "embeds.gguf", PoolingType.LAST)
     tiny_parts.write_whole(hub / RANKS / "ranks.gguf", PoolingType.RANK)
-    first = fleet.deploy(mac1=DATA)
-    assert first.code == 0, first.err
+    first = fleet.settles(mac1=DATA)
     assert "recite, sees, hears, embeds and ranks together fits, " in plain(first.err)
     yield fleet
     fleet.stop()

@@ -153,7 +153,7 @@ def attack(here: Ground, cases: st.SearchStrategy[Sequence[bytes]], number: int)
 
 
 @pytest.mark.parametrize(
-    "number", [150, pytest.param(4000, marks=pytest.mark.soak)], ids=["some", "many"]
+    "number", [250, pytest.param(4000, marks=pytest.mark.soak)], ids=["some", "many"]
 )
 def test_whole_requests(here: Ground, number: int) -> None:
     """Of every kind, some without a right, pipelined and in pieces."""
@@ -165,7 +165,7 @@ def test_whole_requests(here: Ground, number: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "number", [150, pytest.param(6000, marks=pytest.mark.soak)], ids=["some", "many"]
+    "number", [400, pytest.param(6000, marks=pytest.mark.soak)], ids=["some", "many"]
 )
 def test_tampered_requests(here: Ground, number: int) -> None:
     """Cut, doubled, with line ends, framing and whole requests put in anywhere."""
