@@ -156,3 +156,17 @@ def test_a_host_in_no_other_group_is_a_gateway_and_no_more(
     inventory = Inventory((["a", "b"], {}), **{name: (hosts, {}) for name, hosts in groups.items()})
 
     assert [h.name for h in inventory if merge(plan.declared(h).layers).values["models"]] == serving
+
+
+def test_a_gateway_is_told_of_each_other_and_not_of_itself() -> None:
+    """With whom it would share its keys' limits twice."""
+    hosts = {"gateways": ["gw1", "gw2", "gw3"], "macs": ["mac1"]}
+    inventory = Inventory(
+        ([*hosts["gateways"], *hosts["macs"]], {"models": {}, "proxy_agent_port": 3001}),
+        **{name: (each, {}) for name, each in hosts.items()},
+    )
+
+    found, _ = plan.without_secrets(inventory, "inventory.py")
+
+    told = {name: [mac.name for mac in each.others] for name, each in found.gateways.items()}
+    assert told == {"gw1": ["gw2", "gw3"], "gw2": ["gw1", "gw3"], "gw3": ["gw1", "gw2"]}
