@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LISTEN = "0A"  # states of /proc/net/tcp
-STATES = {"01": "ESTABLISHED", "06": "TIME_WAIT", "08": "CLOSE_WAIT", LISTEN: "LISTEN"}
+LISTEN, TIME_WAIT = "0A", "06"  # states of /proc/net/tcp
+STATES = {"01": "ESTABLISHED", "08": "CLOSE_WAIT", LISTEN: "LISTEN"}
 
 
 class Socket:
@@ -160,8 +160,10 @@ def _sockets(inodes: set[str]) -> Iterator[Socket]:
         with open(file) as lines:
             next(lines)
             for line in lines:
+                if f" {TIME_WAIT} " in line:  # most, and nobody's any more
+                    continue
                 words = line.split()
-                if words[9] in inodes:  # most are nobody's any more
+                if words[9] in inodes:
                     yield Socket(version, words)
 
 
