@@ -60,12 +60,15 @@ _TOKEN = re.compile(rb"(?:" + _NUMBER + rb"|true|false|null)(?=[ \t\r\n,\]}])")
 _OF_TOKEN = re.compile(rb"[0-9A-Za-z+\-.]*+")
 _KEY = re.compile(_STRING)
 _MODEL = re.compile(_STRING + _COLON)
-_MEMBER = _OTHER + _COLON + _nested(4)
-_WHOLE = re.compile(
-    rb"\{(" + _WS + rb"(?:" + _MEMBER + _SEPARATED + rb')*+)"model"'
-    + _COLON + rb'"([ !#-\[\]-~]{1,512})"' + _WS
-    + rb"((?:," + _WS + _MEMBER + _WS + rb")*+\})[ \t\r\n]*+\Z"
-)  # fmt: skip
+# A small and whole body: members of any other name, `model`, and members again up to the bracket.
+_OPENED = re.compile(rb"\{" + _WS)
+_OTHERS = re.compile(
+    rb"(?:" + _OTHER + _COLON + _nested(4) + _WS + rb"(?:," + _WS + rb"(?!\})|(?=\})))*+"
+)
+_NAMED = re.compile(
+    rb'"model"' + _COLON + rb'"([ !#-\[\]-~]{1,512})"' + _WS + rb"()(?:," + _WS + rb'(?=")|(?=\}))'
+)
+_CLOSED = re.compile(rb"\}[ \t\r\n]*+\Z")
 
 _OBJECT, _QUOTE, _COMMA, _COLON_BYTE = b'{",:'
 _CLOSING = {_OBJECT: ord("}"), ord("["): ord("]")}
@@ -77,15 +80,22 @@ _ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{0,3})?")  # the beginning of one
 
 def at_first_sight(data: bytes) -> tuple[str, bytes] | None:
     """The model of a small and whole body, and what goes up: one look, and no walk."""
-    found = _WHOLE.match(data)
-    if found is None:
+    opened = _OPENED.match(data)
+    if opened is None:
+        return None
+    begin = _end(_OTHERS, data, opened.end())
+    named = _NAMED.match(data, begin)
+    if named is None:
+        return None
+    end = _end(_OTHERS, data, named.end())
+    if not _CLOSED.match(data, end):
         return None
     if not data.isascii():
         try:
             data.decode()
         except UnicodeDecodeError:
             return None
-    before, model, behind = found.groups()
+    before, model, behind = data[1:begin], named[1], data[named.start(2) : end + 1]
     if before:
         before = before.rstrip()[:-1].lstrip()
         data = b"".join((b'{"model":"', model, b'",' if before else b'"', before, behind))
@@ -293,7 +303,7 @@ def _at_byte(body: Body, at: int) -> At:
         at = 0
 
 
-def _end(run: re.Pattern[bytes], buffer: bytearray, at: int) -> int:
+def _end(run: re.Pattern[bytes], buffer: bytes | bytearray, at: int) -> int:
     """Behind all that a pattern matches, which may be nothing."""
     found = run.match(buffer, at)
     return at if found is None else found.end()
