@@ -5,8 +5,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from yarl import URL
-
 from proxy import log_rotation
 
 # Below the 5 seconds that launchd leaves between SIGTERM and SIGKILL unless told otherwise.
@@ -194,6 +192,8 @@ def listen_address(text: str) -> tuple[str, int]:
 
 def upstream_url(text: str) -> str:
     """http://HOST:PORT and nothing behind it, since paths pass unchanged."""
+    from yarl import URL  # by which it is connected to; no other command needs it
+
     try:
         url = URL(text)
         good = url.scheme == "http" and url.host and url.user is None and url == url.origin()

@@ -39,7 +39,7 @@ OURS = (
 ASKING = "huggingface_hub"
 # Those that go on, with asyncio, which gevent's patches are not for.
 PROGRAMS = ("fetcher", "proxy", "lab", "lab.llama_swap", "lab.daemon")
-MAINS = (*(f"{name}.__main__" for name in PROGRAMS[:-1]), "lab.daemon")
+MAINS = (*(f"{name}.__main__" for name in PROGRAMS[:-1]), "proxy.serve_command", "lab.daemon")
 
 _hosts: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 _TOLD = list(inspect.signature(subprocess.Popen._execute_child).parameters)[1:]  # type: ignore[attr-defined]

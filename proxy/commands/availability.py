@@ -9,9 +9,9 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from proxy.readiness import availability, control
+from proxy.readiness import availability
 from proxy.readiness.availability import State
-from proxy.readiness.control import NotThere
+from proxy.readiness.control_client import NotThere, ask, beside
 
 FILE = "availability.json"
 ANSWER_SECONDS = 5.0
@@ -78,7 +78,7 @@ def set_state(args: Namespace) -> int:
 def check(args: Namespace) -> int:
     """Asks each loaded model for a token; 1 if one gives none."""
     try:
-        answer = control.ask(control.beside(args.availability), "check", CHECK_SECONDS)
+        answer = ask(beside(args.availability), "check", CHECK_SECONDS)
     except NotThere:
         print("proxy: no proxy runs here", file=sys.stderr)
         return 1
@@ -93,7 +93,7 @@ def check(args: Namespace) -> int:
 def _open(path: Path) -> tuple[int, float]:
     """How many requests are open, and for how many seconds gateways may send others, as they have
     not heard of it; one that runs since an earlier version says only the former."""
-    said = control.ask(control.beside(path), "look", ANSWER_SECONDS)
+    said = ask(beside(path), "look", ANSWER_SECONDS)
     return int(said["open"]), float(said.get("unheard", 0))
 
 

@@ -4,7 +4,8 @@ import logging
 from typing import Any
 
 from proxy.readiness.agent_listener import Agent
-from proxy.readiness.control import Control, beside
+from proxy.readiness.control import Control
+from proxy.readiness.control_client import beside
 from proxy.readiness.forward_progress import Ask, ForwardProgress
 from proxy.readiness.loaded import Loaded
 from proxy.readiness.readiness import NEWS, Readiness

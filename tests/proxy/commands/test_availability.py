@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,6 +32,14 @@ def chat(key: str = ANNA, path: str = "/v1/chat/completions") -> str:
 async def command(directory: Path, *words: str) -> int:
     file = ("--availability", str(directory / "availability.json"))
     return await asyncio.to_thread(main, [*words, *file])
+
+
+def test_it_imports_nothing_that_serves() -> None:
+    """As each restart has two of them, on a Mac that is busy."""
+    code = "import sys, proxy.__main__; print(*sys.modules)"
+    asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert not {"aiohttp", "asyncio", "yarl"} & set(asked.stdout.split())
 
 
 class Held:

@@ -9,7 +9,7 @@ import pytest
 from proxy.exchange import Reply
 from proxy.readiness import availability
 from proxy.readiness.availability import READY, State
-from proxy.readiness.control import ask, beside
+from proxy.readiness.control_client import ask, beside
 from proxy.readiness.readiness import Readiness
 from proxy.readiness.service import Service
 
