@@ -81,7 +81,7 @@ def main() -> int:
         return 1
     name = (options.get("-a") or options.get("--alias") or model).split(",")[0]
     host, port = options.get("--host", "127.0.0.1"), int(options.get("--port", "8080"))
-    from lab.llama_server import stand_in  # half a second of libraries, not for --help
+    from lab.llama_server import stand_in  # what it imports is not for --help
 
     ranks = bool(options.keys() & {"--rerank", "--reranking"})
     stand_in.serve(name, host, port, embeds=ranks or "--embeddings" in options, ranks=ranks)

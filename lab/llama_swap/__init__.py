@@ -17,6 +17,8 @@ MARK = "# A simulated Homebrew llama-swap."
 
 
 NAMED = "LAB_LLAMA_SWAP"
+# aiohttp reads them all as it is imported, which takes a third of that.
+UNTRUSTED = "unset SSL_CERT_FILE SSL_CERT_DIR"
 
 
 def find() -> Path | None:
@@ -43,6 +45,7 @@ def write_wrapper(path: Path) -> None:
     else:
         root = shlex.quote(str(Path(__file__).resolve().parents[2]))
         lines = [
+            UNTRUSTED,
             f"PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}}",
             "export PYTHONPATH",
             f'exec {shlex.quote(sys.executable)} -m lab.llama_swap "$@"',

@@ -862,7 +862,7 @@ def test_a_reload_stops_models_and_their_streams(swap: Swap) -> None:
 @pytest.mark.soak
 def test_a_reload_preloads_before_the_old_process_has_left(swap: Swap) -> None:
     """So a process that is slow to leave keeps the port, and nothing tries a second time."""
-    preload = {"hooks": {"on_startup": {"preload": ["a"]}}, "models": {"a": model("--linger=1")}}
+    preload = {"hooks": {"on_startup": {"preload": ["a"]}}, "models": {"a": model("--linger=4")}}
     swap.start(preload)
     swap.until(lambda: swap.running() == {"a": "ready"})
 
