@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LISTEN, TIME_WAIT = "0A", "06"  # states of /proc/net/tcp
-STATES = {"01": "ESTABLISHED", "08": "CLOSE_WAIT", LISTEN: "LISTEN"}
+LISTEN = "0A"  # states of /proc/net/tcp
+STATES = {"01": "ESTABLISHED", "06": "TIME_WAIT", "08": "CLOSE_WAIT", LISTEN: "LISTEN"}
 
 
 class Socket:
@@ -121,15 +121,16 @@ def _rows(mac: Machine, options: Options) -> Iterator[tuple[int, str]]:
     version = wanted.upper().removesuffix("TCP")
     if version not in ("", "4", "6") or ports.strip("0123456789,-"):
         return
+    state = (options.states or "").removeprefix("TCP:")
     names = {process.pid: process.name for process in table(mac)}
     held = list(_descriptors(names))
     known = {
         entry.inode: entry
-        for entry in _sockets({inode for _, _, inode in held})
+        for entry in _sockets({inode for _, _, inode in held}, state == "LISTEN")
         if (not version or entry.version == int(version))
         and (not host or host in (entry.here[0], entry.there[0]))
         and (not ports or _within(entry.here[1], ports) or _within(entry.there[1], ports))
-        and (not options.states or STATES.get(entry.state) == options.states.removeprefix("TCP:"))
+        and (not state or STATES.get(entry.state) == state)
     }
     for pid, descriptor, inode in held:
         if inode not in known or (options.pid is not None and pid not in options.pid):
@@ -153,17 +154,17 @@ def _within(port: int, ports: str) -> bool:
     return False
 
 
-def _sockets(inodes: set[str]) -> Iterator[Socket]:
+def _sockets(inodes: set[str], listening: bool) -> Iterator[Socket]:
     for version, file in ((4, "/proc/net/tcp"), (6, "/proc/net/tcp6")):
         if not os.path.exists(file):
             continue
         with open(file) as lines:
             next(lines)
             for line in lines:
-                if f" {TIME_WAIT} " in line:  # most, and nobody's any more
-                    continue
                 words = line.split()
-                if words[9] in inodes:
+                if listening and words[3] != LISTEN:
+                    break  # they come first, and thousands of connections behind them
+                if words[9] in inodes:  # most are nobody's any more
                     yield Socket(version, words)
 
 

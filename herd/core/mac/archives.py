@@ -15,18 +15,23 @@ _FETCHER = Path(__file__).parents[3] / "fetcher"
 
 @dataclass(frozen=True)
 class Bundle:
-    """The proxy: `archive` unpacks to a directory `proxy`; `release` and `lock` are digests that
-    name the code and the dependencies; `requirements` is the locked list."""
+    """The proxy: `tar` unpacks to a directory `proxy`; `release` and `lock` are digests that name
+    the code and the dependencies; `requirements` is the locked list."""
 
-    archive: bytes
+    tar: bytes
     release: str
     requirements: str
     lock: str
 
     @cached_property
+    def archive(self) -> bytes:
+        """The tar as it is sent; packing it takes longer than all else that is known here."""
+        return gzip.compress(self.tar, mtime=0)
+
+    @cached_property
     def sums(self) -> dict[str, str]:
         """The SHA-256 of each file, by its path below the release."""
-        with tarfile.open(fileobj=io.BytesIO(self.archive)) as tar:
+        with tarfile.open(fileobj=io.BytesIO(self.tar)) as tar:
             files = ((member.name, tar.extractfile(member)) for member in tar)
             return {n: hashlib.sha256(file.read()).hexdigest() for n, file in files if file}
 
@@ -41,11 +46,10 @@ def bundle() -> Bundle:
             content = file.read_bytes()
             info.size, info.mode = len(content), 0o644
             tar.addfile(info, io.BytesIO(content))
-    packed = gzip.compress(raw.getvalue(), mtime=0)
     requirements = (_PROXY / "requirements.lock").read_text()
     return Bundle(
-        archive=packed,
-        # Of the archive before compression, which differs between versions of zlib.
+        tar=raw.getvalue(),
+        # Not of the archive: compression differs between versions of zlib.
         release=hashlib.sha256(raw.getvalue()).hexdigest()[:16],
         requirements=requirements,
         lock=hashlib.sha256(requirements.encode()).hexdigest()[:16],
