@@ -83,7 +83,7 @@ class Sshd:
         command = process.command
         if command is not None:
             self.machine.record("exec", command)
-        if process.term_type:
+        if process.term_type is not None:  # empty where the client has no TERM, as in cron
             await self._on_terminal(process)
             return
         child = await asyncio.create_subprocess_exec(
@@ -100,10 +100,11 @@ class Sshd:
     async def _on_terminal(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """A pseudo-terminal of its own, which hangs up when the client is gone."""
         master, slave = pty.openpty()
+        kind = process.term_type
         child = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", "-c", LAUNCHER, *self._argv(process.command)),
             cwd=self.machine.home,
-            env=self._environment(process) | {"TERM": process.term_type or ""},
+            env=self._environment(process) | ({"TERM": kind} if kind else {}),
             stdin=slave,
             stdout=slave,
             stderr=slave,

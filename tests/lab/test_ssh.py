@@ -76,6 +76,18 @@ def test_the_environment_is_a_macs(mac: Mac, client: paramiko.SSHClient) -> None
     assert not {"FOO", "VIRTUAL_ENV", "PYTHONPATH", "SSH_AUTH_SOCK"} & seen.keys()
 
 
+@pytest.mark.parametrize("kind", ["xterm", ""])
+def test_a_terminal_that_is_asked_for_is_there(client: paramiko.SSHClient, kind: str) -> None:
+    """Also for a client without TERM, as in cron; then there is none in it (sshd, session.c)."""
+    transport = client.get_transport()
+    assert transport is not None
+    channel = transport.open_session()
+    channel.get_pty(term=kind)
+    channel.exec_command("test -t 0 && echo ${TERM-unset}")
+
+    assert channel.makefile("rb").read() == (kind or "unset").encode() + b"\r\n"
+
+
 def test_a_path_given_in_a_command_stays_inside_the_mac(
     mac: Mac, client: paramiko.SSHClient
 ) -> None:
