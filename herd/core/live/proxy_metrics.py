@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 
-from prometheus_client.parser import text_string_to_metric_families
-
 Name = tuple[str, frozenset[tuple[str, str]]]
 """Of a counter: its family's, and its labels with their values."""
 Counters = Mapping[Name, float]
@@ -43,6 +41,9 @@ class Done:
 
 def parse(text: str) -> ProxyMetrics | None:
     """None if nobody answered, or with something else. Raises nothing."""
+    # A deploy without gateways need not wait for it.
+    from prometheus_client.parser import text_string_to_metric_families
+
     counters: dict[Name, float] = {}
     gauges: dict[str, float] = {}
     stuck = []
