@@ -62,6 +62,19 @@ def test_a_failure_of_brew_is_told(machine: Machine, prefix: Path) -> None:
     assert (done.returncode, done.stdout) == (3, "Error: no\n")
 
 
+def test_what_brew_says_is_told_as_it_comes(machine: Machine, prefix: Path, tmp_path: Path) -> None:
+    """Some awks wait for a block of 4 KiB, or for the end."""
+    go_on = tmp_path / "go-on"
+    waiting = f"n=0; until [ -e {quoted(go_on)} ] || [ $((n += 1)) -gt 200 ]; do sleep 0.1; done"
+    homebrew(prefix, f"echo '==> Fetching uv'; {waiting}; [ $n -gt 200 ] || printf last")
+    process = machine.start("brew", prefix, 0, "install", "uv")
+    assert process.stdout
+    first = process.stdout.readline()
+    go_on.touch()
+
+    assert (first, process.stdout.read()) == ("==> Fetching uv\n", "last\n")
+
+
 def test_what_else_is_already_running_is_told(machine: Machine, prefix: Path) -> None:
     """It may be why a formula cannot be installed."""
     homebrew(prefix, "echo 'Error: a server process is already running' >&2; exit 1")

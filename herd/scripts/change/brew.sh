@@ -16,13 +16,23 @@ holder() {
     echo "\`brew ${command##*/bin/[b]rew }\` (pid $pid, of $user)"
   }
 }
+# All lines as they come, which not every awk would wait for, but those about a lock, which come
+# with each try.
+without_locks() {
+  # "A `brew install …` process has already locked …", "Another `brew update` process is already
+  # running", each followed by "Please wait for it to finish".
+  while IFS= read -r line || [ -n "$line" ]; do
+    case ${line#Error: } in
+      'A '*brew*' process has already locked'* | 'Another '*brew*' process is already '* | \
+        'Please wait for it to finish'*) ;;
+      *) printf '%s\n' "$line" ;;
+    esac
+  done
+}
 began=$(date +%s) last=
 while :; do
-  # Its words are shown as they come; without anybody who reads them it ends. Not those about a
-  # lock, which come with each try: "A `brew install …` process has already locked …", "Another
-  # `brew update` process is already running", each followed by "Please wait for it to finish".
-  { "$prefix/bin/brew" "$@" </dev/null 2>&1; echo $? >"$said.code"; } | tee "$said" |
-    awk '!/^(Error: )?A(nother)? (active )?(`brew|Homebrew) .*process (has already locked|is already (running|in progress))|^Please wait for it to finish/ { print; fflush() }'
+  # Its words are shown as they come; without anybody who reads them it ends.
+  { "$prefix/bin/brew" "$@" </dev/null 2>&1; echo $? >"$said.code"; } | tee "$said" | without_locks
   code=$(cat "$said.code")
   [ "$code" -ne 0 ] || exit 0
   grep -q 'Please wait for it to finish' "$said" || exit "$code"
