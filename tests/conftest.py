@@ -51,9 +51,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """More than processors: an end-to-end test waits a third of its time, as for a restart; with
-    two to each, what has a time to come up in came too late now and then."""
-    return min(8, (os.cpu_count() or 1) * 3 // 2 or 2)
+    """Two to each processor, of which one runs what is long; three to two of them where all is:
+    with more of those, what has a time to come up in came too late now and then."""
+    processors = os.cpu_count() or 1
+    return min(8, processors * 3 // 2 or 2) if _all_long(config) else min(8, processors * 2)
+
+
+def _all_long(config: pytest.Config) -> bool:
+    return bool(config.getoption("markexpr") == "soak")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -62,6 +67,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadScopeScheduling
 
     class ByModule(LoadScopeScheduling):
+        def _assign_work_unit(self, node: Any) -> None:
+            """Every other worker begins at the end, with what is short, as that waits more."""
+            if not _all_long(config) and int(node.gateway.id.removeprefix("gw")) % 2:
+                self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+            super()._assign_work_unit(node)
+
         def _split_scope(self, nodeid: str) -> str:
             return one_mac.scope_of(nodeid.partition("::")[0])
 
