@@ -91,7 +91,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 
 def test_every_variable_is_known_here() -> None:
     assert {*USES, "ARGS", "PYTHON"} == set(TYPED)
-    assert {"BIN", "HERD", "ON", "WORDS", "LOCK", "TYPED", "LITERAL", *TYPED} >= set(SET)
+    ours = {"BIN", "HERD", "ON", "WORDS", "LOCK", "LOCKED", "PIP", "TYPED", "LITERAL"}
+    assert ours | set(TYPED) >= set(SET)
     used = set(re.findall(r"\$\$(\w+)", typed.MAKEFILE))
     assert used <= set(TYPED)
 
@@ -164,3 +165,14 @@ def test_empty_is_as_if_it_were_not_given(make: Make) -> None:
     (call,) = make("chat", "PROMPT=", "LIMIT=", "ARGS=")
 
     assert call[3:] == ["chat", "--inventory=inventory.py"]
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-verify.lock"])
+def test_the_tests_environment_has_all_of_the_others(lock: str) -> None:
+    """As its stamp says theirs are made, too."""
+
+    def pinned(name: str) -> set[str]:
+        return set(re.findall(r"^\S+==\S+", (typed.ROOT / name).read_text(), re.MULTILINE))
+
+    assert len(pinned(lock)) > 20
+    assert pinned(lock) <= pinned("requirements-dev.lock")
