@@ -54,7 +54,7 @@ def agent(mac: Mac) -> Callable[..., Path]:
 def until() -> Callable[..., Any]:
     """Polls until a condition holds and returns its value."""
 
-    def wait(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    def wait(condition: Callable[[], Any], seconds: float = 10) -> Any:
         deadline = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < deadline, "it never happened"

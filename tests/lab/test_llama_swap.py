@@ -91,7 +91,7 @@ class Swap:
     def running(self) -> dict[str, str]:
         return {each["model"]: each["state"] for each in self.get("/running").json()["running"]}
 
-    def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
         deadline = monotonic() + seconds
         while monotonic() < deadline:
             try:

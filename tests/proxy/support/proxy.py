@@ -262,7 +262,7 @@ def error(response: bytes) -> dict[str, Any]:
     return found
 
 
-async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+async def until(condition: Callable[[], object], seconds: float = 5) -> None:
     """Waits until something is so."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is outside of our hands
