@@ -107,15 +107,13 @@ def keep_small(path: Path, most: int, kept: int = KEPT) -> None:
                     first = False
                 while piece:
                     piece = piece[os.write(target, piece) :]
+            _number(path, new, kept)  # before it is emptied: who is killed here loses nothing
         except OSError:  # as on a full disk, where room is what is needed
-            os.ftruncate(source, 0)
             new.unlink(missing_ok=True)
             raise
-        else:
-            os.ftruncate(source, 0)
         finally:
             os.close(target)
-        _number(path, new, kept)
+            os.ftruncate(source, 0)
     finally:
         os.close(source)
 

@@ -54,6 +54,27 @@ class TestKeepSmall:
         assert old.read_text().endswith("line 005999\n")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log", "a.log.1"]
 
+    def test_copy_is_there_before_the_log_is_emptied(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who is killed in between loses nothing; the next look ends it."""
+        log, old = tmp_path / "a.log", tmp_path / "a.log.1"
+        fill(log, 1000)
+
+        def killed(*_: int) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "ftruncate", killed)
+            with pytest.raises(KeyboardInterrupt):
+                keep_small(log, 1200)
+        assert log.read_text().endswith("line 000999\n")
+        assert old.read_text().endswith("line 000999\n")
+        keep_small(log, 1200)
+
+        assert log.stat().st_size == 0
+        assert old.read_text().endswith("line 000999\n")
+
     def test_as_many_copies_are_kept_as_is_said(self, tmp_path: Path) -> None:
         """The newest is 1; those of a time when more were kept go."""
         log = tmp_path / "a.log"
