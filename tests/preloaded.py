@@ -39,7 +39,8 @@ OURS = (
 ASKING = "huggingface_hub"
 # Those that go on, with asyncio, which gevent's patches are not for.
 PROGRAMS = ("fetcher", "proxy", "lab", "lab.llama_swap", "lab.daemon")
-MAINS = (*(f"{name}.__main__" for name in PROGRAMS[:-1]), "proxy.serve_command", "lab.daemon")
+MAINS = (*(f"{name}.__main__" for name in PROGRAMS[:-1]), "lab.daemon")
+SERVING = ("proxy.serve_command", "lab.llama_swap.service")
 
 _hosts: dict[str, tuple[subprocess.Popen[bytes], socket.socket]] = {}
 _TOLD = list(inspect.signature(subprocess.Popen._execute_child).parameters)[1:]  # type: ignore[attr-defined]
@@ -186,7 +187,7 @@ def host() -> None:
 
 
 def _import(kind: str) -> None:
-    ours = {"programs": MAINS, "ours": OURS, "": ()}[kind]
+    ours = {"programs": (*MAINS, *SERVING), "ours": OURS, "": ()}[kind]
     sys.path.insert(0, str(PROJECT) if kind else "")
     gc.disable()
     for name in (*(() if kind == "programs" else LIBRARIES), *ours):

@@ -19,7 +19,7 @@ from typing import Any
 
 from lab.sentence import SENTENCE, words
 
-TOKEN_SECONDS = 0.002
+TOKEN_SECONDS = 0.005
 """What each takes in a stream, as nobody would see one that came at once for a stream."""
 LOADING_SECONDS = 0.3
 LOADING = {"message": "Loading model", "type": "unavailable_error", "code": 503}

@@ -4,17 +4,14 @@ back."""
 import json
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.e2e.fleet import KEY, SENTENCE, Fleet, plain
+from bench.streams import WHOLE, Streams
+from tests.e2e.fleet import KEY, SENTENCE, Fleet, plain, until
 from tests.e2e.releases import llama_cpp, llama_swaps
 
 INSTALL = "Packages | Have the pinned releases"
@@ -62,21 +59,6 @@ def pid(fleet: Fleet, job: str) -> str:
     return shown["pid"]
 
 
-def ask_on(fleet: Fleet, stop: threading.Event, found: list[tuple[int, str]]) -> None:
-    """One request after the other; of each its code, and what it says or when to come back."""
-    url = f"http://127.0.0.1:{fleet['mac1'].ports['proxy']}/v1/chat/completions"
-    body = {"model": "recite", "messages": [{"role": "user", "content": "Hello"}]}
-    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-    while not stop.is_set():
-        try:
-            with urlopen(Request(url, json.dumps(body).encode(), headers), timeout=60) as answer:
-                said = json.load(answer)["choices"][0]["message"]["content"]
-                found.append((200, said))
-        except HTTPError as error:
-            found.append((error.code, error.headers.get("Retry-After", "")))
-            time.sleep(0.1)
-
-
 def test_a_pinned_release_is_upgraded_cuts_nobody_off_and_comes_back(fleet: Fleet) -> None:
     """Of those who ask all the time, each is answered whole, or told when to come back; and nobody
     stays drained. A second run changes nothing; a rollback holds until something else is pinned."""
@@ -88,17 +70,10 @@ def test_a_pinned_release_is_upgraded_cuts_nobody_off_and_comes_back(fleet: Flee
     assert again.code == 0, again.err
     assert again.changed("mac1") == set()
     proxy, swap = pid(fleet, "proxy"), pid(fleet, "llama-swap")
-    stop, found = threading.Event(), list[tuple[int, str]]()
     inventory = fleet.inventory(mac1=pins(fleet, "b2", "v1"))
-    asking = [threading.Thread(target=ask_on, args=(fleet, stop, found)) for _ in range(2)]
-    for each in asking:
-        each.start()
-    try:
+    with Streams([fleet["mac1"].ports["proxy"]], KEY, clients=2, model="recite") as streams:
+        until(lambda: streams.became[WHOLE] >= 2)
         run = fleet.herd("upgrade", inventory=inventory)
-    finally:
-        stop.set()
-        for each in asking:
-            each.join(60)
 
     assert run.code == 0, run.out + run.err
     assert "upgrade of mac1, 1 of 1" in run.out
@@ -107,9 +82,8 @@ def test_a_pinned_release_is_upgraded_cuts_nobody_off_and_comes_back(fleet: Flee
     assert "versions: llama.cpp b2, llama-swap v1" in said
     assert (runs(fleet), pid(fleet, "proxy")) == ("b2", proxy)
     assert pid(fleet, "llama-swap") != swap
-    assert {said for code, said in found if code == 200} == {SENTENCE}
-    assert {code for code, _ in found} <= {200, 503}
-    assert all(said.isdigit() for code, said in found if code == 503)
+    assert streams.wrong == []
+    assert all(said.startswith("503 ") for said in streams.refused)
     assert not (stack(fleet) / "availability.json").exists()
 
     back = fleet.rollback(mac1=pins(fleet, "b2", "v1"))
