@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import anthropic
 import openai
 import pytest
 
@@ -127,6 +126,7 @@ def test_anthropic_client_streams_and_is_charged(tmp_path: Path) -> None:
 
 def test_anthropic_client_understands_each_refusal(tmp_path: Path) -> None:
     """In its own classes of errors, with its own fields."""
+    import anthropic
 
     async def situation() -> None:
         async with stack(tmp_path, answer(JSON, COMPLETION)) as proxy:
@@ -166,6 +166,7 @@ def test_models_are_listed_as_far_as_the_key_may_use_them(tmp_path: Path) -> Non
 
 def test_llama_swap_that_is_gone_is_an_error_of_the_dialect(tmp_path: Path) -> None:
     """And told by /readyz; /healthz is about the proxy."""
+    import anthropic
 
     async def situation() -> None:
         async with stack(tmp_path, answer()) as proxy:
@@ -235,6 +236,8 @@ def test_openai_client_reads_an_error_within_a_stream(tmp_path: Path) -> None:
 
 def test_anthropic_client_reads_an_error_within_a_stream(tmp_path: Path) -> None:
     """llama-server sends it bare."""
+    import anthropic
+
     events = [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in MESSAGE[:3]]
     error = b"event: error\ndata: " + json.dumps(FULL).encode() + b"\n\n"
 

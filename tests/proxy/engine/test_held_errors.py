@@ -4,7 +4,6 @@ import asyncio
 import json
 from pathlib import Path
 
-import anthropic
 import openai
 import pytest
 from aiohttp import ClientSession
@@ -48,6 +47,7 @@ def test_openai_client_reads_llama_swaps_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("said", [SWAP, LOADING])
 def test_anthropic_client_reads_each_error(tmp_path: Path, said: bytes) -> None:
     """Its type is at another place, and a loading model is an overloaded one."""
+    import anthropic
 
     async def situation() -> None:
         async with stack(tmp_path, answer(JSON, said, "503 Service Unavailable")) as proxy:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import anthropic
 import httpx2
 import openai
 import pytest
@@ -154,6 +153,8 @@ def test_an_empty_limit_is_the_usual_one() -> None:
 
 
 def test_anthropics_client_reads_every_page(tmp_path: Path) -> None:
+    import anthropic
+
     async def situation() -> None:
         async with stack(tmp_path, answer(JSON, SOME)) as proxy:
             client = proxy.anthropic(ROOT)

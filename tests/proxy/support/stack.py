@@ -1,12 +1,14 @@
 """The proxy under its policy, over sockets, in front of a script."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import anthropic
 import openai
 
 from proxy.accounting.access_log import Line
@@ -18,6 +20,9 @@ from proxy.policy.policy import HerdPolicy, PolicyState
 from proxy.readiness.readiness import Readiness
 from tests.proxy.support.policy import ANNA, STANDARD, Lines
 from tests.proxy.support.proxy import STREAM_HEAD, Script, Seen, Upstream, Wire, answer, listening
+
+if TYPE_CHECKING:
+    import anthropic
 
 
 class Stack:
@@ -66,6 +71,8 @@ class Stack:
         return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
 
     def anthropic(self, key: str = ANNA) -> anthropic.AsyncAnthropic:
+        import anthropic  # longer than all else that tests import: only where it is asked for
+
         return anthropic.AsyncAnthropic(base_url=self.url, api_key=key, max_retries=0)
 
     async def used(self) -> list[tuple[object, ...]]:
