@@ -10,7 +10,7 @@ from pyinfra.facts.files import FileContents
 
 from herd.core.files import written_files
 from herd.core.gateway.fleet import Mac
-from herd.core.gateway.known import Known, entries, hashes, name_of
+from herd.core.gateway.known import Known, entries, in_order
 from herd.core.gateway.known import others as others_file
 from herd.core.mac.archives import Bundle
 from herd.core.mac.endpoints import local_gateway
@@ -53,6 +53,8 @@ def _known_asks(
     layout: Layout, gateways: Sequence[str], *, key_of: Callable[[str], str]
 ) -> Iterator[Question]:
     yield Question(State, paths=[layout.gateways])
+    if gateways:  # of those that are not in this run
+        yield Question(FileContents, path=layout.gateways)
 
 
 @operation(asks=_known_asks, changes=[State])
@@ -106,21 +108,17 @@ def _kept(
         else:
             yield StringCommand("rm -f", QuoteString(path))
         return
-    told: list[Known] = []
-    unknown = []
+    told: dict[str, str] = {}
     active = {other.name for other in host.state.active_hosts}
     for name in gateways:
         if name in active:
             (its,) = host.inventory.get_host(name).get_fact(State, paths=[key_of(name)])
             if is_secret(its):
-                told.append(Known(name, its.sha256))
-                continue
-        unknown.append(name)
-    if unknown and entry.kind == "file":
-        there = hashes("\n".join(host.get_fact(FileContents, path=path) or []))
-        kept = [(name, there.get(name_of(name))) for name in unknown]
-        told += [Known(name, sha256) for name, sha256 in kept if sha256]
-    text = text_of(told)
+                told[name] = its.sha256
+    before = ""
+    if entry.kind == "file" and told.keys() != {*gateways}:
+        before = "\n".join(host.get_fact(FileContents, path=path) or [])
+    text = text_of(in_order(gateways, told, before))
     if is_as_wanted(entry, text, "600"):
         host.noop("the gateways are known")
         return

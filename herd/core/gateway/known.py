@@ -4,7 +4,7 @@ on a gateway `others.json`, which has their URLs, too."""
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,14 @@ def others(known: list[Known], gateways: Iterable[Mac]) -> str:
     keys = [{"name": name_of(each.gateway), "sha256": each.sha256} for each in known]
     urls = {name_of(each.name): each.url for each in gateways}
     return json.dumps({"apiKeys": keys, "urls": urls}, indent=2) + "\n"
+
+
+def in_order(gateways: Sequence[str], told: Mapping[str, str], before: str) -> list[Known]:
+    """Those whose key is known, given what some of them tell and a file of ours as it is: in the
+    order of the inventory, as the file must not change with who tells, one after the other."""
+    there = hashes(before)
+    found = {name: told.get(name) or there.get(name_of(name)) for name in gateways}
+    return [Known(name, sha256) for name, sha256 in found.items() if sha256]
 
 
 def unheard(gateways: Iterable[Mac], heard: Mapping[str, bool]) -> list[str]:

@@ -2,11 +2,20 @@
 others.json, with where each is asked."""
 
 import hashlib
+from collections.abc import Sequence
 
 import pytest
 
 from herd.core.gateway.fleet import Mac
-from herd.core.gateway.known import Known, entries, hashes, name_of, others, unheard
+from herd.core.gateway.known import (
+    Known,
+    entries,
+    hashes,
+    in_order,
+    name_of,
+    others,
+    unheard,
+)
 from proxy.keys.keys_file import parse_grants, parse_urls
 from tests.core.samples import HOSTILE
 
@@ -52,6 +61,18 @@ def test_a_gateway_takes_any_other_and_asks_it(name: str) -> None:
     }
     assert hashes(text) == {name_of(name): digest}
     assert parse_grants(others([], gateways)) == []
+
+
+@pytest.mark.parametrize("telling", [(), ("b",), ("a",), ("c", "b"), ("a", "b", "c")])
+def test_whoever_tells_the_order_is_the_inventorys(telling: Sequence[str]) -> None:
+    """A roll has one of them after the other."""
+    keys = {name: hashlib.sha256(name.encode()).hexdigest() for name in "bca"}
+    known = [Known(name, digest) for name, digest in keys.items()]
+    told = {name: keys[name] for name in telling}
+
+    assert in_order(list("bca"), told, entries(known)) == known
+    assert in_order(list("bca"), told, "") == [each for each in known if each.gateway in telling]
+    assert in_order(["c"], {"c": "0" * 64}, entries(known)) == [Known("c", "0" * 64)]
 
 
 def test_who_is_not_heard_is_told_by_its_name() -> None:
