@@ -9,6 +9,7 @@ Counters = Mapping[Name, float]
 
 _REQUESTS, _TOKENS = "proxy_requests_total", "proxy_tokens_total"
 _FIRST = "proxy_time_to_first_token_seconds"
+_NOBODY = ("key", "-")
 _COUNTED = (_REQUESTS, _TOKENS, f"{_FIRST}_sum", f"{_FIRST}_count")
 
 
@@ -68,10 +69,15 @@ def parse(text: str) -> ProxyMetrics | None:
 
 
 def done(increases: Counters) -> Done:
-    """Sums of what counters rose by."""
+    """Sums of what counters rose by; requests are those with a key, as HAProxy asks every other
+    second whether the proxy lives."""
 
     def total(family: str) -> float:
-        return sum(value for (name, _), value in increases.items() if name == family)
+        return sum(
+            value
+            for (name, labels), value in increases.items()
+            if name == family and _NOBODY not in labels
+        )
 
     return Done(
         requests=total(_REQUESTS),

@@ -1,6 +1,7 @@
 """What two looks make: rates, slots, who waits, and what is wrong."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,19 @@ def test_rates_are_differences_over_time() -> None:
     assert rates(look(0, before), look(20, after)) == Rates(
         requests=9.0, read=15.0, written=2.0, first=0.5
     )
+
+
+def test_who_asks_whether_the_proxy_lives_is_no_request() -> None:
+    """As HAProxy does every other second, without a key."""
+
+    def at(asked: float) -> Look:
+        found = proxy(requests=asked // 10)
+        nobodys = frozenset({("key", "-"), ("model", "-"), ("status", "200")})
+        return look(asked, replace(found, counters={
+            **found.counters, ("proxy_requests_total", nobodys): asked,
+        }))  # fmt: skip
+
+    assert rates(at(0), at(30)).requests == 6.0
 
 
 def test_one_look_or_none_at_the_end_has_no_rates() -> None:
