@@ -239,6 +239,11 @@ class Lab:
         return f"http://127.0.0.1:{self._settings['hub_port']}"
 
     @property
+    def known_hosts(self) -> Path:
+        """The Macs' keys, by a name that wants quoting, as many a person's path does."""
+        return self.directory / "known hosts, 100%"
+
+    @property
     def hub_root(self) -> Path:
         """Where the Hub's repositories are: hub_root/ORG/REPO/..."""
         return self.directory / "hub"
@@ -347,9 +352,8 @@ class Lab:
 
     def _write_inventory(self) -> None:
         host_key = (self.directory / "host_key.pub").read_text().rsplit(" ", 1)[0]
-        known_hosts = self.directory / "known_hosts"
         lines = [f"[127.0.0.1]:{mac.ssh_port} {host_key}\n" for mac in self.macs.values()]
-        known_hosts.write_text("".join(lines))
+        self.known_hosts.write_text("".join(lines))
         (self.directory / "ssh_config").write_text("")  # in place of the workstation's ~/.ssh
         hosts = [(mac.name, self._host_data(mac)) for mac in self.macs.values()]
         rows = "".join(f"    {host!r},\n" for host in hosts)
@@ -375,7 +379,7 @@ class Lab:
             "ssh_user": USER,
             "ssh_key": str(self.directory / "client_key"),
             "ssh_config_file": str(self.directory / "ssh_config"),
-            "ssh_known_hosts_file": str(self.directory / "known_hosts"),
+            "ssh_known_hosts_file": str(self.known_hosts),
             "ssh_strict_host_key_checking": "yes",
             "homebrew_prefix": str(mac.prefix),
             "homebrew_installer": f"{self.hub_url}{INSTALLER}",

@@ -289,7 +289,8 @@ def ssh_command(host: Host, *options: str) -> list[str]:
     if checking := data.get("ssh_strict_host_key_checking"):
         words += ["-o", f"StrictHostKeyChecking={checking}"]
     if known := data.get("ssh_known_hosts_file"):
-        words += ["-o", f"UserKnownHostsFile={known}"]
+        # A list of files, in which % begins what ssh puts there (ssh_config(5)).
+        words += ["-o", 'UserKnownHostsFile="{}"'.format(str(known).replace("%", "%%"))]
     # By its own name there, which may be an alias of ~/.ssh/config.
     return [*words, str(data.get("ssh_hostname") or host.name.removeprefix("@ssh/"))]
 

@@ -241,7 +241,7 @@ def outside(deployed: Fleet) -> Iterator[Path]:
         pytest.skip("this machine is in no network")
     port = deployed["mac1"].ssh_port
     known = deployed.lab.directory / "known_hosts_outside"
-    before = (deployed.lab.directory / "known_hosts").read_text()
+    before = deployed.lab.known_hosts.read_text()
     known.write_text(before.replace("[127.0.0.1]", f"[{address}]"))
 
     class Forward(socketserver.BaseRequestHandler):

@@ -164,10 +164,11 @@ def test_the_llama_swap_that_is_named_is_the_one_that_is_poured_and_told(tmp_pat
 def brew_over_ssh(lab: Lab, script: str) -> str:
     """As a deploy calls it: by the daemon's sshd, with its environment and not with ours."""
     mac = lab["mac1"]
+    known = str(lab.known_hosts).replace("%", "%%")
     return subprocess.run(
         [
             *("ssh", "-F", "/dev/null", "-i", lab.directory / "client_key"),
-            *("-o", f"UserKnownHostsFile={lab.directory / 'known_hosts'}"),
+            *("-o", f'UserKnownHostsFile="{known}"'),
             *("-p", str(mac.ssh_port), f"{USER}@127.0.0.1"),
             f"PATH=$LAB_MAC/opt/homebrew/bin:$PATH; {script}",
         ],

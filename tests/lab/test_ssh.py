@@ -26,7 +26,7 @@ PYINFRA = Path(sys.executable).with_name("pyinfra")
 def client(lab: Lab, mac: Mac) -> Iterator[paramiko.SSHClient]:
     """pyinfra's SSH library, knowing this lab's host key and nothing of ~/.ssh."""
     client = paramiko.SSHClient()
-    client.load_host_keys(str(lab.directory / "known_hosts"))
+    client.load_host_keys(str(lab.known_hosts))
     client.connect(
         "127.0.0.1",
         mac.ssh_port,
@@ -139,7 +139,7 @@ def test_everything_remote_is_recorded(mac: Mac, client: paramiko.SSHClient) -> 
 
 def test_a_strangers_key_is_refused(lab: Lab, mac: Mac) -> None:
     client = paramiko.SSHClient()
-    client.load_host_keys(str(lab.directory / "known_hosts"))
+    client.load_host_keys(str(lab.known_hosts))
     with pytest.raises(paramiko.SSHException):
         client.connect(
             "127.0.0.1",
@@ -275,7 +275,7 @@ print([lines[:2], [len(line) for line in lines[2:]], list(err), out.channel.recv
 
 def test_bytes_that_are_no_text_do_not_end_the_reading(lab: Lab, mac: Mac) -> None:
     words = [
-        str(lab.directory / "known_hosts"),
+        str(lab.known_hosts),
         str(mac.ssh_port),
         str(lab.directory / "client_key"),
     ]
