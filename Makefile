@@ -5,15 +5,19 @@ MACS ?= 1
 override BIN := .venv/bin
 override HERD := $(BIN)/python -m herd
 # What a person types is text. Make would read `$` in it as its own wherever a value is used, or
-# handed on, so each value is first taken as it is, misspelled names too; then it goes through the
-# environment, where no shell reads it again. LIMIT=HOST chooses hosts, a pattern or a group.
+# handed on, so each value is first taken as it is; then it goes through the environment, where no
+# shell reads it again. LIMIT=HOST chooses hosts, a pattern or a group.
 override TYPED := PYTHON DIR INVENTORY MACS LIMIT MODEL NAME PROMPT REPO INCLUDE MEMORY MACOS BASE ARGS
+# A name that nobody reads would be as if it were not there, and LIMT=HOST every Mac.
+override UNKNOWN := $(strip $(foreach 1,$(.VARIABLES),$(if $(filter command,$(origin $(1))),$(filter-out $(TYPED),$(1)))))
+$(if $(UNKNOWN),$(error nothing here reads $(UNKNOWN); there are $(TYPED)))
 override LITERAL = $(eval override $(1) := $$(value $(1)))
 # The loops' own name is one that make hands on to nobody.
-$(foreach 1,$(.VARIABLES),$(if $(filter command,$(origin $(1))),$(LITERAL)))
-$(foreach 1,$(TYPED),$(if $(filter environment,$(origin $(1))),$(LITERAL)))
+$(foreach 1,$(TYPED),$(if $(filter command environment,$(firstword $(origin $(1)))),$(LITERAL)))
 export $(TYPED)
 override ON = $(if $(LIMIT),--limit="$$LIMIT")
+override WHOLE := init key lock pin pull render render-diff check-configs
+$(if $(LIMIT),$(foreach 1,$(filter $(WHOLE),$(MAKECMDGOALS)),$(error make $(1) is for no host or for all; it takes no LIMIT)))
 # ARGS passes further options on: its words, parted as in a shell, take the place of {}.
 override WORDS := $(BIN)/python -m herd.make_arguments
 
@@ -65,7 +69,7 @@ lab-down:  ## stop the simulated Macs
 
 # -- A herd in a repository of its own; every target below works on it by INVENTORY.
 init: .venv/.deploy  ## write a repository for a herd of your own: DIR=../fleet
-	@$(HERD) init $(if $(DIR),-- "$$DIR",$(error say where: make init DIR=../fleet))
+	@$(WORDS) $(HERD) init {} $(if $(DIR),-- "$$DIR",$(error say where: make init DIR=../fleet))
 
 # -- Deploy
 key: .venv/.deploy  ## make an API key: NAME=me ARGS='--expires 90d'
@@ -107,13 +111,13 @@ verify: .venv/.verify  ## check each Mac from outside against what was declared
 	@$(WORDS) $(BIN)/python -m pytest tests/infra --inventory="$$INVENTORY" $(ON) {}
 
 run: .venv/.deploy  ## the stack of one Mac in this terminal; Ctrl+C stops it
-	@$(HERD) run --inventory="$$INVENTORY" $(ON)
+	@$(WORDS) $(HERD) run --inventory="$$INVENTORY" $(ON) {}
 
 sudoers: .venv/.deploy  ## the rule by which a deploy may do as root what only root may
-	@$(HERD) sudoers --inventory="$$INVENTORY" $(ON)
+	@$(WORDS) $(HERD) sudoers --inventory="$$INVENTORY" $(ON) {}
 
 verify-models: .venv/.deploy  ## hash every model's files again, and mend what is wrong
-	@$(HERD) verify-models --inventory="$$INVENTORY" $(ON)
+	@$(WORDS) $(HERD) verify-models --inventory="$$INVENTORY" $(ON) {}
 
 fetch: .venv/.deploy  ## a model's files, undeclared: REPO=owner/name INCLUDE='*Q4*'
 	@$(WORDS) $(HERD) fetch --inventory="$$INVENTORY" $(ON) {} $(if $(INCLUDE),--include="$$INCLUDE") $(if $(REPO),-- "$$REPO",$(error say which: make fetch REPO=owner/name))

@@ -92,6 +92,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 def test_every_variable_is_known_here() -> None:
     assert {*USES, "ARGS", "PYTHON"} == set(TYPED)
     ours = {"BIN", "HERD", "ON", "WORDS", "LOCK", "LOCKED", "PIP", "TYPED", "LITERAL"}
+    ours |= {"UNKNOWN", "WHOLE"}
     assert ours | set(TYPED) >= set(SET)
     used = set(re.findall(r"\$\$(\w+)", typed.MAKEFILE))
     assert used <= set(TYPED)
@@ -115,11 +116,48 @@ def test_a_value_of_the_environment_arrives_as_it_is(make: Make, name: str) -> N
 
 @pytest.mark.parametrize("name", sorted({*SET, *TYPED, "PROMT", "MAKEFILE_LIST", "name", "1"}))
 def test_no_value_runs_wherever_it_is_used(make: Make, name: str) -> None:
-    """Nor in a target that has no use for it, nor one that makes the environment anew; make hands
-    on what it does not know, too."""
+    """Nor in a target that has no use for it, nor one that makes the environment anew."""
     text = "$(shell touch ran)`touch ran`; touch ran ; $(touch ran)"
     for words in (["help"], ["lab"], ["--always-make", "plan"]):
         make(*words, f"{name}={text}")
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Callable[..., str]:
+    """What make says to words with which it calls nothing."""
+    typed.workshop(tmp_path)
+
+    def run(*words: str) -> str:
+        done = subprocess.run(["make", *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert typed.recorded(tmp_path) == []
+        return done.stderr
+
+    return run
+
+
+def test_a_name_that_nobody_reads_is_told(refused: Callable[..., str]) -> None:
+    """Or `make stop LIMT=mac1` would stop every Mac."""
+    assert "nothing here reads LIMT; there are PYTHON" in refused("stop", "LIMT=mac1")
+    assert "nothing here reads FOO WHOLE;" in refused("WHOLE=", "uninstall", "FOO=$(touch ran)")
+
+
+def test_what_is_about_all_takes_no_limit(refused: Callable[..., str]) -> None:
+    for target in ("render", "check-configs", "lock", "key"):
+        assert f"make {target} is for no host or for all" in refused(
+            target, "LIMIT=mac1", "NAME=me"
+        )
+
+
+def test_of_each_verb_it_is_known_whether_it_takes_a_limit() -> None:
+    recipes = re.findall(r"^([a-z -]+):.*\n\t(.*--inventory.*|.*HERD\).*)$", typed.MAKEFILE, re.M)
+    whole = re.findall(r"^override WHOLE := (.*)$", typed.MAKEFILE, re.M)[0].split()
+
+    assert len(recipes) > 15
+    assert {
+        name for names, recipe in recipes if "$(ON)" not in recipe for name in names.split()
+    } == {*whole}
+    assert [names for names, recipe in recipes if "{}" not in recipe] == []
 
 
 WORDS = {
