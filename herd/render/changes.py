@@ -20,6 +20,7 @@ from herd.render.rendering import MANIFEST
 from herd.workstation import toolkit
 from herd.workstation.herd_directory import directory
 from herd.workstation.toolkit import ROOT
+from herd.workstation.typed_commands import command
 
 # Digests follow from what changed, and differ from host to host.
 _DIGEST = re.compile(r"\b[0-9a-f]{16}\b")
@@ -36,7 +37,10 @@ def compare(inventory: str, base: str) -> str:
     wanted = f"{base}^{{commit}}"
     found = _git(own, "rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
     if not (commit := found.decode().strip()):
-        raise ValueError(f"git knows no commit {base!r}; say BASE=main, or fetch it")
+        last = command("render-diff", BASE="HEAD")
+        known = _git(own, "rev-parse", "--verify", "--quiet", "HEAD")
+        mend = f"fetch it, or name another, as `{last}`" if known else "there is none here yet"
+        raise ValueError(f"git knows no commit {base!r}; {mend}")
     called = f"{base} ({commit[:12]})"
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder, "before"), Path(folder, "after")
@@ -52,17 +56,24 @@ def _as_of(commit: str, own: Path, project: Path, code: Path) -> tuple[Path, Pat
     A toolkit that is in that repository is of that commit, too; one in another is the one that was
     pinned then, if its repository is here; else it is the one that runs now.
     """
-    top = Path(_git(own, "rev-parse", "--show-toplevel").decode().removesuffix("\n"))
-    inside = own.resolve().relative_to(top.resolve())
-    if ROOT.resolve().is_relative_to(top.resolve()):
+    top = Path(_git(own, "rev-parse", "--show-toplevel").decode().removesuffix("\n")).resolve()
+    inside = own.resolve().relative_to(top)
+    if _has(top, commit, ROOT.resolve()):
         _unpack(_git(top, "archive", commit), project)
-        return project / ROOT.resolve().relative_to(top.resolve()), project / inside
+        return project / ROOT.resolve().relative_to(top), project / inside
     tree = f"{commit}:{inside.as_posix()}" if inside.parts else commit
     _unpack(toolkit.git(top, "archive", tree), project)
     pinned = toolkit.pinned(project)
     if pinned and toolkit.is_checkout():
         _unpack(toolkit.git(ROOT, "archive", f"{pinned}^{{commit}}"), code)
     return code if code.is_dir() else ROOT, project
+
+
+def _has(top: Path, commit: str, code: Path) -> bool:
+    """Whether a toolkit was in the repository, and not beside what is in it, as in its .venv."""
+    if not code.is_relative_to(top):
+        return False
+    return bool(_git(top, "ls-tree", commit, "--", str(code.relative_to(top) / "herd")))
 
 
 def _unpack(archive: bytes, into: Path) -> None:

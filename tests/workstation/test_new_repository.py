@@ -19,6 +19,7 @@ from herd.core.mac.facts_lock import Facts, LlamaServer
 from herd.core.mac.llama_server_flags import Flags
 from herd.core.models import models_lock as lock
 from herd.core.models.models_lock import Lock
+from herd.render.changes import compare
 from herd.workstation import new_repository as repository
 from herd.workstation import toolkit
 from lab.llama_server.__main__ import HELP
@@ -466,6 +467,31 @@ def test_an_upgrade_from_tag_to_tag_merges_nothing_and_shows_what_it_changes(
     assert "+captureBuffer: 0 # of 0.2.0" in shown.stdout
     assert "-        --ctx-size 8192" in re.sub(r" +--ctx", " " * 8 + "--ctx", shown.stdout)
     assert "3300" in shown.stdout
+
+
+def test_an_install_in_the_repositorys_own_environment_renders_both(fleet: Path) -> None:
+    """As docs/fleet.md and the workflow have it; git ignores it, so no commit has it."""
+    code = copy(fleet / ".venv/lib/llama_herd")
+    sample.edit("inventory.py", '"proxy_port": 3100', '"proxy_port": 3456')(fleet)
+
+    shown = run(fleet, "render-diff", "main", code=code)
+
+    assert shown.returncode == 0, shown.stderr
+    assert "== changed on 1 host: mac2\n" in shown.stdout
+    assert "3456" in shown.stdout
+
+
+def test_what_was_never_committed_is_compared_with_nothing(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HERD_PROGRAM", "llama-herd")
+    repository.init("fleet")
+
+    with pytest.raises(ValueError, match=r"^git knows no commit 'main'; there is none here yet$"):
+        compare("fleet/inventory.py", "main")
+    git(here / "fleet", "commit", "--quiet", "--allow-empty", "--message", "one")
+    with pytest.raises(ValueError, match=r"or name another, as `llama-herd render-diff HEAD`$"):
+        compare("fleet/inventory.py", "v1")
 
 
 @pytest.fixture(scope="module")
