@@ -45,7 +45,7 @@ def init(typed: str) -> bool:
         raise ValueError(f"{error.filename} cannot be written: {error.strerror}") from None
     begun = _begin(directory)
     print(f"{directory} has {', '.join(sorted(files))}{begun}.")
-    if "git+file://" in files[PIN]:
+    if "git+file:" in files[PIN]:
         print(f"{PIN} names this machine's copy of the toolkit: put the address there from which")
         print("others, and the forge, can have it.")
     print("Next: its README.md")

@@ -15,7 +15,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 ROOT = Path(__file__).parents[2]
 NAME = "llama-herd"
@@ -109,9 +109,12 @@ def _is_at(pin: str) -> bool:
 
 
 def _source() -> Path | None:
-    """The git repository on this machine that this is, or was installed from."""
+    """The git repository on this machine that this is, or is a copy of. What pip has by a commit is
+    of that one, whatever is checked out in a repository that it came from."""
     if is_checkout():
         return ROOT
+    if "vcs_info" in _installed():
+        return None
     url = urlsplit(str(_installed().get("url", "")))
     path = Path(unquote(url.path))
     return path if url.scheme == "file" and (path / ".git").exists() else None
@@ -142,6 +145,8 @@ def _address() -> str:
         url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     elif parts.password:
         url = parts._replace(netloc=f"{parts.username}@{parts.hostname}").geturl()
+    elif parts.scheme == "file":  # pip of Python 3.11 takes none without a host
+        url = parts._replace(netloc="localhost", path=quote(unquote(parts.path))).geturl()
     return url if parts.scheme else ""
 
 

@@ -263,7 +263,8 @@ def test_the_pin_is_read_as_pip_reads_it(tmp_path: Path, line: str, pin: str) ->
         ("git@example.com:us/herd.git", "git+ssh://git@example.com/us/herd.git"),
         ("ssh://git@example.com:22/us/herd", "git+ssh://git@example.com:22/us/herd"),
         ("ssh://git:s3cret@example.com/us/herd", "git+ssh://git@example.com/us/herd"),
-        ("/srv/our herd", "git+file:///srv/our%20herd"),
+        ("/srv/our herd", "git+file://localhost/srv/our%20herd"),
+        ("file:///srv/herd", "git+file://localhost/srv/herd"),
     ],
 )
 def test_the_toolkit_is_pinned_from_where_it_came_without_a_password(
@@ -278,6 +279,45 @@ def test_the_toolkit_is_pinned_from_where_it_came_without_a_password(
     assert toolkit.requirement() == f"llama-herd[verify] @ {address}@{commit}"
     git(tmp_path, "tag", "v1.2")
     assert toolkit.requirement() == f"llama-herd[verify] @ {address}@v1.2"
+
+
+@pytest.mark.parametrize("url", ["file:///srv/our%20herd", "file://localhost/srv/our herd"])
+def test_what_pip_of_python_3_11_would_refuse_is_not_written(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """It takes no address without a host; newer ones note what they decoded."""
+    installed(monkeypatch, url=url, vcs_info={"vcs": "git", "commit_id": "c0ffee"})
+
+    line = toolkit.requirement()
+
+    assert line == "llama-herd[verify] @ git+file://localhost/srv/our%20herd@c0ffee"
+    requirements = pytest.importorskip("pip._vendor.packaging.requirements")
+    assert requirements.Requirement(line).url == line.partition(" @ ")[2]
+
+
+def test_an_install_is_of_the_commit_that_was_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository that it came from, here, has gone on since."""
+    git(tmp_path, "init", "--quiet")
+    commits = []
+    for message in ("one", "two"):
+        git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", message)
+        commits.append(git(tmp_path, "rev-parse", "HEAD").strip())
+    installed(monkeypatch, url=tmp_path.as_uri(), vcs_info={"vcs": "git", "commit_id": commits[0]})
+    (tmp_path / toolkit.PIN).write_text(f"{toolkit.requirement()}\n")
+
+    assert toolkit.revision() == commits[0]
+    assert toolkit.pinned(tmp_path) == commits[0]
+    assert toolkit.mismatch(tmp_path) == ""
+    sample.edit(toolkit.PIN, *commits)(tmp_path)
+    assert toolkit.mismatch(tmp_path).endswith(f" {commits[1]}, and this is {commits[0]}")
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, **how: object) -> None:
+    """As pip notes it, in place of the checkout that this is."""
+    monkeypatch.setattr(toolkit, "is_checkout", lambda: False)
+    monkeypatch.setattr(toolkit, "_installed", lambda: how)
 
 
 # -- Work there
@@ -444,7 +484,7 @@ def test_an_upgrade_from_tag_to_tag_merges_nothing_and_shows_what_it_changes(
     declare(fleet)
     git(fleet, "add", "--all")
     git(fleet, "commit", "--quiet", "--message", "our herd")
-    pin = f"llama-herd[verify] @ git+{versions.as_uri()}@v0.1.0\n"
+    pin = f"llama-herd[verify] @ git+file://localhost{versions}@v0.1.0\n"
     assert (fleet / "requirements.txt").read_text().endswith(pin)
     same = run(fleet, "render-diff", code=versions)
     assert same.stdout.endswith(": 2 of 2 hosts as they were\n"), same.stdout + same.stderr
@@ -538,7 +578,7 @@ def test_a_plain_install_has_all_and_a_newer_one_leaves_a_herd_alone(
     assert {path.name for path in site.iterdir()} & {"herd", "proxy", "templates"} == set()
     fleet = tmp_path / "fleet"
     assert herd(tmp_path, "init", "fleet").returncode == 0
-    pin = f"llama-herd[verify] @ git+{versions.as_uri()}@v0.1.0\n"
+    pin = f"llama-herd[verify] @ git+file://localhost{versions}@v0.1.0\n"
     assert (fleet / "requirements.txt").read_text().endswith(pin)
     declare(fleet)
     checked = herd(fleet, "check-configs")
