@@ -43,6 +43,7 @@ from herd.verbs.options import parser
 from herd.verbs.roll.roll import roll
 from herd.workstation import new_repository, toolkit
 from herd.workstation.herd_directory import directory
+from herd.workstation.typed_commands import as_typed
 
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m herd") -> int:
@@ -65,10 +66,10 @@ def main(argv: Sequence[str] | None = None, program: str = "python -m herd") -> 
     except NobodyThere as error:
         if getattr(options, "json", False):
             print(document(options.verb, {}, error.lost))
-        print(harmless(str(error), keep="\n"), file=sys.stderr)
+        print(harmless(as_typed(str(error)), keep="\n"), file=sys.stderr)
         return 1
     except (RemoteError, SettingsError, ValueError, PyinfraError) as error:
-        print(harmless(str(error), keep="\n"), file=sys.stderr)
+        print(harmless(as_typed(str(error)), keep="\n"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -130,7 +131,7 @@ def _run(options: argparse.Namespace) -> bool:
                     print(document(options.verb, outcomes(herd.remotes), herd.lost))
                 sys.stdout.flush()
                 for why in herd.lost.values():
-                    print(harmless(why, keep="\n"), file=sys.stderr)
+                    print(harmless(as_typed(why), keep="\n"), file=sys.stderr)
                 return done and not herd.lost
     return True
 

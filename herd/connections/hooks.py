@@ -22,6 +22,7 @@ from herd.core.settings.problems import SettingsError
 from herd.core.text.harmless import harmless
 from herd.workstation import toolkit, who_deploys
 from herd.workstation.herd_directory import directory
+from herd.workstation.typed_commands import as_typed
 
 
 def install(
@@ -66,7 +67,7 @@ def install(
                 else:
                     plan.settings_of(state.inventory)
             except SettingsError as error:
-                raise CliError(str(error)) from None
+                raise CliError(as_typed(str(error))) from None
 
     state.init = init
     asked_once.install()
@@ -78,14 +79,14 @@ def install(
 
 def _echo(message: Any = None, **options: Any) -> None:
     """What a Mac says, as pyinfra prints it under `-v` and when something fails."""
-    click.echo(harmless(str(message), keep="\n", colours=True), **options)
+    click.echo(harmless(as_typed(str(message)), keep="\n", colours=True), **options)
 
 
 def _make_harmless(record: logging.LogRecord) -> bool:
     """The same in pyinfra's log, which quotes command lines and outputs."""
     if isinstance(record.msg, str):
         record.msg, record.args = record.getMessage(), ()
-        record.msg = harmless(record.msg, keep="\n", colours=True)
+        record.msg = harmless(as_typed(record.msg), keep="\n", colours=True)
     return True
 
 

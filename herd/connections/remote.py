@@ -34,6 +34,7 @@ from herd.facts.mac import Mac
 from herd.facts.startup_files import Printing
 from herd.operations.files import write
 from herd.workstation.herd_directory import directory
+from herd.workstation.typed_commands import as_typed
 
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ class Remote:
 
     def say(self, ok: bool, lines: Sequence[str], success: str = "") -> bool:
         """Print lines with the host's name: of success, or why there was none; returns `ok`."""
-        told = [success] if ok and success else lines
+        told = [success] if ok and success else [*map(as_typed, lines)]
         self.outcome.add(ok, told)
         for line in told:
             print(f"[{self.host.name}] {harmless(line)}", file=sys.stdout if ok else sys.stderr)
@@ -138,7 +139,9 @@ def read(inventory: str) -> State:
     if not Path(inventory).exists():
         raise RemoteError(f"there is no inventory {inventory}; name one with --inventory")
     logging.getLogger("pyinfra").setLevel(logging.ERROR)
-    set_echo(lambda line, **_: print(harmless(line), flush=True))  # for what `follow` prints
+    set_echo(
+        lambda line, **_: print(harmless(as_typed(line)), flush=True)
+    )  # for what `follow` prints
     asked_once.install()
     state = State()
     state.cwd = str(directory(inventory).resolve())  # as a deploy has it

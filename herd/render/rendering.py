@@ -178,10 +178,11 @@ def write(rendering: Rendering, out: Path) -> None:
 
 def manifest(host: Rendered) -> str:
     """What cannot be seen in the files: how the Mac is known, modes, models' files."""
+    asks = command("facts")
     how = {
-        facts_lock.ASKED: "asked (make facts)",
-        facts_lock.DECLARED: "DEFAULTS declared in facts.lock; `make facts` asks the Mac",
-        facts_lock.ASSUMED: "DEFAULTS of the toolkit; `make facts` asks the Mac",
+        facts_lock.ASKED: f"asked ({asks})",
+        facts_lock.DECLARED: f"DEFAULTS declared in facts.lock; `{asks}` asks the Mac",
+        facts_lock.ASSUMED: f"DEFAULTS of the toolkit; `{asks}` asks the Mac",
     }
     lines = [f"host {host.name}", f"facts {how[host.known.source]}", f"home {host.known.home}"]
     flags = "known" if host.known.flags else "DEFAULT"

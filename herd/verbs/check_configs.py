@@ -1,5 +1,6 @@
 """`make check-configs`: settings, the files that follow, and what git tracks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from herd import checks
@@ -8,6 +9,7 @@ from herd.connections.remote import RemoteError
 from herd.render import rendering
 from herd.verbs.render import rendered
 from herd.workstation.herd_directory import directory
+from herd.workstation.typed_commands import as_typed
 
 
 def check_configs(
@@ -25,6 +27,9 @@ def check_configs(
     else:
         findings = checks.run(checks.Project(Path(), inventory, out, found))
         hosts = len(found.hosts)
+    findings = [
+        replace(each, message=as_typed(each.message), fix=as_typed(each.fix)) for each in findings
+    ]
     for path, text in (
         (sarif, reports.sarif(findings, directory(inventory))),
         (junit, reports.junit(findings)),

@@ -6,7 +6,7 @@ import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from pyinfra.api import QuoteString, StringCommand
 
@@ -40,6 +40,7 @@ from herd.verbs.status import (
 )
 from herd.workstation import api_keys, certificate_files
 from herd.workstation.herd_directory import directory
+from herd.workstation.typed_commands import as_typed
 
 
 def doctor(
@@ -71,7 +72,8 @@ def _examine(remotes: Sequence[Remote]) -> dict[str, list[Finding]]:
         seen = Drift(unknown=incomparable)
         if not incomparable:
             seen = drift.compare(remote, _served(remote))
-        found[remote.host.name] = findings(_patient(remote, seen))
+        several = findings(_patient(remote, seen))
+        found[remote.host.name] = [replace(one, fix=as_typed(one.fix)) for one in several]
         return True
 
     ask(remotes, asks)

@@ -6,6 +6,7 @@ import textwrap
 from typing import Any
 
 from herd.core.text.harmless import harmless
+from herd.workstation.typed_commands import as_typed
 
 _NAME = 12
 """Columns of a row's name, with a blank behind it; a longer one has a blank, too."""
@@ -20,7 +21,7 @@ class Told:
 
     def row(self, name: str, text: str) -> None:
         """For a person; whatever a Mac says of itself in it moves no cursor."""
-        self._lines.append(f"  {name:<{_NAME - 1}} {harmless(text)}")
+        self._lines.append(f"  {name:<{_NAME - 1}} {harmless(as_typed(text))}")
 
     def add(self, **values: Any) -> None:
         """For a program."""

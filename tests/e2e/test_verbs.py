@@ -261,7 +261,7 @@ def test_doctor_finds_several_faults_at_once_mends_what_is_safe_and_nothing_on_a
             sysctl={"kern.memorystatus_vm_pressure_level": "4"},
         )
         assert fleet.herd("stop", "proxy").code == 0
-        found = fleet.herd("doctor", "--json")
+        found = fleet.herd("doctor", "--json", HERD_PROGRAM="llama-herd")
         told = json.loads(found.out)
         names = {each["name"] for each in told["hosts"]["mac1"]}
         assert (found.code, told["schema"]) == (1, 1)
@@ -270,6 +270,8 @@ def test_doctor_finds_several_faults_at_once_mends_what_is_safe_and_nothing_on_a
             *("crashed", "drift", "firewall"),
         }
         assert all(each["evidence"] and each["fix"] for each in told["hosts"]["mac1"])
+        assert "`llama-herd start`" in found.out
+        assert "`make " not in found.out
 
         mended = fleet.herd("doctor", "--fix")
         assert "[mac1] proxy runs" in mended.out

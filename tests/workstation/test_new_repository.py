@@ -358,7 +358,7 @@ def test_checks_are_of_its_own_files_from_wherever_they_run(fleet: Path, tmp_pat
     assert clean.returncode == 0, clean.stdout + clean.stderr
 
     with (fleet / "group_data/all.py").open("a") as file:
-        file.write("launchd_autostart = 'sometimes'\n")
+        file.write("llama_swap_release = {}\nlaunchd_autostart = 'sometimes'\n")
     (fleet / "notes.txt").write_text("hf_" + "aBcDeFgHiJ" * 3 + "aBcD\n")
     git(fleet, "add", "--all")
     line = len((fleet / "group_data/all.py").read_text().splitlines())
@@ -367,6 +367,7 @@ def test_checks_are_of_its_own_files_from_wherever_they_run(fleet: Path, tmp_pat
 
     assert f"group_data/all.py:{line}: error: [settings]" in here.stdout
     assert f"fleet/group_data/all.py:{line}: error: [settings]" in there.stdout
+    assert "Fix: `llama-herd pin` writes version, url and sha256" in here.stdout
     assert "notes.txt:1: error: [secret-in-git]" in here.stdout
     assert (tmp_path / "there.sarif").read_text() == (fleet / "build/found.sarif").read_text()
     found = json.loads((tmp_path / "there.sarif").read_text())["runs"][0]["results"]
