@@ -20,6 +20,7 @@ from herd.facts.answers import Answers
 from herd.facts.files import Says
 from herd.facts.gathered import Question
 from herd.facts.listeners import Listeners
+from herd.facts.proxy import Availability
 from herd.operations import slots
 from herd.operations.commands import Commands, operation, shown
 from herd.operations.last_good import guarded, is_drained, undrain
@@ -37,7 +38,7 @@ def _asks(
     yield slots.are_saved(layout)
 
 
-@operation(asks=_asks, changes=[Answers, Listeners, Says])
+@operation(asks=_asks, changes=[Answers, Availability, Listeners, Says])
 def serves(
     layout: Layout, held: Any, *, pin: str, models: Sequence[Resolved], prove: bool = False
 ) -> Commands:
@@ -108,7 +109,7 @@ def _let_in_asks(layout: Layout) -> Iterator[Question]:
     yield slots.are_saved(layout)
 
 
-@operation(asks=_let_in_asks, changes=[Says])
+@operation(asks=_let_in_asks, changes=[Availability, Says])
 def let_in(layout: Layout) -> Commands:
     """
     Take requests again where nothing need serve: who runs the stack by hand may have it drained.

@@ -20,6 +20,7 @@ from herd.facts.gathered import Question
 from herd.facts.mac import Mac
 from herd.facts.models import Models
 from herd.facts.programs import Linked
+from herd.facts.proxy import Availability
 from herd.operations.commands import Commands, changed_so_far, operation
 
 
@@ -34,6 +35,7 @@ def _show_asks(
 ) -> Iterator[Question]:
     yield Question(Linked, links=layout.version_links(programs(layout)))
     yield Question(Models, directory=layout.models)
+    yield Question(Availability, path=layout.availability)
     settings = layout.settings
     yield Question(Mac, root=settings.stack_root, homebrew_prefix=settings.homebrew_prefix)
     if layout.is_daemon:
@@ -60,6 +62,7 @@ def show(
         rows = [
             *_endpoint(layout, url),
             *_gateway(layout, address),
+            *_drained(layout),
             *(("model", _model(layout, model)) for model in models),
             *(_disk(layout, models) if settings.serves else ()),
             ("keys", ", ".join(keys)),
@@ -86,6 +89,12 @@ def _gateway(layout: Layout, address: str) -> Iterator[tuple[str, str]]:
     if layout.gateway:
         count, url = len(layout.gateway.macs), public_gateway(layout.settings, address)
         yield "the herd", f"{url}/v1 for OpenAI's clients, of {count} Macs"
+
+
+def _drained(layout: Layout) -> Iterator[tuple[str, str]]:
+    """By its owner, whose word a deploy leaves as it is."""
+    if closed := host.get_fact(Availability, path=layout.availability):
+        yield "drained", f"it takes no new requests ({closed}), until it is told to be ready"
 
 
 def _restart(layout: Layout) -> Iterator[str]:

@@ -62,6 +62,16 @@ def test_second_run_changes_nothing_and_is_cheap(deployed: Fleet) -> None:
     assert len(deployed["mac1"].log) <= 2
 
 
+def test_one_that_its_owner_drained_stays_so_and_is_told(deployed: Fleet) -> None:
+    word = deployed["mac1"].home / "llama-swap/availability.json"
+    word.write_text('{"state": "drain", "reason": "a new disk"}')
+    run = deployed.deploy()
+    word.unlink()
+
+    assert (run.code, run.changed("mac1")) == (0, set()), run.err
+    assert "drained:  it takes no new requests (drain: a new disk), until " in plain(run.err)
+
+
 def test_dry_run_on_a_converged_mac_shows_no_change(deployed: Fleet) -> None:
     run = deployed.pyinfra("--dry", "--json", str(deployed.lab.inventory), "deploy.py")
 
