@@ -67,9 +67,10 @@ class Served:
             return f"the proxy does not take its keys: {self.refused}"
         if self.with_key not in (200, None):
             return f"the proxy {_answers(self.with_key)} with a key, not 200"
-        if self.listed != set(models):
-            listed, wanted = ", ".join(sorted(self.listed)), ", ".join(sorted(models))
-            return f"llama-swap lists {listed or 'no model'}, not {wanted}"
+        if missing := set(models) - self.listed:
+            return f"llama-swap does not list {', '.join(sorted(missing))}"
+        if more := self.listed - set(models):
+            return f"llama-swap lists what is not declared: {', '.join(sorted(more))}"
         if waiting := [n for n in _of(asked, stay_loaded) if self.states.get(n) != "ready"]:
             return f"not loaded: {', '.join(waiting)}"
         if silent := [name for name, mark in asked.items() if mark not in self.answered]:
