@@ -17,6 +17,10 @@ from herd.core.settings.schema import Group, Model, Settings, is_ours, model_fie
 from herd.core.settings.shared_machine import clashes
 from herd.core.settings.swap_matrix import Matrix
 
+_PAGE = "the toolkit's docs/settings.md"
+_NAMED = ("models", "llama_swap_groups")
+"""Whose entries have names that are their owner's."""
+
 
 @dataclass(frozen=True)
 class Declared:
@@ -163,7 +167,7 @@ def _unknown(host: str, merged: Merged) -> list[Problem]:
                 Problem(
                     merged.place(host, key),
                     f"There is no setting {key}.",
-                    f"{fix}group_data/all.py lists them all; name your own data otherwise.",
+                    f"{fix}{_PAGE} lists them all; name your own data otherwise.",
                 )
             )
     return problems
@@ -177,8 +181,11 @@ def _problem(host: str, merged: Merged, details: Mapping[str, Any]) -> Problem:
     path = ".".join(at)
     value = details.get("input")
     what = str(details["msg"]).removeprefix("Value error, ")
-    named = next((part for part in reversed(at) if not part.isdecimal()), "it")
-    fix = f"mend the value; group_data/all.py says what {named} means."
+    ours = at[:1] if len(at) == 2 and at[0] in _NAMED else at
+    named = next((part for part in reversed(ours) if not part.isdecimal()), "it")
+    fix = f"mend the value; {_PAGE} says what {named} means."
+    if "[key]" in details["loc"]:
+        fix = "give it another name."
     match details["type"]:
         case "missing" if len(at) == 3 and at[0] == "models":
             what = f"The model has no {at[-1]}."

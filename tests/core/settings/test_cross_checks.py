@@ -11,6 +11,8 @@ from herd.core.settings.problems import report
 from tests.core.samples import ALL, assert_told, declare, defaults, groups, model, problems
 
 HOST = "from host mac1 of the inventory"
+LISTS = "the toolkit's docs/settings.md lists them all"
+OTHER = "give it another name"
 
 
 # What a host says; where the problem is, what is wrong, and how to mend it.
@@ -21,9 +23,9 @@ BAD: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "slip in models": ({"modles": {}}, "modles", "no setting modles", "mean models?"),
     "one of a list": (
         *({"mac_networks": ["fd00::/8", "foo"]}, "mac_networks.1", "'foo' is no network"),
-        "says what mac_networks means",
+        "value; the toolkit's docs/settings.md says what mac_networks means.",
     ),
-    "nothing like it": ({"verify_x": 1}, "verify_x", "no setting verify_x", "all.py lists"),
+    "nothing like it": ({"verify_x": 1}, "verify_x", "no setting verify_x", LISTS),
     "model key": (model(ctx_sise=1), "models.tiny.ctx_sise", "ctx_sise", "mean ctx_size?"),
     "model key like none": (model(zzz=1), "models.tiny.zzz", "zzz", "known are aliases, cache"),
     "model named twice": (model(name="x"), "models.tiny.name", "name", "known are"),
@@ -51,11 +53,15 @@ BAD: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "hasty": ({"llama_swap_health_timeout": 5}, "llama_swap_health_timeout", "5: ", "means"),
     "autostart": ({"launchd_autostart": "on"}, "launchd_autostart", "'background'", "means"),
     "models as a list": ({"models": ["x/y"]}, "models", "dictionary", "models means"),
-    "model as text": ({"models": {"t": "x/y"}}, "models.t", "dictionary", "means"),
+    "model as text": ({"models": {"t": "x/y"}}, "models.t", "dictionary", "what models means"),
     "defaults as a list": ({"model_defaults": ["x"]}, "model_defaults", "dictionary", "means"),
     "defaults as text": ({"model_defaults": "ttl"}, "model_defaults", "dictionary", "means"),
     "groups as a list": ({"llama_swap_groups": []}, "llama_swap_groups", "dictionary", "means"),
-    "number for a model's name": ({"models": {5: {"repo": "x/y"}}}, "models.5", "string", "means"),
+    "number for a model's name": ({"models": {5: {"repo": "x/y"}}}, "models.5", "string", OTHER),
+    "macro for a model's name": (
+        *({"models": {"${PORT}": {"repo": "x/y"}}}, "models.${PORT}", "reads as a macro", OTHER),
+    ),
+    "no name": ({"models": {"": {"repo": "x/y"}}}, "models.", "at least 1 character", OTHER),
     "field not named by text": ({"models": {"t": {"repo": "x/y", 7: 1}}}, "models.t.7", "", ""),
     # -- Models
     "repo without owner": (
