@@ -37,7 +37,7 @@ def parse(program, *words):
 for place, line, call in json.load(sys.stdin):
     said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             parse(*call)
     except (SystemExit, Exception) as error:
         if getattr(error, "code", 1):
