@@ -35,7 +35,7 @@ def edited(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "proxy-code",
             f"{', '.join(names)} of the proxy {'is' if len(names) == 1 else 'are'} not as this "
-            "checkout has it",
+            "toolkit has it",
             f"remove {patient.layout.proxy}/release-* on the Mac, and deploy again",
         )
 

@@ -41,7 +41,7 @@ class Patient:
     `closed` is what its owner said of new requests, where they are not taken, and `server` why no
     model can start, as `make status` has it.
     `elsewhere` are services that run as jobs of the other domain, with what they are there.
-    `edited` are files of the proxy that are not as this checkout has them.
+    `edited` are files of the proxy that are not as this toolkit has them.
     `unfit` are models whose files are missing or changed. `expiries` has the end of each key that
     has one, `certificate` that of the proxy's certificate. `changes` and `problems` are what a
     deploy would do, or complain of, `running` how models run otherwise than declared.

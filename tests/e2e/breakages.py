@@ -54,7 +54,7 @@ PORTS = frozenset({"ports_are_bound_to_their_addresses_only", "ports_are_held_by
 HOLD, MODES, DIRECTORIES, PRIVATE, MODELS, LOADED, DEFINED, BOUND, HELD = (
     "files_hold_what_was_declared",
     "files_have_their_modes_and_owners",
-    "directories_are_the_users_and_nobody_else_writes_there",
+    "directories_belong_to_the_user_and_nobody_else_writes_there",
     "logs_and_books_are_for_their_owner_only",
     "model_files_are_whole_and_verified",
     "jobs_are_loaded_and_run",
@@ -141,8 +141,8 @@ SLOW = {
     ),
     "proxy's code edited": Breakage(
         content(proxy_code, lambda text: f"{text}\n# by hand\n"),
-        "the_proxys_code_is_the_one_of_this_checkout",
-        "__main__.py\n    It is not as this checkout has it.",
+        "code_of_the_proxy_is_that_of_this_toolkit",
+        "__main__.py\n    It is not as this toolkit has it.",
     ),
     "receipt gone": Breakage(gone(receipt), MODELS, "It was never verified, or has changed since."),
     "model file gone": Breakage(gone(last_split), MODELS, ".gguf\n    There is no such file."),

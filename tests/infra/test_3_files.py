@@ -91,7 +91,7 @@ def test_files_have_their_modes_and_owners(mac: Mac, files: list[Written]) -> No
     refuse(problems)
 
 
-def test_directories_are_the_users_and_nobody_else_writes_there(mac: Mac) -> None:
+def test_directories_belong_to_the_user_and_nobody_else_writes_there(mac: Mac) -> None:
     problems = []
     for path in directories(mac):
         there, where = mac.host.file(path), f"{mac.name}: {path}"
@@ -124,7 +124,7 @@ def _wrong_owner(mac: Mac, path: str) -> Iterator[Problem]:
         yield Problem(f"{mac.name}: {path}", f"It is {owner}'s, not {user}'s.", fix)
 
 
-def test_the_proxys_code_is_the_one_of_this_checkout(mac: Mac) -> None:
+def test_code_of_the_proxy_is_that_of_this_toolkit(mac: Mac) -> None:
     layout = mac.layout
     release, environment = layout.proxy_release(mac.bundle), layout.proxy_environment(mac.bundle)
     whole = mac.ask(Releases, directory=layout.proxy).whole
@@ -140,7 +140,7 @@ def test_the_proxys_code_is_the_one_of_this_checkout(mac: Mac) -> None:
         [
             Problem(
                 f"{mac.name}: {path}",
-                "It is not as this checkout has it." if path in there else "There is no such file.",
+                "It is not as this toolkit has it." if path in there else "There is no such file.",
                 f"`rm -r {release}` there, then deploy again.",
             )
             for path, digest in wanted.items()

@@ -288,7 +288,7 @@ def parse(text: str) -> Lock:
     if isinstance(data, dict) and data.get("version", VERSION) != VERSION:
         raise ValueError(
             f"has version {data['version']!r} and this toolkit reads {VERSION}: "
-            "if a newer one wrote it, update this checkout"
+            "if a newer one wrote it, update this one"
         )
     try:
         found = Lock.model_validate(data)
