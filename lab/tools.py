@@ -19,7 +19,9 @@ ASKING = """\
 if {{
   {{ read -r port; read -r token; }} <{state} && exec 3<>"/dev/tcp/127.0.0.1/$port"
 }} 2>/dev/null; then
-  printf '%s\\0' "$#" "$token" "$$" {what} "$PWD" {environment} "$@" >&3
+  trap '' PIPE  # whoever has hung up must not end this
+  printf '%s\\0' "$#" "$token" "$$" {what} "$PWD" {environment} "$@" >&3 2>/dev/null
+  trap - PIPE
   if IFS= read -r -d '' out <&3 && IFS= read -r -d '' err <&3 && read -r code <&3; then
     printf %s "$out"
     printf %s "$err" >&2

@@ -6,7 +6,9 @@ import hashlib
 import plistlib
 import re
 import shlex
+import socket
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -438,12 +440,19 @@ def test_who_answers_says_what_a_stand_in_says_itself(mac: Mac) -> None:
         itself = [run(mac, line.replace(";", "; echo $?;")) for line in lines]
         state.write_text(kept.replace("\n", "x\n"))
         refused = run(mac, "uname; stat -f %z nothing")
+        with socket.create_server(("127.0.0.1", 0)) as busy:  # hangs up on whoever asks
+            hanging_up = threading.Thread(target=lambda: busy.accept()[0].close())
+            hanging_up.start()
+            state.write_text(f"{busy.getsockname()[1]}\nx\n")
+            hung_up = run(mac, f"stat -f %z {'x' * 200} {'y/' * 20_000}; echo $?")
+            hanging_up.join()
     finally:
         state.write_text(kept)
         state.chmod(0o600)
 
     assert told == itself
     assert refused == (1, "Darwin\n", "stat: nothing: stat: No such file or directory\n")
+    assert hung_up[1] == "1\n"
     for names in ANSWERED.values():
         for name in names.replace("xcode_select", "xcode-select").split():
             assert re.search(rf"\b{name}\b", ASKED), name
