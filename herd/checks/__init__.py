@@ -5,7 +5,6 @@ connects anywhere. `project` is what they are given, `reports` what becomes of t
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 
 from herd.checks import (
@@ -23,6 +22,7 @@ from herd.checks import (
     templates,
 )
 from herd.checks.project import ERROR, NOTE, Finding, Project
+from herd.core.settings.problems import Unreadable
 
 __all__ = ["CHECKS", "ERROR", "NOTE", "RULES", "Finding", "Project", "run", "unreadable"]
 
@@ -33,10 +33,10 @@ CHECKS: Sequence[ModuleType] = (
 RULES: dict[str, str] = {rule: text for check in CHECKS for rule, text in check.RULES.items()}
 
 
-def unreadable(root: Path, inventory: str, error: BaseException) -> Finding:
+def unreadable(error: Unreadable) -> Finding:
     """What to say of an inventory, or group_data, that cannot be read."""
-    place = sources.of_error(root, error) or sources.Place(inventory)
-    return Finding("settings", place, f"{error}.", "mend it, as pyinfra cannot read it either.")
+    message = f"{error.file} cannot be read: {error.what}."
+    return Finding("settings", sources.Place(error.file, error.line), message, error.fix)
 
 
 def run(project: Project) -> list[Finding]:

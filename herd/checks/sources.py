@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from traceback import extract_tb
 from typing import NamedTuple
 
 from pyinfra.api import Host
@@ -25,7 +24,6 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
-_CODE = ("herd", "proxy", "fetcher", ".venv")
 _TEMPLATES = (
     (re.compile(r"/config\.yaml$"), "config.yaml.j2"),
     (re.compile(r"\.plist$"), "plist.j2"),
@@ -71,25 +69,6 @@ def in_layer(root: Path, inventory: str, host: str, layer: str, path: str) -> Pl
     if (root / file).is_file():
         return Place(str(file), _assigned(_tree(root / file), path))
     return None
-
-
-def of_error(root: Path, error: BaseException) -> Place | None:
-    """Of an exception, or of one that led to it: the last line of the project's own data."""
-    below = root.resolve()
-    chain: BaseException | None = error
-    found = None
-    while chain is not None:
-        lines = [(frame.filename, frame.lineno) for frame in extract_tb(chain.__traceback__)]
-        if isinstance(chain, SyntaxError):
-            lines.append((chain.filename or "", chain.lineno))
-        for name, line in lines:
-            path = Path(name).resolve()
-            if name.endswith(".py") and path.is_relative_to(below):
-                path = path.relative_to(below)
-                if path.parts[0] not in _CODE and "site-packages" not in path.parts:
-                    found = Place(str(path), line or 1)
-        chain = chain.__cause__ or chain.__context__
-    return found
 
 
 def of_template(root: Path, path: str, text: str) -> Place | None:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pyinfra_cli.cli
+from pyinfra.api import Inventory
 from pyinfra.api.output import set_echo
 from pyinfra_cli.exceptions import CliError
 
 from herd import plan
-from herd.connections import asked_once, here
+from herd.connections import asked_once, here, inventory_file
 from herd.connections.connected import Connected
 from herd.core.settings.problems import SettingsError
 from herd.core.text.harmless import harmless
@@ -69,6 +71,13 @@ def install(
             except SettingsError as error:
                 raise CliError(as_typed(str(error))) from None
 
+    def make_inventory(name: str, **options: Any) -> Inventory:
+        try:
+            return inventory_file.read(name, **options)
+        except SettingsError as error:
+            raise CliError(str(error)) from None
+
+    pyinfra_cli.cli.make_inventory = make_inventory
     state.init = init
     asked_once.install()
     set_echo(_echo)

@@ -16,10 +16,9 @@ from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.output import set_echo
 from pyinfra.context import ctx_state
-from pyinfra_cli.inventory import make_inventory
 
 from herd import plan
-from herd.connections import asked_once, here
+from herd.connections import asked_once, here, inventory_file
 from herd.connections.connected import Connected
 from herd.core.gateway.fleet import Gateway
 from herd.core.mac import startup_files
@@ -146,12 +145,7 @@ def read(inventory: str) -> State:
     state = State()
     state.cwd = str(directory(inventory).resolve())  # as a deploy has it
     ctx_state.set(state)  # as the CLI does, before an inventory is read
-    try:
-        everything = make_inventory(inventory, cwd=state.cwd)
-    except Exception as error:  # an inventory is code, and pyinfra wraps what it raises
-        cause = error.__context__ or error
-        words = f"{inventory} cannot be read: {type(cause).__name__}: {cause}"
-        raise RemoteError(words) from None
+    everything = inventory_file.read(inventory, cwd=state.cwd)
     here.take(everything)
     state.init(everything, Config())
     return state

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from herd import checks
 from herd.checks import reports
-from herd.connections.remote import RemoteError
+from herd.core.settings.problems import Unreadable
 from herd.render import rendering
 from herd.verbs.render import rendered
 from herd.workstation.herd_directory import directory
@@ -19,11 +19,8 @@ def check_configs(
     out = out or rendering.out(inventory)
     try:
         found = rendered(inventory, out)
-    except RemoteError as error:
-        if error.__context__ is None:
-            raise
-        # The inventory is code, and so is group_data: a slip there is a finding as any other.
-        findings, hosts = [checks.unreadable(Path(), inventory, error)], 0
+    except Unreadable as error:  # code, of which a slip is a finding as any other
+        findings, hosts = [checks.unreadable(error)], 0
     else:
         findings = checks.run(checks.Project(Path(), inventory, out, found))
         hosts = len(found.hosts)

@@ -23,6 +23,15 @@ class SettingsError(Exception):
     """Settings that cannot be deployed; the text is the whole report."""
 
 
+class Unreadable(SettingsError):
+    """A file of a herd that cannot be read: where, as a person finds it, and how to mend it."""
+
+    def __init__(self, file: str, line: int | None, what: str, fix: str) -> None:
+        at = f" (line {line})" if line else ""
+        super().__init__(f"{file} cannot be read: {what}{at}. Fix: {fix}")
+        self.file, self.line, self.what, self.fix = file, line or 1, what, fix
+
+
 def report(title: str, problems: Iterable[Problem]) -> str:
     """All problems as text; the same problem in several places is shown once, with each place."""
     places: dict[tuple[str, str], list[str]] = {}
