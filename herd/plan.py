@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from pyinfra import logger
 from pyinfra.api import Host, Inventory
+from pyinfra.api.util import raise_if_bad_type
 from pyinfra.context import ctx_inventory
 
 from herd.core.gateway import fleet
@@ -168,8 +169,9 @@ def _check(hosts: Iterable[Host]) -> tuple[dict[str, Settings], list[Problem]]:
         ("proxy_allow_origins", api_keys.faults_in_origins),
         ("proxy_allow_image_urls", api_keys.faults_in_image_urls),
     ]
-    for host in everything:
+    for each, host in zip(hosts, everything, strict=True):
         merged = merge(host.layers)
+        problems += _refused_by_pyinfra(each, merged)
         for name, faults in rules:
             value = merged.values.get(name)
             where = f"{host.name}: {name}, from {merged.source(name)}"
@@ -177,6 +179,21 @@ def _check(hosts: Iterable[Host]) -> tuple[dict[str, Settings], list[Problem]]:
                 kind = "api-keys" if name == "api_keys" else "settings"
                 problems.append(Problem(where, what, fix, kind))
     return settings, problems
+
+
+_WRITE = {str: 'text in quotes, as "me"', bool: "True or False", dict: "a dictionary"}
+
+
+def _refused_by_pyinfra(host: Host, merged: Merged) -> Iterator[Problem]:
+    """What its connector would not take of its data."""
+    for key, kind in get_type_hints(host.connector_cls.data_cls).items():
+        try:
+            if key in merged.values:
+                raise_if_bad_type(merged.values[key], kind, ValueError, key)
+        except ValueError as error:  # names types only: it may be a password
+            what = f"pyinfra does not take this {error}."
+            fix = f"write {_WRITE.get(kind, 'a number, without quotes')}, or leave it out."
+            yield Problem(merged.place(host.name, key), what, fix)
 
 
 def _unreachable(hosts: Iterable[Host], settings: Mapping[str, Settings]) -> Iterator[Problem]:

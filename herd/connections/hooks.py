@@ -42,40 +42,39 @@ def install(
     A `dry` run asks nobody whether to go on without a host that failed.
 
     pyinfra runs config.py before it reads the inventory, and takes callbacks only after, so the
-    one moment in between is the end of State.init.
+    one moment in between is State.init.
     """
     # Its data and its ssh_key are looked for beside it.
     state.cwd = str(directory(inventory).resolve())
     initialise = state.init
 
-    def init(everything: Any, *arguments: Any, **options: Any) -> None:
+    def init(everything: Inventory, config: Any, initial_limit: Any = None) -> None:
         here.take(everything)
-        initialise(everything, *arguments, **options)
+        if initial_limit == [] and len(everything):
+            there = ", ".join(host.name for host in everything)
+            raise CliError(f"no host is left by --limit or --exclude; hosts: {there}")
+        if check and (note := toolkit.mismatch(directory(inventory))):
+            click.echo(f"Note: {note}.", err=True)
+        try:
+            if check and whole:
+                plan.make(everything, inventory)
+                # Now and once: all hosts would ask git at the same time.
+                who_deploys.here(Path(state.cwd))
+            elif check:
+                plan.settings_of(everything)
+            inventory_file.initialise(initialise, everything, config, initial_limit)
+        except SettingsError as error:
+            raise CliError(as_typed(str(error))) from None
         state.add_callback_handler(Connected())
         if dry:
             state.should_raise_failed_hosts = None
             state.config.FAIL_PERCENT = fail_percent
-        if state.limit_hosts == [] and len(state.inventory):
-            there = ", ".join(host.name for host in state.inventory)
-            raise CliError(f"no host is left by --limit or --exclude; hosts: {there}")
-        if check:
-            if note := toolkit.mismatch(directory(inventory)):
-                click.echo(f"Note: {note}.", err=True)
-            try:
-                if whole:
-                    plan.make(state.inventory, inventory)
-                    # Now and once: all hosts would ask git at the same time.
-                    who_deploys.here(Path(state.cwd))
-                else:
-                    plan.settings_of(state.inventory)
-            except SettingsError as error:
-                raise CliError(as_typed(str(error))) from None
 
     def make_inventory(name: str, **options: Any) -> Inventory:
         try:
             return inventory_file.read(name, **options)
         except SettingsError as error:
-            raise CliError(str(error)) from None
+            raise CliError(as_typed(str(error))) from None
 
     pyinfra_cli.cli.make_inventory = make_inventory
     state.init = init

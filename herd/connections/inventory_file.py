@@ -2,16 +2,19 @@
 and the line are told, where pyinfra would tell its own."""
 
 import ast
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
 from pyinfra.api import Inventory
+from pyinfra.api.exceptions import ConnectorDataTypeError
 from pyinfra_cli.exceptions import UnexpectedExternalError
 from pyinfra_cli.inventory import make_inventory
 from pyinfra_cli.util import exec_file
 
+from herd import plan
 from herd.core.settings.problems import SettingsError, Unreadable
 from herd.workstation.herd_directory import directory
 
@@ -27,6 +30,16 @@ def read(inventory: str, **options: Any) -> Inventory:
     except Exception as error:  # whatever their code raises
         raise _told(inventory, error) from None
     return found
+
+
+def initialise(init: Callable[..., None], inventory: Inventory, *more: Any) -> None:
+    """State.init; of data that a connector refuses, pyinfra would name the first, and no host.
+    Raises SettingsError with all that is wrong."""
+    try:
+        init(inventory, *more)
+    except ConnectorDataTypeError:
+        plan.settings_of(inventory)
+        raise
 
 
 def _told(inventory: str, error: Exception) -> Unreadable:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import gevent  # type: ignore[import-untyped]
 from paramiko import SSHException
-from pyinfra.api import Config, FactBase, FileUploadCommand, Host, State
+from pyinfra.api import Config, FactBase, FileUploadCommand, Host, Inventory, State
 from pyinfra.api.connect import connect_all, disconnect_all
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.output import set_echo
@@ -133,7 +133,7 @@ class Remote:
         return ok
 
 
-def read(inventory: str) -> State:
+def read(inventory: str) -> Inventory:
     """An inventory file with its data, connected to nothing."""
     if not Path(inventory).exists():
         raise RemoteError(f"there is no inventory {inventory}; name one with --inventory")
@@ -147,14 +147,13 @@ def read(inventory: str) -> State:
     ctx_state.set(state)  # as the CLI does, before an inventory is read
     everything = inventory_file.read(inventory, cwd=state.cwd)
     here.take(everything)
-    state.init(everything, Config())
-    return state
+    everything.state = state
+    return everything
 
 
 def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
     """The hosts of an inventory file, limited by names, patterns or groups as pyinfra does."""
-    state = read(inventory)
-    everything = state.inventory
+    everything = read(inventory)
     chosen = [
         host
         for host in everything
@@ -165,7 +164,8 @@ def hosts(inventory: str, limits: Sequence[str]) -> tuple[State, list[Host]]:
         there = ", ".join(host.name for host in everything) or "none yet"
         what = f"no host matches {', '.join(limits)}" if limits else f"{inventory} names no host"
         raise RemoteError(f"{what}; hosts: {there}")
-    state.limit_hosts = chosen
+    state = everything.state
+    inventory_file.initialise(state.init, everything, Config(), chosen)
     return state, chosen
 
 

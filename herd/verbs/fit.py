@@ -52,13 +52,13 @@ def fit_in(
 ) -> bool:
     """The same for a Mac with `memory` GB that nobody has yet: the models of each host, or those
     of group_data/all.py while there is no host."""
-    state = read(inventory)
-    if limits or len(state.inventory):
+    everything = read(inventory)
+    if limits or len(everything):
         state, chosen = hosts(inventory, limits)
         every = plan.settings_of(state.inventory)
         wanted = {host.name: every[host.name] for host in chosen}
     else:
-        wanted = {"group_data/all.py": plan.settings_of_all(state.inventory)}
+        wanted = {"group_data/all.py": plan.settings_of_all(everything)}
     held = _lock_of(inventory)
     done, said, found = True, dict[str, list[str]](), dict[str, Any]()
     for name, settings in wanted.items():

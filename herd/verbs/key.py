@@ -10,7 +10,7 @@ from herd.workstation import api_keys, key_entry
 
 def key(inventory: str, options: Namespace) -> None:
     """A fresh key, and its entry where the next deploy finds it."""
-    declared = plan.key_lists(read(inventory).inventory) if Path(inventory).exists() else {}
+    declared = plan.key_lists(read(inventory)) if Path(inventory).exists() else {}
     try:
         print(key_entry.make(options, declared, api_keys.beside(inventory)))
     except ValueError as error:

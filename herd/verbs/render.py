@@ -42,7 +42,7 @@ def render_diff(inventory: str, base: str) -> bool:
 
 def rendered(inventory: str, out: Path) -> Rendering:
     """Every host's files, below `out`."""
-    found = rendering.render(read(inventory).inventory, inventory)
+    found = rendering.render(read(inventory), inventory)
     try:
         rendering.write(found, out)
     except ValueError as error:

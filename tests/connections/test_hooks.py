@@ -153,6 +153,32 @@ def test_two_commits_in_one_directory_are_a_problem(project: Path) -> None:
     assert "and run `make lock`, which locks them together." in said
 
 
+@pytest.mark.parametrize("command", [("deploy.py", "--dry"), ("exec", "--", "uptime")])
+def test_data_that_pyinfra_refuses_is_among_the_problems(
+    project: Path, command: tuple[str, ...]
+) -> None:
+    """Of every host and layer at once, and without the value, which may be a password."""
+    (project / "inventory.py").write_text(
+        'macs = [("one.local", {"ssh_user": 5, "models_purne": 1}), "two.local"]\n'
+        'poor = (["three.local"], {"ssh_password": ["tea-time"], "ssh_port": "22"})\n'
+    )
+
+    done = pyinfra(project, *command)
+    said = done.stdout + done.stderr
+
+    assert done.returncode != 0
+    for where, what in (
+        ("one.local: ssh_user, from host one.local of the inventory", "this ssh_user: int is not"),
+        ("three.local: ssh_password, from group poor", "this ssh_password: list is not an inst"),
+        ("three.local: ssh_port, from group poor", "this ssh_port: str is not an instance of int"),
+    ):
+        assert f"  {where}\n    pyinfra does not take {what}" in said
+    assert "Fix: write a number, without quotes, or leave it out." in said
+    assert "There is no setting models_purne." in said
+    assert "tea-time" not in said
+    assert "two.local: ssh" not in said
+
+
 def test_an_ad_hoc_command_needs_no_settings(project: Path) -> None:
     done = pyinfra(project, "exec", "--", "uptime")
 

@@ -93,3 +93,17 @@ def test_no_inventory_is_called_none(command: tuple[str, ...]) -> None:
     assert done.returncode == 1
     assert "no inventory is named" in done.stdout + done.stderr
     assert "cannot be read" not in done.stdout + done.stderr
+
+
+def test_data_that_pyinfra_refuses_has_its_host_in_verbs_and_its_line_in_a_check(
+    herd: Path,
+) -> None:
+    herd.write_text('macs = ["mac1.local",\n  ("mac2.local", {"ssh_user": 5})]\n')
+
+    status = run("herd", "status", f"--inventory={herd}")
+    checked = run("herd", "check-configs", f"--inventory={herd}")
+
+    assert (status.returncode, checked.returncode) == (1, 1)
+    assert "mac2.local: ssh_user, from host mac2.local of the inventory" in status.stderr
+    assert f"{herd}:2: error: [settings]\n    pyinfra does not take this ssh_user" in checked.stdout
+    assert "[models-lock]" in checked.stdout
