@@ -11,6 +11,7 @@ from herd.checks import (
     command_lines,
     config_yaml,
     fit,
+    groups,
     plists,
     ports,
     real_haproxy,
@@ -27,7 +28,7 @@ from herd.core.settings.problems import Unreadable
 __all__ = ["CHECKS", "ERROR", "NOTE", "RULES", "Finding", "Project", "run", "unreadable"]
 
 CHECKS: Sequence[ModuleType] = (
-    *(settings, templates, config_yaml, command_lines, plists, ports),
+    *(settings, groups, templates, config_yaml, command_lines, plists, ports),
     *(fit, secrets, scripts, real_llama_swap, real_haproxy),
 )
 RULES: dict[str, str] = {rule: text for check in CHECKS for rule, text in check.RULES.items()}

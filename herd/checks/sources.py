@@ -64,10 +64,10 @@ def in_layer(root: Path, inventory: str, host: str, layer: str, path: str) -> Pl
     name = f"group_data/{layer.removeprefix('group ')}.py" if layer[:6] == "group " else layer
     if layer == toolkit.DEFAULTS:
         file = toolkit.ROOT / "group_data/all.py"
-        return Place(shown(file), _assigned(_tree(file), path))
+        return Place(shown(file), _assigned(tree(file), path))
     file = Path(inventory).parent / name
     if (root / file).is_file():
-        return Place(str(file), _assigned(_tree(root / file), path))
+        return Place(str(file), _assigned(tree(root / file), path))
     return None
 
 
@@ -92,15 +92,16 @@ def _parsed(path: Path, changed: int) -> ast.Module:
         return ast.Module([], [])
 
 
-def _tree(path: Path) -> ast.Module:
+def tree(path: Path) -> ast.Module:
+    """What a file of Python says, nothing when it cannot be read."""
     return _parsed(path, path.stat().st_mtime_ns if path.exists() else 0)
 
 
 def _host(file: Path, shown: str, host: str, path: str = "") -> Place | None:
     """A host's entry in an inventory file, or a setting beside it."""
-    for node in ast.walk(_tree(file)):
+    for node in ast.walk(tree(file)):
         if isinstance(node, ast.Constant) and node.value == host:
-            for pair in ast.walk(_tree(file)):
+            for pair in ast.walk(tree(file)):
                 if isinstance(pair, ast.Tuple) and pair.elts[:1] == [node] and len(pair.elts) == 2:
                     return Place(shown, _within(pair.elts[1], path, node.lineno))
             return Place(shown, node.lineno)

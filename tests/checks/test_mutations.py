@@ -134,6 +134,10 @@ FAULTS = {
     "settings that are no Python": Fault(
         "settings", setting("models_prune = False", "models_prune = = 1"), ALL, "= ="
     ),
+    # groups
+    "settings of no group": Fault(
+        "groups", new("group_data/canry.py", "proxy_prt = 1\n"), "group_data/canry.py", "proxy_prt"
+    ),
     # API keys
     "the hash of a placeholder": Fault(
         "api-keys", setting(HASH, PLACEHOLDER), ALL, '"name": "anna"'
@@ -317,7 +321,7 @@ TOGETHER = (
     *("an undefined variable in a branch that no host takes", "a template that nobody renders"),
     *("a model for everybody", "a foreground start that sh does not read"),
     *("a job with a key of no name", "logs that anybody may read"),
-    "a proxy that asks the wrong port",
+    *("a proxy that asks the wrong port", "settings of no group"),
     *("a script that sh does not read", "a key in git", "a token in git", "a private key in git"),
     *("keys for a workflow in git", "config.json in git"),
 )

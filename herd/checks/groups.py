@@ -1,0 +1,49 @@
+"""Groups: pyinfra passes over a file of group_data that is no group's, with all that is in it."""
+
+import ast
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+
+from herd.checks.project import NOTE, Finding, Project
+from herd.checks.sources import Place, tree
+from herd.core.gateway import fleet
+
+RULES = {"groups": "Every file of group_data is read, and belongs to a group of the inventory"}
+_NO_PYTHON = (".yaml", ".yml", ".json", ".toml")
+
+
+def check(project: Project) -> Iterator[Finding]:
+    """What is in group_data, then the names of groups."""
+    inventory = Path(project.inventory)
+    groups = _groups(project)
+    for file in sorted((project.root / inventory.parent / "group_data").glob("*")):
+        place = Place(str(inventory.parent / "group_data" / file.name))
+        if file.suffix in _NO_PYTHON:
+            fix = f"write Python, as NAME = value, into group_data/{file.stem}.py."
+            yield Finding("groups", place, "Nothing reads this file: it is no .py.", fix)
+        elif file.suffix == ".py" and not file.stem.startswith("_") and file.stem not in groups:
+            near = difflib.get_close_matches(file.stem, groups, 1)
+            meant = f"did you mean {near[0]}.py? " if near else ""
+            message = f"Nothing reads this file: there is no group {file.stem}."
+            fix = f"{meant}{inventory.name} names the groups."
+            yield Finding("groups", place, message, fix)
+    if fleet.GROUP not in groups:
+        for name in difflib.get_close_matches(fleet.GROUP, groups, 1, 0.85):
+            message = f"The group {name} has no meaning; gateways are those in {fleet.GROUP}."
+            fix = f"if they are to be gateways, call the group {fleet.GROUP}."
+            place = Place(project.inventory, groups[name])
+            yield Finding("groups", place, message, fix, level=NOTE)
+
+
+def _groups(project: Project) -> dict[str, int]:
+    """Those of the hosts, and those that the inventory names and leaves empty, with their lines."""
+    inventory = Path(project.inventory)
+    found = dict.fromkeys(("all", inventory.stem), 1)
+    for host in project.rendering.data.values():
+        found |= dict.fromkeys(host.groups, 1)
+    for node in tree(project.root / inventory).body:
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            if isinstance(target, ast.Name) and not target.id.startswith("_"):
+                found[target.id] = node.lineno
+    return found
