@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 from herd.checks import sources
-from herd.checks.project import ERROR, NOTE, Finding, Project, Subject
+from herd.checks.project import ERROR, NOTE, Finding, Project, Subject, line_of
 from herd.checks.sources import Place
 from herd.core.mac import facts_lock
 from herd.core.models import models_lock
@@ -30,7 +30,7 @@ def check(project: Project) -> Iterator[Finding]:
         host = problem.where.partition(":")[0]
         yield Finding(problem.kind, place, f"{host}: {problem.what}", problem.fix, host=host)
     for subject in project.hosts:
-        yield from _expired(subject)
+        yield from _keys(subject)
         yield from _asked(subject)
     yield from _splits(project)
 
@@ -46,18 +46,31 @@ def _file(project: Project, where: str, what: str) -> Place | None:
     return Place(where, int(line[1]) if line else 1)
 
 
-def _expired(subject: Subject) -> Iterator[Finding]:
-    settings = subject.host.settings
+def _keys(subject: Subject) -> Iterator[Finding]:
+    """Those of its `api_keys`, or of config.json where that is here."""
+    settings, config = subject.host.settings, api_keys.beside(subject.project.inventory)
+    if not settings.api_keys and not config.exists():
+        return
+
+    def finding(place: Place, message: str, fix: str) -> Finding:
+        host = subject.host.name
+        return Finding("api-keys", place, f"{host}: {message}", fix, host=host)
+
     try:
-        entries = api_keys.shipped(settings).keys.entries if settings.api_keys else ()
-    except ValueError:
-        return  # it is among the problems of the settings
+        entries = api_keys.shipped(settings, config).keys.entries
+    except ValueError as error:
+        if not settings.api_keys:  # else it is among the problems of the settings
+            yield finding(Place(str(config)), f"{error}.", api_keys.how_to_mend(config))
+        return
     for number, key in enumerate(entries, start=1):
         if key.expired(time.time()):
-            place = subject.setting(f"api_keys.{number}") or Place(subject.project.inventory)
-            message = f"{subject.host.name}: The key of {key.name} has expired."
+            if settings.api_keys:
+                place = subject.setting(f"api_keys.{number}") or Place(subject.project.inventory)
+            else:
+                text = config.read_text(encoding="utf-8-sig")
+                place = Place(str(config), line_of(text, f'"{key.name}"'))
             fix = f"remove its entry, or make another with `{command('key')}`."
-            yield Finding("api-keys", place, message, fix, host=subject.host.name)
+            yield finding(place, f"The key of {key.name} has expired.", fix)
 
 
 def _asked(subject: Subject) -> Iterator[Finding]:

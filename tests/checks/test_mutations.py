@@ -71,6 +71,16 @@ def setting(old: str, text: str) -> Callable[[Path], None]:
     return edit(ALL, old, text)
 
 
+def own_keys(*entries: dict[str, str]) -> Callable[[Path], None]:
+    """None in group_data, these in config.json."""
+
+    def apply(root: Path) -> None:
+        setting(KEYS, "")(root)
+        (root / "config.json").write_text(json.dumps({"apiKeys": entries}, indent=2))
+
+    return apply
+
+
 KEYS = f'{{"name": "anna", "sha256": "{HASH}"}},'
 PLACEHOLDER = hashlib.sha256(b"changeme").hexdigest()
 T_CONFIG, T_START, T_PLIST = (
@@ -156,6 +166,18 @@ FAULTS = {
         "api-keys", setting(HASH + '"', f'{HASH}", "rmp": 3'), ALL, '"rmp"'
     ),
     "a key in clear text": Fault("api-keys", setting(KEYS, f'{KEYS}\n    "{ODD}",'), ALL, ODD),
+    "a key of the workstation that is none": Fault(
+        "api-keys", own_keys({"name": "anna", "sha256": OTHER[:43]}), "config.json"
+    ),
+    "a key of the workstation that has expired": Fault(
+        "api-keys",
+        own_keys(
+            {"name": "ben", "sha256": OTHER},
+            {"name": "anna", "sha256": HASH, "expires": "2020-01-01"},
+        ),
+        "config.json",
+        '"anna"',
+    ),
     # models
     "a model that is not locked": Fault(
         "models-lock", edit(LOCK, '"name": "tiny"', '"name": "teeny"'), ALL, '"tiny"'
