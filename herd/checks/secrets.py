@@ -24,6 +24,7 @@ RULES = {
     "secret-in-git": "No key or token in clear text is in a file that git tracks",
 }
 _LISTED = "a list of API keys"
+_TOKEN, _PRIVATE, _FOREIGN = "a token of Hugging Face", "a private key", "an API key"
 # What it is, what each has in it (hundreds of files have none), and how it is written.
 _MARKS = (
     (
@@ -31,14 +32,14 @@ _MARKS = (
         "sk-herd-",
         re.compile(r"\bsk-herd-[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
     ),
-    ("a token of Hugging Face", "hf_", re.compile(r"\bhf_[A-Za-z]{34}\b")),
+    (_TOKEN, "hf_", re.compile(r"\bhf_[A-Za-z]{34}\b")),
     (
-        "a private key",
+        _PRIVATE,
         "PRIVATE KEY-----",
         re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----\s+[A-Za-z0-9+/]{40}"),
     ),
     (
-        "an API key",
+        _FOREIGN,
         "sk-",
         re.compile(r"\bsk-(?:proj-|ant-[a-z0-9]+-)?(?=\w*\d)[A-Za-z0-9]{32,}\b"),
     ),
@@ -52,6 +53,13 @@ _MARKS = (
         ),
     ),
 )
+# What to do about one that is not of this toolkit, which `make key` replaces.
+_REPLACE = {
+    _TOKEN: "revoke it at https://huggingface.co/settings/tokens, and give another by HF_TOKEN in "
+    "the environment",
+    _PRIVATE: "make another, and have its certificate revoked or its public key taken off",
+    _FOREIGN: "revoke it where it is from, and make another",
+}
 # What may be a key: any word, and the runs of usual characters in it.
 _WORD = re.compile(r"[^\s\"'`]{12,200}")
 _RUN = re.compile(r"[A-Za-z0-9_-]{12,200}")
@@ -118,14 +126,14 @@ def _marks(content: bytes) -> tuple[tuple[int, str], ...]:
 
 def _in_git(project: Project) -> Iterator[Finding]:
     declared = dict(_hashes(project))
-    how = command("key", NAME="...", ARGS="--rotate")
-    fix = f"take it out of git's history, and replace it: `{how}`."
+    how = f"replace it: `{command('key', NAME='...', ARGS='--rotate')}`"
     below = Path(project.inventory).parent
     for name in tracked(project.root / below):
         shown = str(below / name)
         if name == "config.json":
             message = "git tracks config.json, which is where plain keys are."
-            yield Finding("secret-in-git", Place(shown), message, "git rm --cached it; " + fix)
+            fix = f"git rm --cached it; take it out of git's history, and {how}."
+            yield Finding("secret-in-git", Place(shown), message, fix)
         path = project.root / below / name
         if not path.is_file() or path.is_symlink() or path.stat().st_size > _LARGEST:
             continue
@@ -134,6 +142,7 @@ def _in_git(project: Project) -> Iterator[Finding]:
         if path.suffix == ".py":  # code that passes one on, and tests with what is none
             found = {each for each in found if each[1] != _LISTED}
         for line, what in sorted(found):
+            fix = f"take it out of git's history, and {_REPLACE.get(what, how)}."
             yield Finding("secret-in-git", Place(shown, line), f"It holds {what}.", fix)
 
 
