@@ -15,8 +15,9 @@ from herd.checks.sources import Place
 _MOST = 3
 
 
-def text(findings: Sequence[Finding], *, hosts: int) -> str:
-    """All findings; the same one on several hosts once, with the first places."""
+def text(findings: Sequence[Finding], *, hosts: int, rendered: int) -> str:
+    """All findings; the same one on several hosts once, with the first places. Of so many hosts
+    of the inventory, so many had settings that could be rendered."""
     same: dict[tuple[str, ...], list[Finding]] = {}
     for finding in findings:
         message = finding.message.removeprefix(f"{finding.host}: ")
@@ -25,19 +26,21 @@ def text(findings: Sequence[Finding], *, hosts: int) -> str:
     lines = []
     for (level, rule, message, fix, source), group in same.items():
         places = list(dict.fromkeys(f"{f.place}" for f in group))
-        hosts_there = [f.host for f in group if f.host]
+        names = list(dict.fromkeys(f.host for f in group if f.host))
         lines += [f"{place}: {level}: [{rule}]" for place in places[:_MOST]]
         if len(places) > _MOST:
             lines.append(f"  and {len(places) - _MOST} more")
         elif len(places) < len(group):
-            lines.append(f"  on {', '.join(hosts_there[:_MOST])} …, {len(hosts_there)} hosts")
+            more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+            lines.append(f"  on {', '.join(names[:_MOST])}{more}")
         origin = "" if source == "None" else f"\nWritten from: {source}"
         lines += [indent(f"{message}\nFix: {fix}{origin}", "    "), ""]
     wrong = sum(1 for level, *_ in same if level != NOTE)
     verdict = f"{wrong} problem{'' if wrong == 1 else 's'}" if wrong else "nothing is wrong"
-    return "\n".join(
-        [*lines, f"{len(RULES)} rules, {hosts} host{'' if hosts == 1 else 's'}: {verdict}"]
-    )
+    seen = f"{hosts or 'no'} host{'s' if hosts > 1 else ''}"
+    if rendered < hosts:
+        seen += f", {rendered or 'none'} of them rendered"
+    return "\n".join([*lines, f"{len(RULES)} rules, {seen}: {verdict}"])
 
 
 def sarif(findings: Sequence[Finding], project: Path = Path()) -> str:

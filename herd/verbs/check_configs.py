@@ -20,10 +20,10 @@ def check_configs(
     try:
         found = rendered(inventory, out)
     except Unreadable as error:  # code, of which a slip is a finding as any other
-        findings, hosts = [checks.unreadable(error)], 0
+        findings, hosts, well = [checks.unreadable(error)], 0, 0
     else:
         findings = checks.run(checks.Project(Path(), inventory, out, found))
-        hosts = len(found.hosts)
+        hosts, well = len(found.data), len(found.hosts)
     findings = [
         replace(each, message=as_typed(each.message), fix=as_typed(each.fix)) for each in findings
     ]
@@ -34,5 +34,5 @@ def check_configs(
         if path:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(text, encoding="utf-8")
-    print(reports.text(findings, hosts=hosts))
+    print(reports.text(findings, hosts=hosts, rendered=well))
     return not any(finding.level == checks.ERROR for finding in findings)

@@ -55,13 +55,37 @@ def test_junit_has_a_case_for_each_rule_and_fails_those_that_are_broken() -> Non
 def test_people_read_the_same_thing_once() -> None:
     many = [finding(f"mac{number}") for number in range(5)]
 
-    text = reports.text(many, hosts=5)
+    text = reports.text(many, hosts=5, rendered=5)
 
     assert text.count("It's <bad>.") == 1
     assert text.count("error: [plist-keys]") == 3
     assert "  and 2 more" in text
     assert "Written from: group_data/all.py:31" in text
     assert text.endswith(f"{len(RULES)} rules, 5 hosts: 1 problem")
+
+
+def test_hosts_of_one_place_are_named_and_those_beyond_counted() -> None:
+    one = [finding(f"mac{number}", place=PLACE) for number in range(5)]
+
+    assert "\n  on mac0, mac1\n" in reports.text(one[:2], hosts=2, rendered=2)
+    assert "\n  on mac0, mac1, mac2 and 2 more\n" in reports.text(one, hosts=5, rendered=5)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "rendered", "words"),
+    [
+        (5, 0, "5 hosts, none of them rendered: 1 problem"),
+        (5, 3, "5 hosts, 3 of them rendered: 1 problem"),
+        (1, 1, "1 host: 1 problem"),
+        (0, 0, "no host: 1 problem"),
+    ],
+)
+def test_the_verdict_counts_the_hosts_of_the_inventory(
+    hosts: int, rendered: int, words: str
+) -> None:
+    text = reports.text([finding()], hosts=hosts, rendered=rendered)
+
+    assert text.endswith(f"{len(RULES)} rules, {words}")
 
 
 def test_a_note_fails_nothing(tmp_path: Path) -> None:
