@@ -156,7 +156,7 @@ def _before(path: Path, chosen: Sequence[str], say: Callable[[str], None]) -> Lo
         if chosen:
             how = typed_commands.command("lock")
             raise ValueError(f"{path} {error}; lock all models anew with `{how}`") from None
-        say(f"{path} {error}; it is made anew")
+        say(f"{path} {error}; it is to be made anew")
         return Lock()
 
 

@@ -232,7 +232,7 @@ def test_a_broken_lock_is_made_anew_with_all_models_only(fleet: Fleet) -> None:
     with pytest.raises(ValueError, match="holds a merge conflict; lock all models anew with"):
         fleet.lock("q4", mac1={"q4": Q4})
     assert list(fleet.lock(mac1={"q4": Q4})) == ["q4"]
-    assert fleet.said[0] == f"{fleet.path} holds a merge conflict; it is made anew"
+    assert fleet.said[0] == f"{fleet.path} holds a merge conflict; it is to be made anew"
 
 
 def test_a_lock_that_cannot_be_written_is_said_in_words(fleet: Fleet) -> None:
