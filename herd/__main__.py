@@ -48,11 +48,10 @@ from herd.workstation.typed_commands import as_typed
 
 def main(argv: Sequence[str] | None = None, program: str = "python -m herd") -> int:
     """Run one verb; 0 when it did what it says, 1 when not."""
-    known = parser(program)
-    options, more = known.parse_known_args(argv)
+    options, more = parser(program).parse_known_args(argv)
     options.more = more
     if more and options.verb not in {*deploy.VERBS, "pull"}:
-        known.error(f"unrecognized arguments: {' '.join(more)}")
+        options.parser.error(f"unrecognized arguments: {' '.join(more)}")
     try:
         if options.verb == "init":
             return 0 if new_repository.init(options.directory) else 1

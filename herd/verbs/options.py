@@ -153,6 +153,8 @@ def parser(program: str = "python -m herd") -> argparse.ArgumentParser:
     text = "write a repository for a herd of one's own"
     begin = verb.add_parser("init", help=text, description=f"{text}.")
     begin.add_argument("directory", metavar="DIR", help="made, in a directory that is there")
+    for each in verb.choices.values():
+        each.set_defaults(parser=each)  # whose usage fits what is wrong
     return root
 
 
