@@ -5,11 +5,11 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 
-from herd.checks.project import NOTE, Finding, Project
+from herd.checks.project import ERROR, NOTE, Finding, Project
 from herd.checks.sources import Place, tree
 from herd.core.gateway import fleet
 
-RULES = {"groups": "Every file of group_data is read, and belongs to a group of the inventory"}
+RULES = {"groups": "No file of group_data has the name of a group misspelled, or is no Python"}
 _NO_PYTHON = (".yaml", ".yml", ".json", ".toml")
 
 
@@ -17,17 +17,19 @@ def check(project: Project) -> Iterator[Finding]:
     """What is in group_data, then the names of groups."""
     inventory = Path(project.inventory)
     groups = _groups(project)
-    for file in sorted((project.root / inventory.parent / "group_data").glob("*")):
+    for file in sorted((project.root / inventory.parent / "group_data").glob("[!_]*")):
+        (near,) = difflib.get_close_matches(file.stem, groups, 1) or [""]
         place = Place(str(inventory.parent / "group_data" / file.name))
-        if file.suffix in _NO_PYTHON:
-            fix = f"write Python, as NAME = value, into group_data/{file.stem}.py."
+        if file.suffix in _NO_PYTHON and near:
+            fix = f"write Python, as NAME = value, into group_data/{near}.py."
             yield Finding("groups", place, "Nothing reads this file: it is no .py.", fix)
-        elif file.suffix == ".py" and not file.stem.startswith("_") and file.stem not in groups:
-            near = difflib.get_close_matches(file.stem, groups, 1)
-            meant = f"did you mean {near[0]}.py? " if near else ""
-            message = f"Nothing reads this file: there is no group {file.stem}."
-            fix = f"{meant}{inventory.name} names the groups."
-            yield Finding("groups", place, message, fix)
+        elif file.suffix == ".py" and file.stem not in groups:
+            message = f"Nothing reads this file here: there is no group {file.stem}."
+            # Which may be one of another inventory that lies here.
+            fix = f"did you mean {near}.py? " if near else ""
+            fix += f"{inventory.name} names the groups."
+            level = ERROR if near else NOTE
+            yield Finding("groups", place, message, fix, level=level)
     if fleet.GROUP not in groups:
         for name in difflib.get_close_matches(fleet.GROUP, groups, 1, 0.85):
             message = f"The group {name} has no meaning; gateways are those in {fleet.GROUP}."

@@ -27,24 +27,37 @@ def found(root: Path, files: dict[str, str], **declared: Any) -> list[tuple[str,
 
 def test_files_of_groups_that_are_there_are_right(tmp_path: Path) -> None:
     """Of the file's own group too, of one that has no host yet, and what is no data."""
-    names = ("all.py", "macs.py", "canary.py", "inventory.py", "_shared.py", "README.md")
+    names = ("all.py", "macs.py", "canary.py", "inventory.py", "_shared.py", "README.md", "x.json")
 
     assert found(tmp_path, dict.fromkeys(names, ""), macs=["mac1"], canary=[]) == []
 
 
 @pytest.mark.parametrize(
-    ("file", "words"),
+    ("file", "level", "words"),
     [
-        ("canry.py", "there is no group canry. did you mean canary.py?"),
-        ("studios.py", "there is no group studios. inventory.py names the groups."),
-        ("all.yaml", "it is no .py. write Python, as NAME = value, into group_data/all.py."),
+        ("canry.py", "error", "there is no group canry. did you mean canary.py? inventory.py"),
+        ("studios.py", "note", "there is no group studios. inventory.py names the groups."),
+        (
+            "all.yaml",
+            "error",
+            "it is no .py. write Python, as NAME = value, into group_data/all.py.",
+        ),
+        (
+            "canry.yml",
+            "error",
+            "it is no .py. write Python, as NAME = value, into group_data/canary",
+        ),
     ],
 )
-def test_a_file_that_nothing_reads_is_told(tmp_path: Path, file: str, words: str) -> None:
-    ((level, place, said),) = found(tmp_path, {file: ""}, macs=["mac1"], canary=["mac1"])
+def test_a_file_that_nothing_reads_is_told(
+    tmp_path: Path, file: str, level: str, words: str
+) -> None:
+    """Another inventory beside this one may have a group of its own."""
+    (told,) = found(tmp_path, {file: ""}, macs=["mac1"], canary=["mac1"])
 
-    assert (level, place) == ("error", f"group_data/{file}:1")
-    assert said.startswith(f"Nothing reads this file: {words}")
+    assert told[:2] == (level, f"group_data/{file}:1")
+    assert told[2].startswith("Nothing reads this file")
+    assert words in told[2]
 
 
 def test_a_group_that_is_nearly_gateways_is_told(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ FAULTS = {
     ),
     # groups
     "settings of no group": Fault(
-        "groups", new("group_data/canry.py", "proxy_prt = 1\n"), "group_data/canry.py", "proxy_prt"
+        "groups", new("group_data/mac.py", "proxy_prt = 1\n"), "group_data/mac.py", "proxy_prt"
     ),
     # API keys
     "the hash of a placeholder": Fault(
