@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import os
@@ -47,6 +48,10 @@ def pytest_configure(config: pytest.Config) -> None:
     fresh = clean(os.environ)
     os.environ.clear()
     os.environ.update(fresh)
+    import httpcore2  # of the clients, which `make verify` has not
+
+    # Whom the system trusts is read once, not for each client: that took longer than its request.
+    httpcore2.default_ssl_context = functools.cache(httpcore2.default_ssl_context)
 
 
 @pytest.hookimpl(optionalhook=True)

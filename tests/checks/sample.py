@@ -6,8 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +81,32 @@ def mac(user: str, **said: Any) -> Mac:
     return Mac(**{**values, **said})
 
 
+CODE = ("herd", "proxy", "fetcher", "templates")
+
+
+@cache
+def _code() -> tempfile.TemporaryDirectory[str]:
+    """Our code as it is, once in this process; `herd` as far as it is compiled."""
+    made = tempfile.TemporaryDirectory(prefix="code-")
+    for name in CODE:
+        skip = None if name == "herd" else shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, Path(made.name, name), ignore=skip)
+    return made
+
+
+def _link(source: str, target: str) -> None:
+    """Copying the code for each project would take longer than what is tested there. So it is one
+    file, which nobody may write in its place."""
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
 def make(root: Path) -> None:
     """The project's files: our code as it is, settings and locks of its own."""
-    shutil.copytree(ROOT / "herd", root / "herd")  # as far as it is compiled
-    for name in ("proxy", "fetcher", "templates"):
-        skip = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, root / name, ignore=skip)
+    for name in CODE:
+        shutil.copytree(Path(_code().name, name), root / name, copy_function=_link)
     (root / "group_data").mkdir()
     text = (ROOT / "group_data/all.py").read_text()
     text = re.sub(r"^models = \{.*?^\}$", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -101,6 +123,20 @@ def make(root: Path) -> None:
         hosts={"mac1": mac("anna"), "mac2": mac("ben")}, llama_servers={server.name: server}
     )
     (root / "facts.lock").write_text(facts_lock.dump(facts))
+
+
+def copy(project: Path, target: Path) -> Path:
+    """The same once more, for other faults."""
+    for name in CODE:
+        shutil.copytree(project / name, target / name, copy_function=_link)
+    shutil.copytree(
+        project,
+        target,
+        symlinks=True,
+        ignore=lambda directory, _: CODE if Path(directory) == project else (),
+        dirs_exist_ok=True,
+    )
+    return target
 
 
 @dataclass(frozen=True)
@@ -169,6 +205,7 @@ def edit(name: str, old: str, new: str) -> Callable[[Path], None]:
         path = root / name
         text = path.read_text()
         assert old in text, f"{name} does not hold {old!r}"
+        path.unlink()  # other projects have it, too
         path.write_text(text.replace(old, new, 1))
 
     return apply

@@ -6,7 +6,6 @@ With test_faults_in_files.py, which puts them into rendered files, the proof tha
 
 import hashlib
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -314,7 +313,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(origin: Path, tmp_path: Path) -> Path:
     """A copy of the project."""
-    return Path(shutil.copytree(origin, tmp_path / "project", symlinks=True))
+    return sample.copy(origin, tmp_path / "project")
 
 
 def test_there_are_many_faults_and_no_two_the_same() -> None:
