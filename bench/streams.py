@@ -27,6 +27,8 @@ class Streams:
         """What those were told that failed or were cut, and were refused without a time."""
         self.refused: list[str] = []
         """What those were told that were refused with a time to come back."""
+        self.said: set[str] = set()
+        """The texts of those that were whole."""
         self.by: Counter[str] = Counter()
         """Which Macs answered, where a gateway says so."""
         self._key, self._model = key, model
@@ -74,6 +76,7 @@ class Streams:
                 said += data
             if status == 200 and said.rstrip().endswith(LAST):
                 self.seconds.append(first)
+                self.said.add(_text(said))
                 self.by[answer.headers.get("X-Served-By", "")] += 1
                 return WHOLE
             if status in (429, 503) and answer.headers.get("Retry-After", "").isdigit():
@@ -85,3 +88,10 @@ class Streams:
             connection.close()
         self.wrong.append(f"{status} {said[-300:]!r}")
         return CUT if status == 200 else FAILED
+
+
+def _text(stream: bytes) -> str:
+    """Of all its events together."""
+    events = [json.loads(line[6:]) for line in stream.splitlines() if line.startswith(b"data: {")]
+    deltas = [choice["delta"] for event in events for choice in event.get("choices", ())]
+    return "".join(delta.get("content") or "" for delta in deltas)

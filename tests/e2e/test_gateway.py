@@ -188,7 +188,7 @@ def test_a_roll_under_load_fails_nobody_and_leaves_nobody_drained(herd: Herd) ->
     assert run.code == 0, run.out + run.err
     begun = re.findall("==> roll of (.*)", run.out)
     assert begun == ["mac2, 1 of 2", "mac1, 2 of 2"]
-    assert (streams.wrong, streams.refused) == ([], [])
+    assert (streams.wrong, streams.refused, len(streams.said)) == ([], [], 1)
     assert set(streams.by) == set(MACS)
     for name in MACS:
         assert "--ctx-size 640\n" in (herd.root(name) / "config.yaml").read_text()

@@ -83,6 +83,9 @@ def test_a_pinned_release_is_upgraded_cuts_nobody_off_and_comes_back(fleet: Flee
     assert (runs(fleet), pid(fleet, "proxy")) == ("b2", proxy)
     assert pid(fleet, "llama-swap") != swap
     assert streams.wrong == []
+    (text,) = streams.said
+    assert text.startswith(SENTENCE)
+    assert fleet.says() == SENTENCE
     assert all(said.startswith("503 ") for said in streams.refused)
     assert not (stack(fleet) / "availability.json").exists()
 
