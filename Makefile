@@ -16,8 +16,9 @@ override LITERAL = $(eval override $(1) := $$(value $(1)))
 $(foreach 1,$(TYPED),$(if $(filter command environment,$(firstword $(origin $(1)))),$(LITERAL)))
 export $(TYPED)
 override ON = $(if $(LIMIT),--limit="$$LIMIT")
+# These would pass over it.
 override WHOLE := init key lock pin pull render render-diff check-configs
-$(if $(LIMIT),$(foreach 1,$(filter $(WHOLE),$(MAKECMDGOALS)),$(error make $(1) is for no host or for all; it takes no LIMIT)))
+$(if $(LIMIT),$(foreach 1,$(filter $(WHOLE),$(MAKECMDGOALS)),$(error make $(1) does not choose hosts; it takes no LIMIT)))
 # ARGS passes further options on: its words, parted as in a shell, take the place of {}.
 override WORDS := $(BIN)/python -m herd.make_arguments
 

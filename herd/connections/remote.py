@@ -138,9 +138,8 @@ def read(inventory: str) -> Inventory:
     if not Path(inventory).exists():
         raise RemoteError(f"there is no inventory {inventory}; name one with --inventory")
     logging.getLogger("pyinfra").setLevel(logging.ERROR)
-    set_echo(
-        lambda line, **_: print(harmless(as_typed(line)), flush=True)
-    )  # for what `follow` prints
+    # For what `follow` prints.
+    set_echo(lambda line, **_: print(harmless(as_typed(line)), flush=True))
     asked_once.install()
     state = State()
     state.cwd = str(directory(inventory).resolve())  # as a deploy has it
