@@ -8,6 +8,7 @@ from typing import Any
 import openai
 import pytest
 
+from herd.operations.last_good import REASON
 from tests.e2e.fleet import KEY, SENTENCE, Fleet, plain
 
 CONFIG = "llama-swap | Write config.yaml"
@@ -63,7 +64,12 @@ def test_second_run_changes_nothing_and_is_cheap(deployed: Fleet) -> None:
 
 
 def test_one_that_its_owner_drained_stays_so_and_is_told(deployed: Fleet) -> None:
+    """One that a deploy left so, as it was killed, takes requests again."""
     word = deployed["mac1"].home / "llama-swap/availability.json"
+    word.write_text(json.dumps({"state": "drain", "reason": REASON}))
+    mended = deployed.deploy()
+    assert (mended.code, word.exists()) == (0, False), mended.err
+    assert "drained:" not in mended.err
     word.write_text('{"state": "drain", "reason": "a new disk"}')
     run = deployed.deploy()
     word.unlink()
